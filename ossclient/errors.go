@@ -1,0 +1,100 @@
+package ossclient
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+// The kinds of failure. Each *Error is exactly one of them.
+var (
+	// ErrNotExist: the object (or multipart upload, or bucket) is not there: 404.
+	ErrNotExist = fs.ErrNotExist
+	// ErrExist: x-oss-forbid-overwrite met an object: 409 FileAlreadyExists.
+	ErrExist = fs.ErrExist
+	// ErrPermission: 403 that no retry cures: AccessDenied, SignatureDoesNotMatch, InvalidAccessKeyId, ...
+	ErrPermission = fs.ErrPermission
+	// ErrInvalid: OSS refused the request as malformed or out of bounds: 400 and its like.
+	ErrInvalid = fs.ErrInvalid
+
+	// ErrPrecondition: an If-* condition did not hold: 412, or 304.
+	ErrPrecondition = errors.New("precondition failed")
+	// ErrArchived: the object must be restored before it can be read: 403 InvalidObjectState.
+	ErrArchived = errors.New("object is archived and not restored")
+	// ErrRange: the range asked for lies outside the object: 416.
+	ErrRange = errors.New("range not satisfiable")
+	// ErrQuota: the bucket or account may not store more, or pays no longer: QuotaExceeded, UserDisable, ...
+	ErrQuota = errors.New("quota exceeded")
+	// ErrNotAppendable: AppendObject met an object of another type, or the wrong position: 409.
+	ErrNotAppendable = errors.New("object is not appendable at this position")
+	// ErrUnsupported: the service, or the kind of object, does not know this operation: 405, 501, NotImplemented.
+	ErrUnsupported = errors.ErrUnsupported
+	// ErrCredentials: no source of credentials gave any, or they could not be renewed.
+	ErrCredentials = errors.New("no usable credentials")
+	// ErrCorrupt: bytes arrived whose checksum is not the one that was stored or announced.
+	ErrCorrupt = errors.New("checksum mismatch")
+	// ErrThrottled: 503 and its like outlasted the retry budget.
+	ErrThrottled = errors.New("throttled")
+	// ErrUnavailable: the network or the service (5xx) failed for longer than the retry budget.
+	ErrUnavailable = errors.New("service unavailable")
+	// ErrCanceled: the caller's context ended; errors.Is finds its cause (context.Canceled or DeadlineExceeded) too.
+	ErrCanceled = errors.New("canceled")
+)
+
+// Kinds lists every kind, for tables that must have a row for each.
+func Kinds() []error {
+	return []error{
+		ErrNotExist, ErrExist, ErrPermission, ErrInvalid, ErrPrecondition, ErrArchived, ErrRange, ErrQuota,
+		ErrNotAppendable, ErrUnsupported, ErrCredentials, ErrCorrupt, ErrThrottled, ErrUnavailable, ErrCanceled,
+	}
+}
+
+// Error is a request that failed for good. It holds no credentials and no signed URL.
+type Error struct {
+	Op        string // the API's name: "GetObject", "UploadPart", ...
+	Bucket    string
+	Key       Key
+	Kind      error  // one of Kinds
+	Status    int    // HTTP status; 0 when no answer came
+	Code      string // OSS's error code: "NoSuchKey"; empty when no answer came
+	EC        string // OSS's extended code: "0026-00000001"
+	Message   string // OSS's words
+	RequestID string // x-oss-request-id, what support asks for
+	Err       error  // the cause below: a network error, a context's error; may be nil
+}
+
+// Error is one line: what failed, on what, why.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s oss://%s", e.Op, e.Bucket)
+	if e.Key != "" {
+		fmt.Fprintf(&b, "/%s", string(e.Key))
+	}
+	fmt.Fprintf(&b, ": %v", e.Kind)
+	if e.Code != "" {
+		fmt.Fprintf(&b, " (%d %s", e.Status, e.Code)
+		if e.EC != "" {
+			fmt.Fprintf(&b, ", EC %s", e.EC)
+		}
+		if e.Message != "" {
+			fmt.Fprintf(&b, ": %s", strings.TrimSpace(e.Message))
+		}
+		b.WriteString(")")
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	if e.RequestID != "" {
+		fmt.Fprintf(&b, " [request %s]", e.RequestID)
+	}
+	return b.String()
+}
+
+// Unwrap gives errors.Is and errors.As the kind and the cause.
+func (e *Error) Unwrap() []error {
+	if e.Err == nil {
+		return []error{e.Kind}
+	}
+	return []error{e.Kind, e.Err}
+}
