@@ -62,6 +62,8 @@ type Error struct {
 	Message   string // OSS's words
 	RequestID string // x-oss-request-id, what support asks for
 	Err       error  // the cause below: a network error, a context's error; may be nil
+
+	elsewhere string // the endpoint OSS named instead, when the bucket lies in another region
 }
 
 // Error is one line: what failed, on what, why.

@@ -1,0 +1,95 @@
+package ossclient
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+)
+
+// locateTimeout bounds the one request of Open.
+const locateTimeout = 10 * time.Second
+
+// BucketInfo is what OSS says of a bucket.
+type BucketInfo struct {
+	Name             string
+	Location         string // "oss-cn-hangzhou"
+	Region           string // "cn-hangzhou"
+	Created          time.Time
+	StorageClass     string
+	Redundancy       string // LRS or ZRS
+	ExtranetEndpoint string
+	IntranetEndpoint string
+	ACL              string
+	Versioning       string // Enabled, Suspended, or empty
+	Owner            string
+}
+
+type infoDocument struct {
+	Bucket struct {
+		Name               string
+		Location           string
+		CreationDate       string
+		StorageClass       string
+		DataRedundancyType string
+		ExtranetEndpoint   string
+		IntranetEndpoint   string
+		Versioning         string
+		AccessControlList  struct{ Grant string }
+		Owner              struct{ ID string }
+	}
+}
+
+// Info asks for the bucket's description (GetBucketInfo). ErrNotExist: there is no such bucket.
+func (b *Bucket) Info(ctx context.Context) (BucketInfo, error) {
+	var doc infoDocument
+	_, err := b.do(ctx, &request{op: opInfo(), params: []param{{"bucketInfo", ""}}, accept: func(a *answer) error {
+		doc = infoDocument{}
+		return readDocument(a, "BucketInfo", &doc)
+	}})
+	if err != nil {
+		return BucketInfo{}, err
+	}
+	d := doc.Bucket
+	return BucketInfo{
+		Name:             d.Name,
+		Location:         d.Location,
+		Region:           strings.TrimPrefix(d.Location, "oss-"),
+		Created:          isoTime(d.CreationDate),
+		StorageClass:     d.StorageClass,
+		Redundancy:       d.DataRedundancyType,
+		ExtranetEndpoint: d.ExtranetEndpoint,
+		IntranetEndpoint: d.IntranetEndpoint,
+		ACL:              d.AccessControlList.Grant,
+		Versioning:       d.Versioning,
+		Owner:            d.Owner.ID,
+	}, nil
+}
+
+// locate asks where the bucket lies. The question is signed with version 1, which needs no region. A
+// bucket asked at another region's endpoint answers AccessDenied and names its own endpoint.
+func (b *Bucket) locate(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, locateTimeout, errors.New("the bucket's location was not told within 10s; give --region"))
+	defer cancel()
+	b.signer = &signerV1{}
+	var location string
+	_, err := b.do(ctx, &request{op: opLocation(), params: []param{{"location", ""}}, accept: func(a *answer) error {
+		return readDocument(a, "LocationConstraint", &location)
+	}})
+	var e *Error
+	if errors.As(err, &e) && e.elsewhere != "" {
+		location, err = regionOf(e.elsewhere), nil
+	}
+	if err != nil {
+		return err
+	}
+	region := strings.TrimPrefix(strings.TrimSpace(location), "oss-")
+	if region == "" || !validRegion(region) {
+		return configError(b.cfg, errors.New("the bucket's location is not a region's name; give --region"))
+	}
+	b.target.region = region
+	if b.cfg.Endpoint == "" {
+		return b.target.address(endpointOf(b.cfg, region), b.cfg.Addressing)
+	}
+	return nil
+}

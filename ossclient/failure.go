@@ -1,0 +1,174 @@
+package ossclient
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/xml"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxErrorBytes bounds an error document.
+const maxErrorBytes = 64 << 10
+
+// failure is an attempt that failed, with what the retry needs to know.
+type failure struct {
+	err       *Error
+	retry     bool
+	throttle  bool
+	ambiguous bool          // the request may have had its effect
+	after     time.Duration // the server's Retry-After
+	skew      time.Duration // how far the server's clock is ahead, when that is the trouble
+	skewed    bool
+	limit     time.Duration // a shorter budget than the configured one; 0: none
+}
+
+// errorDocument is the body of an error answer. It is also sent base64-encoded as x-oss-err, which is
+// all there is to a HEAD (https://help.aliyun.com/en/oss/developer-reference/headobject).
+type errorDocument struct {
+	XMLName    xml.Name `xml:"Error"`
+	Code       string
+	Message    string
+	RequestID  string `xml:"RequestId"`
+	EC         string
+	ServerTime string
+	Endpoint   string
+}
+
+// refused makes a failure of an answer that is not 2xx, and reads its body.
+func (b *Bucket) refused(r *request, hr *http.Response) *failure {
+	var doc errorDocument
+	body, err := io.ReadAll(io.LimitReader(hr.Body, maxErrorBytes))
+	if len(body) == 0 {
+		body, _ = base64.StdEncoding.DecodeString(hr.Header.Get("X-Oss-Err")) // absent or damaged: the status has to do
+	}
+	if xml.Unmarshal(body, &doc) != nil {
+		doc = errorDocument{Message: doc.Message, Code: doc.Code} // not OSS's: a proxy's page perhaps
+	}
+	e := b.newError(r, nil)
+	e.Status, e.Code, e.EC, e.Message = hr.StatusCode, doc.Code, doc.EC, doc.Message
+	e.RequestID = hr.Header.Get("X-Oss-Request-Id")
+	if e.RequestID == "" {
+		e.RequestID = doc.RequestID
+	}
+	if e.EC == "" {
+		e.EC = hr.Header.Get("X-Oss-Ec")
+	}
+	c := classOf(e.Status, e.Code)
+	e.Kind = c.kind
+	f := &failure{err: e, retry: c.retry, throttle: c.throttle, after: retryAfter(hr.Header)}
+	f.ambiguous = e.Status >= 500 && !c.throttle || e.Status == http.StatusRequestTimeout
+	if e.Code == "RequestTimeTooSkewed" {
+		f.skew, f.skewed = serverAhead(doc, hr.Header)
+	}
+	e.elsewhere = doc.Endpoint
+	if err != nil && e.Code == "" {
+		e.Err = err
+	}
+	return f
+}
+
+// serverAhead reads the server's clock from an answer.
+func serverAhead(doc errorDocument, h http.Header) (time.Duration, bool) {
+	if t, err := time.Parse(time.RFC3339, doc.ServerTime); err == nil {
+		return time.Until(t), true
+	}
+	if t, err := http.ParseTime(h.Get(headerDate)); err == nil {
+		return time.Until(t), true
+	}
+	return 0, false
+}
+
+// retryAfter reads the header in its form of seconds; a date is not used by OSS.
+func retryAfter(h http.Header) time.Duration {
+	n, err := strconv.Atoi(h.Get("Retry-After"))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return time.Duration(min(n, 3600)) * time.Second
+}
+
+// broken makes a failure of an error that is no answer of OSS: the network's, the context's, the
+// reader's of the body.
+func (b *Bucket) broken(ctx context.Context, r *request, err error) *failure {
+	if ctx.Err() != nil {
+		return &failure{err: b.canceled(ctx, r)}
+	}
+	e := b.newError(r, err)
+	f := &failure{err: e, retry: true, ambiguous: true}
+	e.Kind = ErrUnavailable
+	var (
+		unknown  x509.UnknownAuthorityError
+		host     x509.HostnameError
+		invalid  x509.CertificateInvalidError
+		verify   *tls.CertificateVerificationError
+		dns      *net.DNSError
+		corrupt  *corruption
+		notHTTPS tls.RecordHeaderError
+		dial     *net.OpError
+	)
+	switch {
+	case errors.As(err, &corrupt):
+		e.Kind = ErrCorrupt
+	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &verify), errors.As(err, &notHTTPS):
+		f.retry, f.ambiguous = false, false
+	case errors.As(err, &dns):
+		f.ambiguous = false
+		if dns.IsNotFound {
+			f.limit = shortBudget
+		}
+	case errors.As(err, &dial) && dial.Op == "dial":
+		f.ambiguous = false
+	case strings.HasPrefix(err.Error(), "http: server gave HTTP response to HTTPS client"):
+		f.retry, f.ambiguous = false, false
+	}
+	return f
+}
+
+// shortBudget is for names that do not exist: a spelling mistake more often than a broken resolver.
+const shortBudget = 5 * time.Second
+
+// corruption is a checksum that did not match.
+type corruption struct {
+	what      string
+	got, want uint64
+}
+
+func (c *corruption) Error() string {
+	return c.what + ": CRC-64 is " + strconv.FormatUint(c.got, 10) + ", want " + strconv.FormatUint(c.want, 10)
+}
+
+// canceled is the error of a caller's context that ended; it carries the context's error and its cause.
+func (b *Bucket) canceled(ctx context.Context, r *request) *Error {
+	err := ctx.Err()
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, err) {
+		err = errors.Join(err, cause)
+	}
+	e := b.newError(r, err)
+	e.Kind = ErrCanceled
+	return e
+}
+
+// newError begins an error of a request.
+func (b *Bucket) newError(r *request, err error) *Error {
+	return &Error{Op: r.op.name, Bucket: b.cfg.Bucket, Key: r.key, Err: err}
+}
+
+// invalid is the error of a request that is not worth sending.
+func (b *Bucket) invalid(op operation, key Key, why string) *Error {
+	return &Error{Op: op.name, Bucket: b.cfg.Bucket, Key: key, Kind: ErrInvalid, Err: errors.New(why)}
+}
+
+// isCode reports whether an error is OSS's answer of that code: for the few places of this package
+// where a kind says too little.
+func isCode(err error, code string) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == code
+}

@@ -1,0 +1,168 @@
+package ossclient
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	metaPrefix = "X-Oss-Meta-"
+	// maxMetadata is OSS's limit on user metadata: names and values together
+	// (https://help.aliyun.com/en/oss/user-guide/manage-object-metadata-10).
+	maxMetadata = 8 << 10
+	maxKey      = 1023
+)
+
+// objectOf reads an object's description from the headers of a HEAD or GET.
+func objectOf(key Key, size int64, h http.Header) Object {
+	o := Object{
+		Version:      Version{Key: key, ETag: trimETag(h.Get("Etag")), Size: size},
+		LastModified: httpTime(h.Get("Last-Modified")),
+		Type:         ObjectType(h.Get("X-Oss-Object-Type")),
+		StorageClass: h.Get("X-Oss-Storage-Class"),
+		Metadata:     metadataOf(h),
+		VersionID:    h.Get("X-Oss-Version-Id"),
+		Restore:      h.Get("X-Oss-Restore"),
+	}
+	o.CRC64, o.HasCRC64 = crcOf(h)
+	return o
+}
+
+// crcOf reads the checksum of the whole object.
+func crcOf(h http.Header) (uint64, bool) {
+	v := h.Get("X-Oss-Hash-Crc64ecma")
+	if v == "" {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(v, 10, 64)
+	return n, err == nil
+}
+
+func httpTime(s string) time.Time {
+	t, err := http.ParseTime(s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+func metadataOf(h http.Header) Metadata {
+	m := Metadata{
+		ContentType:        h.Get(headerContentType),
+		ContentEncoding:    h.Get("Content-Encoding"),
+		ContentDisposition: h.Get("Content-Disposition"),
+		ContentLanguage:    h.Get("Content-Language"),
+		CacheControl:       h.Get("Cache-Control"),
+		Expires:            h.Get("Expires"),
+	}
+	for name, values := range h {
+		if user, ok := strings.CutPrefix(name, metaPrefix); ok && len(values) > 0 {
+			if m.User == nil {
+				m.User = make(map[string]string, 8)
+			}
+			m.User[strings.ToLower(user)] = values[0]
+		}
+	}
+	return m
+}
+
+// setMetadata writes metadata into the headers of a request that makes an object.
+func setMetadata(h http.Header, m Metadata) error {
+	set := func(name, value string) {
+		if value != "" {
+			h[name] = []string{value}
+		}
+	}
+	set(headerContentType, m.ContentType)
+	set("Content-Encoding", m.ContentEncoding)
+	set("Content-Disposition", m.ContentDisposition)
+	set("Content-Language", m.ContentLanguage)
+	set("Cache-Control", m.CacheControl)
+	set("Expires", m.Expires)
+	size := 0
+	for name, value := range m.User {
+		if !validToken(name) || !validValue(value) {
+			return fmt.Errorf("metadata %q: its name or value cannot be a header", name)
+		}
+		h[http.CanonicalHeaderKey(metaPrefix+name)] = []string{value}
+		size += len(metaPrefix) + len(name) + len(value)
+	}
+	if size > maxMetadata {
+		return fmt.Errorf("metadata of %d bytes: OSS stores at most %d", size, maxMetadata)
+	}
+	for _, values := range h {
+		if !validValue(values[0]) {
+			return fmt.Errorf("metadata: a value has control characters, which no header can carry")
+		}
+	}
+	return nil
+}
+
+// validToken reports whether s may be part of a header's name.
+func validToken(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// validValue reports whether s may be a header's value as it is: no control characters, and no space at its
+// ends, which would be lost.
+func validValue(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return strings.TrimSpace(s) == s
+}
+
+// setOptions writes the options of a new object. initiate and append know no ACL header of another name.
+func setOptions(h http.Header, o ObjectOptions) {
+	set := func(name, value string) {
+		if value != "" {
+			h[name] = []string{value}
+		}
+	}
+	set("X-Oss-Storage-Class", o.StorageClass)
+	set("X-Oss-Object-Acl", o.ACL)
+	set("X-Oss-Server-Side-Encryption", o.SSE)
+	set("X-Oss-Server-Side-Encryption-Key-Id", o.SSEKeyID)
+	if len(o.Tags) == 0 {
+		return
+	}
+	pairs := make([]string, 0, len(o.Tags))
+	for k, v := range o.Tags {
+		pairs = append(pairs, url.QueryEscape(k)+"="+url.QueryEscape(v))
+	}
+	slices.Sort(pairs)
+	h["X-Oss-Tagging"] = []string{strings.Join(pairs, "&")}
+}
+
+func forbidOverwrite(h http.Header, yes bool) {
+	if yes {
+		h["X-Oss-Forbid-Overwrite"] = []string{"true"}
+	}
+}
+
+// checkKey refuses what OSS would refuse, or what would become another request
+// (https://help.aliyun.com/en/oss/user-guide/object-naming-conventions).
+func (b *Bucket) checkKey(op operation, key Key) error {
+	switch {
+	case key == "":
+		return b.invalid(op, key, "a key has at least one byte")
+	case len(key) > maxKey:
+		return b.invalid(op, key, "a key has at most 1,023 bytes")
+	case key[0] == '/' || key[0] == '\\':
+		return b.invalid(op, key, `a key does not begin with "/" or "\"`)
+	}
+	return nil
+}

@@ -1,0 +1,49 @@
+package ossclient
+
+import (
+	"context"
+	"strconv"
+)
+
+// ListRequest asks for a page of the bucket's keys in the order of their bytes.
+type ListRequest struct {
+	Prefix     Key
+	Delimiter  string // keys are rolled up to Prefixes at the first one after Prefix; empty: not
+	StartAfter Key    // only keys after it
+	Token      string // Page.Next of the page before
+	MaxKeys    int    // 1 to 1,000; 0: 1,000
+}
+
+// maxListBytes bounds a page: 1,000 keys of 1,023 bytes, each byte escaped, and what surrounds them.
+const maxListBytes = 16 << 20
+
+// List asks for one page (ListObjectsV2).
+func (b *Bucket) List(ctx context.Context, l ListRequest) (Page, error) {
+	max := l.MaxKeys
+	if max <= 0 || max > 1000 {
+		max = 1000
+	}
+	params := make([]param, 0, 8)
+	add := func(name, value string) {
+		if value != "" {
+			params = append(params, param{name, value})
+		}
+	}
+	add("continuation-token", l.Token)
+	add("delimiter", l.Delimiter)
+	add("encoding-type", "url")
+	add("list-type", "2")
+	add("max-keys", strconv.Itoa(max))
+	add("prefix", string(l.Prefix))
+	add("start-after", string(l.StartAfter))
+	var page Page
+	_, err := b.do(ctx, &request{op: opList(), key: "", params: params, accept: func(a *answer) error {
+		body, err := readBody(a, maxListBytes)
+		if err != nil {
+			return err
+		}
+		page, err = scanPage(body)
+		return err
+	}})
+	return page, err
+}

@@ -1,0 +1,70 @@
+package ossclient
+
+import (
+	"context"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+)
+
+// request is one call of the API, however many attempts it takes. It is not changed once it is sent.
+type request struct {
+	op     operation
+	key    Key     // empty: about the bucket
+	params []param // sorted by name, without empty surprises
+	header http.Header
+	body   content
+
+	// accept reads the answer's body and judges it; an error of its own is retried like a broken
+	// connection. nil: the answer is handed on with its body open.
+	accept func(*answer) error
+
+	// settle is asked before a request is repeated that may have had its effect: it tells whether it
+	// had, so that the request is over. nil: repeating is harmless.
+	settle func(ctx context.Context, last *failure) (done bool, err error)
+}
+
+// answer is a successful response (2xx).
+type answer struct {
+	status int
+	header http.Header
+	length int64 // of the body; -1: unknown
+	body   io.ReadCloser
+	sum    uint64 // CRC-64 of the body that was sent, when the content is summed
+	watch  *watch // of the attempt; the body's reader feeds it
+	event  Event
+}
+
+// build makes the HTTP request of one attempt, signed.
+func (b *Bucket) build(ctx context.Context, r *request, cred Credential, u *upload) *http.Request {
+	path := b.target.prefix + "/" + string(r.key)
+	raw := b.target.prefix + "/" + escapePath(string(r.key))
+	header := make(http.Header, len(r.header)+8)
+	maps.Copy(header, r.header)
+	header["User-Agent"] = []string{b.cfg.UserAgent}
+	if cred.ID != "" {
+		b.signer.sign(&signing{
+			method: r.op.method,
+			bucket: b.cfg.Bucket,
+			key:    string(r.key),
+			params: r.params,
+			header: header,
+			cred:   cred,
+			now:    b.now(),
+		})
+	}
+	hr := (&http.Request{
+		Method:     r.op.method,
+		URL:        &url.URL{Scheme: b.target.scheme, Host: b.target.host, Path: path, RawPath: raw, RawQuery: encodeParams(r.params)},
+		Proto:      "HTTP/1.1",
+		ProtoMajor: 1,
+		ProtoMinor: 1,
+		Header:     header,
+		Host:       b.target.host,
+	}).WithContext(ctx)
+	if r.op.method == http.MethodPut || r.op.method == http.MethodPost {
+		u.attach(hr)
+	}
+	return hr
+}

@@ -1,0 +1,60 @@
+package ossclient
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+const (
+	dialTimeout      = 10 * time.Second
+	handshakeTimeout = 10 * time.Second
+	idleTimeout      = 55 * time.Second // OSS closes idle connections after a minute
+	readBuffer       = 16 << 10
+	writeBuffer      = 64 << 10
+	maxHeaderBytes   = 64 << 10
+)
+
+// newTransport is a transport of HTTP/1.1 with room for every connection the limit allows. Large reads
+// go past its read buffer straight into the reader's memory.
+func newTransport(cfg Config) (*http.Transport, error) {
+	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
+	t := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		TLSHandshakeTimeout:    handshakeTimeout,
+		MaxIdleConns:           2 * cfg.MaxConns,
+		MaxIdleConnsPerHost:    2 * cfg.MaxConns,
+		IdleConnTimeout:        idleTimeout,
+		DisableCompression:     true,
+		ReadBufferSize:         readBuffer,
+		WriteBufferSize:        writeBuffer,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		Protocols:              new(http.Protocols),
+	}
+	t.Protocols.SetHTTP1(true)
+	if cfg.CABundle != "" {
+		pool, err := loadCABundle(cfg.CABundle)
+		if err != nil {
+			return nil, err
+		}
+		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	return t, nil
+}
+
+func loadCABundle(name string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("CA bundle: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("CA bundle %s: no certificate in it", name)
+	}
+	return pool, nil
+}
