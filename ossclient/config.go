@@ -2,6 +2,8 @@ package ossclient
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -52,11 +54,11 @@ type Credential struct {
 	Expires time.Time // zero: never
 }
 
-// String hides the secret and the token.
+// String names the key and hides the secret and the token.
 func (c Credential) String() string { return "Credential(" + c.ID + ")" }
 
-// GoString hides the secret and the token.
-func (c Credential) GoString() string { return c.String() }
+// Format hides the secret and the token, whatever the verb.
+func (c Credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
 
 // LogValue hides the secret and the token.
 func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }

@@ -69,7 +69,10 @@ type Error struct {
 // Error is one line: what failed, on what, why.
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s oss://%s", e.Op, e.Bucket)
+	b.WriteString(e.Op)
+	if e.Bucket != "" {
+		fmt.Fprintf(&b, " oss://%s", e.Bucket)
+	}
 	if e.Key != "" {
 		fmt.Fprintf(&b, "/%s", string(e.Key))
 	}

@@ -37,7 +37,7 @@
 // # Secrets
 //
 // No String, error, log record or %+v of a type of this package holds a secret or a token; access key
-// IDs are shown in part. What is secret is kept behind pointers, which fmt prints as addresses.
+// IDs are shown in part. What is secret is kept inside functions, which fmt prints as addresses.
 //
 // # Sources of the formats
 //

@@ -45,9 +45,9 @@ func (p *Provider) Explain() Explanation {
 	e := Explanation{Anonymous: p.anonymous, Tried: append([]Attempt(nil), p.attempts...)}
 	if p.used != nil {
 		e.Source = p.used.source.String()
-		e.KeyID = Mask(p.current.ID)
-		e.Temporary = p.current.Token != ""
-		e.Expires = p.current.Expires
+		e.KeyID = Mask(p.current().ID)
+		e.Temporary = p.current().Token != ""
+		e.Expires = p.expires
 	}
 	return e
 }
@@ -95,8 +95,8 @@ func (p *Provider) Status() Status {
 	}
 	if p.used != nil {
 		s.Source = p.used.source.String()
-		s.KeyID = Mask(p.current.ID)
-		s.Expires = p.current.Expires
+		s.KeyID = Mask(p.current().ID)
+		s.Expires = p.expires
 	}
 	if p.lastErr != nil {
 		s.LastError = p.lastErr.Error()

@@ -7,20 +7,23 @@ import (
 
 // fields are the settings of a profile. Names are compared without case, "-" and "_", as ossutil's
 // documentation allows (accessKeyId, access-key-id, access_key_id); no other format minds.
-type fields struct{ values *map[string]string }
+type fields struct{ values func() map[string]string }
 
-func newFields() fields { return fields{&map[string]string{}} }
+func newFields() fields {
+	values := map[string]string{}
+	return fields{func() map[string]string { return values }} // a function: see sealed
+}
 
 func fieldName(name string) string {
 	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(strings.TrimSpace(name)))
 }
 
-func (f fields) set(name, value string) { (*f.values)[fieldName(name)] = value }
+func (f fields) set(name, value string) { f.values()[fieldName(name)] = value }
 
 // get returns the first of the names that is set to something.
 func (f fields) get(names ...string) string {
 	for _, name := range names {
-		if v := (*f.values)[fieldName(name)]; v != "" {
+		if v := f.values()[fieldName(name)]; v != "" {
 			return v
 		}
 	}

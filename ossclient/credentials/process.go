@@ -25,7 +25,7 @@ const (
 // processSource is a command that prints credentials. No shell reads it. It gets neither a terminal
 // nor the keys of our environment, and what it says on stderr is not repeated: it may be a secret.
 type processSource struct {
-	args    *[]string // arguments may be secrets: kept where fmt does not look
+	args    func() []string // arguments may be secrets: see sealed
 	timeout time.Duration
 }
 
@@ -36,18 +36,19 @@ func (k *kit) process(command string) (Source, error) {
 	if err != nil {
 		return nil, unusable("the credential process: %v", err)
 	}
-	return processSource{&args, processTimeout}, nil
+	return processSource{func() []string { return args }, processTimeout}, nil
 }
 
 func (p processSource) String() string {
-	return "the credential process " + filepath.Base((*p.args)[0])
+	return "the credential process " + filepath.Base(p.args()[0])
 }
 
 func (p processSource) Retrieve(ctx context.Context) (ossclient.Credential, error) {
 	none := ossclient.Credential{}
 	limited, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	cmd := exec.CommandContext(limited, (*p.args)[0], (*p.args)[1:]...)
+	args := p.args()
+	cmd := exec.CommandContext(limited, args[0], args[1:]...)
 	out := &boundedBuffer{limit: maxAnswer}
 	cmd.Stdout = out
 	cmd.Env = withoutKeys(os.Environ())
@@ -70,7 +71,7 @@ func (p processSource) Retrieve(ctx context.Context) (ossclient.Credential, erro
 	case err != nil:
 		return none, &failure{why: p.String() + " could not be run"}
 	}
-	c, err := parseAnswer(out.Bytes())
+	c, err := parseAnswer(out.buf.Bytes())
 	if err != nil {
 		return none, &failure{why: p.String(), err: err}
 	}
@@ -90,19 +91,20 @@ func withoutKeys(env []string) []string {
 	})
 }
 
-// boundedBuffer keeps the first bytes and refuses the rest, which ends the command by a broken pipe.
+// boundedBuffer refuses more than limit bytes, which ends the command by a broken pipe. It embeds
+// nothing: io.Copy would find the ReadFrom of a bytes.Buffer and never call Write.
 type boundedBuffer struct {
-	bytes.Buffer
+	buf      bytes.Buffer
 	limit    int
 	overflow bool
 }
 
 func (b *boundedBuffer) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > b.limit {
+	if b.buf.Len()+len(p) > b.limit {
 		b.overflow = true
 		return 0, errors.New("too much output")
 	}
-	return b.Buffer.Write(p)
+	return b.buf.Write(p)
 }
 
 // splitCommand takes a command line apart as a POSIX shell would, without its expansions: blanks

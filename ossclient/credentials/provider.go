@@ -35,12 +35,13 @@ type Provider struct {
 	cancel    context.CancelFunc
 	flights   sync.WaitGroup
 
-	mu       sync.Mutex            // guards what follows; never held across a request
-	current  *ossclient.Credential // nil: none yet
-	used     *named                // where current came from; once set, never changed
-	attempts []Attempt             // what the search went through
-	renewAt  time.Time             // when current is to be renewed
-	retryAt  time.Time             // no renewal before
+	mu       sync.Mutex // guards what follows; never held across a request
+	current  sealed     // nil: none yet
+	expires  time.Time  // of current; zero: never
+	used     *named     // where current came from; once set, never changed
+	attempts []Attempt  // what the search went through
+	renewAt  time.Time  // when current is to be renewed
+	retryAt  time.Time  // no renewal before
 	renewed  time.Time
 	failures int           // in a row
 	lastErr  error         // of the last renewal; nil when it succeeded
@@ -98,7 +99,7 @@ func (p *Provider) poll(until *time.Time) (ossclient.Credential, <-chan struct{}
 		if p.flight == nil && !now.Before(p.renewAt) && !now.Before(p.retryAt) {
 			p.startLocked()
 		}
-		return *p.current, nil, nil
+		return p.current(), nil, nil
 	}
 	if until.IsZero() {
 		*until = now.Add(Patience)
@@ -123,7 +124,7 @@ func after(d time.Duration) <-chan struct{} {
 }
 
 func (p *Provider) validLocked(now time.Time) bool {
-	return p.current != nil && (p.current.Expires.IsZero() || now.Before(p.current.Expires))
+	return p.current != nil && (p.expires.IsZero() || now.Before(p.expires))
 }
 
 // Rejected says that the service refused c as invalid or expired. It is looked up again, unless that
@@ -131,7 +132,10 @@ func (p *Provider) validLocked(now time.Time) bool {
 func (p *Provider) Rejected(c ossclient.Credential) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.current != nil && p.current.ID == c.ID && p.current.Token == c.Token && time.Since(p.renewed) >= rejectedPause {
+	if p.current == nil || time.Since(p.renewed) < rejectedPause {
+		return
+	}
+	if have := p.current(); have.ID == c.ID && have.Token == c.Token {
 		p.renewAt = time.Now()
 	}
 }
@@ -153,7 +157,7 @@ func (p *Provider) startLocked() {
 
 // found is the result of a renewal.
 type found struct {
-	cred     *ossclient.Credential
+	cred     sealed
 	used     *named
 	attempts []Attempt
 	err      error
@@ -168,7 +172,7 @@ func (p *Provider) renew(ctx context.Context) found {
 		return p.search(ctx)
 	}
 	c, err := ask(ctx, used.source)
-	return found{cred: &c, used: used, err: err}
+	return found{cred: seal(c), used: used, err: err}
 }
 
 // search goes through the sources. One that fails ends it.
@@ -182,7 +186,7 @@ func (p *Provider) search(ctx context.Context) found {
 		switch {
 		case err == nil:
 			a.Outcome = Used
-			f.cred, f.used = &c, n
+			f.cred, f.used = seal(c), n
 		case passed:
 			a.Outcome, a.Why = Absent, over.why
 			if over.present {
@@ -238,17 +242,14 @@ func (p *Provider) finish(f found) {
 	}
 	p.lastErr = f.err
 	if f.err == nil {
-		p.current, p.used, p.renewed, p.failures = f.cred, f.used, now, 0
-		p.renewAt, p.retryAt = now.Add(untilRenewal(f.cred.Expires, now)), time.Time{}
+		p.current, p.expires, p.used = f.cred, f.cred().Expires, f.used
+		p.renewed, p.failures = now, 0
+		p.renewAt, p.retryAt = now.Add(untilRenewal(p.expires, now)), time.Time{}
 	} else {
 		p.failures++
 		p.retryAt = now.Add(p.pauseLocked(now))
 	}
-	expires, retry := time.Time{}, p.retryAt
-	if p.current != nil {
-		expires = p.current.Expires
-	}
-	found := p.current != nil
+	expires, retry, found := p.expires, p.retryAt, p.current != nil
 	p.mu.Unlock()
 
 	switch {
@@ -268,7 +269,7 @@ func (p *Provider) logSearch(f found) {
 			p.log.Warn("a source of credentials cannot be used", "source", a.Source, "why", a.Why)
 		}
 	}
-	p.log.Info("credentials found", "source", f.used.source.String(), "id", Mask(f.cred.ID))
+	p.log.Info("credentials found", "source", f.used.source.String(), "id", Mask(f.cred().ID))
 }
 
 // untilRenewal is how long credentials are used before they are asked for again.
@@ -288,8 +289,8 @@ func (p *Provider) pauseLocked(now time.Time) time.Duration {
 	}
 	pause := firstBackoff << min(p.failures-1, 10)
 	pause = jitter(min(pause, longest))
-	if p.validLocked(now) && !p.current.Expires.IsZero() {
-		pause = min(pause, max(p.current.Expires.Sub(now), firstBackoff)) // be back when they expire
+	if p.validLocked(now) && !p.expires.IsZero() {
+		pause = min(pause, max(p.expires.Sub(now), firstBackoff)) // be back when they expire
 	}
 	return pause
 }

@@ -177,7 +177,7 @@ func (e envAssumed) Retrieve(ctx context.Context) (ossclient.Credential, error) 
 		if err != nil {
 			return none, err
 		}
-		return assumedRole{static{base.String(), &c}, e.kit.envRole(), sts{e.kit.http, e.kit.sts}}.Retrieve(ctx)
+		return assumedRole{static{base.String(), seal(c)}, e.kit.envRole(), sts{e.kit.http, e.kit.sts}}.Retrieve(ctx)
 	}
 	return none, unusable("there is no access key to assume it with")
 }

@@ -42,6 +42,12 @@ func (secret) LogValue() slog.Value         { return slog.StringValue(redacted) 
 func (secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 func (secret) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, redacted) }
 
+// sealed holds credentials where no verb of fmt looks: it prints functions as addresses, while what a
+// pointer points to does show with a verb that does not fit.
+type sealed func() ossclient.Credential
+
+func seal(c ossclient.Credential) sealed { return func() ossclient.Credential { return c } }
+
 // Mask shortens an access key ID to what tells it from others: "LTAI****wxyz".
 func Mask(id string) string {
 	switch {

@@ -121,7 +121,7 @@ func newClient(proxy func(*http.Request) (*url.URL, error)) *http.Client {
 // static holds credentials that were written down somewhere.
 type static struct {
 	where string
-	cred  *ossclient.Credential // a pointer, which fmt does not follow
+	open  sealed
 }
 
 var _ Source = static{}
@@ -131,12 +131,12 @@ func newStatic(where string, c ossclient.Credential) (static, error) {
 	if err := check(c); err != nil {
 		return static{}, unusable("%v", err)
 	}
-	return static{where, &c}, nil
+	return static{where, seal(c)}, nil
 }
 
 func (s static) String() string { return s.where }
 
-func (s static) Retrieve(context.Context) (ossclient.Credential, error) { return *s.cred, nil }
+func (s static) Retrieve(context.Context) (ossclient.Credential, error) { return s.open(), nil }
 
 // check refuses what cannot be an access key; its error names the field and never the value.
 func check(c ossclient.Credential) error {
