@@ -1,0 +1,420 @@
+package namespace
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ossfs/ossfs/cache"
+	"github.com/ossfs/ossfs/fs/names"
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// base is what the bucket said of a component in a directory, and when.
+type base struct {
+	began uint64
+	until time.Time
+	file  *call // nil: there is no such object
+	dir   bool  // something is in the directory, or the directory has an object
+	// marker is the question for the directory's own object; nil: not asked yet
+	marker *call
+}
+
+// Lookup finds the entry of dir with this name. The error is names.ErrTooLong, or ossclient.ErrNotExist when
+// there is none.
+func (t *Tree) Lookup(ctx context.Context, dir ossclient.Key, name string) (Entry, error) {
+	ref, err := names.In(dir).Parse(name)
+	if err != nil {
+		return Entry{}, err
+	}
+	switch ref.Kind {
+	case names.Content:
+		return t.content(ctx, dir)
+	case names.Long, names.LongBeside:
+		if ref.Component, err = t.resolve(ctx, dir, name, ref); err != nil {
+			return Entry{}, err
+		}
+	case names.Beside:
+		t.seen.put(dir, name, ref.Component)
+	}
+	e, err := t.lookup(ctx, dir, ref.Component, name, ref.Kind == names.Beside || ref.Kind == names.LongBeside)
+	if err != nil {
+		return Entry{}, err
+	}
+	return e, nil
+}
+
+// lookup finds a component: the directory before the file, or, with beside, the file if the directory is there.
+func (t *Tree) lookup(ctx context.Context, dir ossclient.Key, component, name string, beside bool) (Entry, error) {
+	dirKey, fileKey := names.Join(dir, component, true), names.Join(dir, component, false)
+	b, known := t.remembered(dir, component)
+	if !known && !beside {
+		if e, ok := t.stagedOnly(name, fileKey, dirKey); ok {
+			return e, nil
+		}
+	}
+	if !known {
+		var err error
+		if b, err = t.askComponent(ctx, dir, component); err != nil {
+			return Entry{}, err
+		}
+	}
+	alive, err := t.dirAlive(ctx, dirKey, b.dir, b.began)
+	if err != nil {
+		return Entry{}, err
+	}
+	if alive && !beside {
+		return t.settleDir(ctx, name, dirKey, &b)
+	}
+	if component != "" && alive == beside {
+		e, ok, err := t.settleFile(ctx, name, fileKey, &b)
+		if ok || err != nil {
+			return e, err
+		}
+	}
+	return Entry{}, notExist("lookup", fileKey)
+}
+
+// stagedOnly answers from the overlay and from confirmations alone, when a directory or file made by us is
+// there. That another client has made the other kind at the same component is noticed by listings.
+func (t *Tree) stagedOnly(name string, fileKey, dirKey ossclient.Key) (Entry, bool) {
+	if st, ok := t.o.Overlay.Lookup(dirKey); ok && st.Kind != Absent {
+		return t.stagedEntry(name, &st, time.Time{}), true
+	}
+	if st, ok := t.o.Overlay.Lookup(fileKey); ok && st.Kind == Content {
+		return t.stagedEntry(name, &st, time.Time{}), true
+	}
+	for _, key := range []ossclient.Key{dirKey, fileKey} {
+		c, ok := t.recents.since(key, 0)
+		if !ok || c.Deleted || t.now().Sub(c.at) >= t.o.TTL {
+			continue
+		}
+		if _, pending := t.o.Overlay.Lookup(key); pending {
+			continue
+		}
+		m := c.meta()
+		if isDirKey(key) {
+			return t.dirEntry(name, key, m, c.at.Add(t.o.TTL)), true
+		}
+		return t.fileEntry(name, key, m, c.at.Add(t.o.TTL)), true
+	}
+	return Entry{}, false
+}
+
+func (c *confirmed) meta() *meta {
+	return &meta{object: c.Object, attr: c.Attr.Clone(), target: c.Target}
+}
+
+// remembered is what a listing in memory says of a component.
+func (t *Tree) remembered(dir ossclient.Key, component string) (base, bool) {
+	l := t.known(dir)
+	if l == nil {
+		return base{}, false
+	}
+	_, at, hasDir := l.Find(component, true)
+	b := base{began: l.Began(at), until: l.Asked.Add(t.o.TTL), dir: hasDir}
+	if component == "" {
+		return b, true
+	}
+	if row, at, ok := l.Find(component, false); ok {
+		b.began = min(b.began, l.Began(at))
+		b.file = t.describe(row.Object(names.Join(dir, component, false)))
+	} else {
+		b.began = min(b.began, l.Began(at))
+	}
+	return b, true
+}
+
+// settleFile lays overlay and confirmations over what the bucket said of a file.
+func (t *Tree) settleFile(ctx context.Context, name string, key ossclient.Key, b *base) (Entry, bool, error) {
+	st, staged := t.o.Overlay.Lookup(key)
+	switch {
+	case staged && st.Kind == Absent:
+		return Entry{}, false, nil
+	case staged && st.Kind == Content:
+		return t.stagedEntry(name, &st, time.Time{}), true, nil
+	}
+	m, err := t.settleMeta(ctx, key, b.file, b.began)
+	if err != nil || m == nil && !staged {
+		return Entry{}, false, err
+	}
+	if !staged {
+		return t.fileEntry(name, key, m, b.until), true, nil
+	}
+	return t.attributesEntry(name, &st, m), true, nil
+}
+
+// attributesEntry shows an object whose attributes alone are staged.
+func (t *Tree) attributesEntry(name string, st *State, m *meta) Entry {
+	if m == nil {
+		return t.stagedEntry(name, st, time.Time{})
+	}
+	e := t.stagedEntry(name, st, m.object.LastModified)
+	if st.Target == "" && m.target != "" {
+		e.Target = m.target
+		e = t.show(e, m.object.LastModified)
+	}
+	if e.Version.ETag == "" {
+		e.Version = m.object.Version
+	}
+	if !e.Dir && e.Target == "" {
+		e.Size = m.object.Size
+	}
+	e.Object = m.object
+	return e
+}
+
+// settleMeta waits for what the bucket says of an object, unless a confirmation is newer.
+func (t *Tree) settleMeta(ctx context.Context, key ossclient.Key, c *call, began uint64) (*meta, error) {
+	if c != nil && c.began != 0 {
+		began = min(began, c.began)
+	}
+	if own, ok := t.recents.since(key, began); ok {
+		if own.Deleted {
+			return nil, nil
+		}
+		return own.meta(), nil
+	}
+	if c == nil {
+		return nil, nil
+	}
+	m, err := c.wait(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if own, ok := t.recents.since(key, began); ok { // meanwhile
+		if own.Deleted {
+			return nil, nil
+		}
+		return own.meta(), nil
+	}
+	return m, nil
+}
+
+// settleDir shows a directory that is known to be there.
+func (t *Tree) settleDir(ctx context.Context, name string, key ossclient.Key, b *base) (Entry, error) {
+	st, staged := t.o.Overlay.Lookup(key)
+	if staged && st.Kind == Content {
+		return t.stagedEntry(name, &st, time.Time{}), nil
+	}
+	c, began := b.marker, b.began
+	if c == nil {
+		c, began = t.marker(key, b)
+	}
+	m, err := t.settleMeta(ctx, key, c, began)
+	if err != nil {
+		return Entry{}, err
+	}
+	until := b.until
+	if until.IsZero() {
+		until = t.now().Add(t.o.TTL)
+	}
+	switch {
+	case staged && st.Kind == Attributes:
+		return t.attributesEntry(name, &st, m), nil
+	case staged && st.Kind == Absent: // its object is about to go, what it holds keeps it
+		m = nil
+	}
+	return t.dirEntry(name, key, m, until), nil
+}
+
+// marker begins to ask for the directory's own object, unless it is known.
+func (t *Tree) marker(key ossclient.Key, b *base) (*call, uint64) {
+	if !b.dir {
+		return nil, b.began
+	}
+	if l := t.fresh(key); l != nil {
+		if l.Self == nil {
+			return nil, l.First()
+		}
+		return t.describe(l.Self.Object(key)), l.First()
+	}
+	return t.inquire(ossclient.Object{Version: ossclient.Version{Key: key}}), b.began
+}
+
+// askComponent asks the bucket for a component: for the object and for anything in the directory, at once.
+func (t *Tree) askComponent(ctx context.Context, dir ossclient.Key, component string) (base, error) {
+	if t.counts.many(dir, t.now(), t.o.TTL) {
+		if l, err := t.list(ctx, dir, lookupPages); err != nil {
+			return base{}, err
+		} else if l != nil {
+			if b, ok := t.remembered(dir, component); ok {
+				return b, nil
+			}
+		}
+	}
+	b := base{began: t.recents.tick(), until: t.now().Add(t.o.TTL)}
+	if component != "" {
+		b.file = t.inquire(ossclient.Object{Version: ossclient.Version{Key: names.Join(dir, component, false)}})
+	}
+	dirKey := names.Join(dir, component, true)
+	page, err := t.o.Bucket.List(ctx, ossclient.ListRequest{Prefix: dirKey, MaxKeys: 2})
+	if err != nil {
+		return base{}, err
+	}
+	b.dir = len(page.Objects) > 0
+	if b.dir && page.Objects[0].Key == dirKey {
+		b.marker = t.describe(page.Objects[0])
+	} else if b.dir {
+		b.marker = answered(nil)
+	}
+	if b.file == nil {
+		return b, nil
+	}
+	m, err := b.file.wait(ctx)
+	if err != nil {
+		return base{}, err
+	}
+	if m == nil && !b.dir {
+		l := cache.NewBuilder(dirKey, b.until.Add(-t.o.TTL)) // what we make there is all there is
+		l.Page(b.began)
+		t.keep(l.Listing())
+	}
+	return b, nil
+}
+
+const (
+	// lookupsBeforeList is how many lookups in a directory are answered one by one.
+	lookupsBeforeList = 3
+	// lookupPages is how many pages of a directory are listed for the sake of lookups.
+	lookupPages = 10
+)
+
+// counts counts the lookups in directories that are not listed.
+type counts struct {
+	mu    sync.Mutex // guards the field below
+	byDir map[ossclient.Key]count
+}
+
+type count struct {
+	n     int
+	since time.Time
+}
+
+const countsKept = 4096
+
+// many counts a lookup in dir and says whether it is time to list the directory.
+func (c *counts) many(dir ossclient.Key, now time.Time, ttl time.Duration) bool {
+	if ttl <= 0 {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byDir == nil || len(c.byDir) > countsKept {
+		c.byDir = make(map[ossclient.Key]count)
+	}
+	n := c.byDir[dir]
+	if now.Sub(n.since) >= ttl {
+		n = count{since: now}
+	}
+	n.n++
+	c.byDir[dir] = n
+	return n.n == lookupsBeforeList
+}
+
+// resolve finds the component that a short form stands for: among the keys that begin as it says.
+func (t *Tree) resolve(ctx context.Context, dir ossclient.Key, name string, ref names.Ref) (string, error) {
+	if c, ok := t.seen.get(dir, name); ok {
+		return c, nil
+	}
+	place := names.In(dir)
+	found := ""
+	check := func(key ossclient.Key) bool {
+		c, _ := names.Child(dir, key)
+		if place.Matches(ref, c) {
+			found = c
+		}
+		return found != ""
+	}
+	for _, it := range t.staged(dir, ref.Head, 0) {
+		if !strings.HasPrefix(it.component, ref.Head) || check(dir+ossclient.Key(it.component)) {
+			break
+		}
+	}
+	req := ossclient.ListRequest{Prefix: dir + ossclient.Key(ref.Head), Delimiter: "/"}
+	for found == "" {
+		page, err := t.o.Bucket.List(ctx, req)
+		if err != nil {
+			return "", err
+		}
+		for i := 0; i < len(page.Objects) && !check(page.Objects[i].Key); i++ {
+		}
+		for i := 0; i < len(page.Prefixes) && found == "" && !check(page.Prefixes[i]); i++ {
+		}
+		if req.Token = page.Next; req.Token == "" {
+			break
+		}
+	}
+	if found == "" {
+		return "", notExist("lookup", dir+ossclient.Key(name))
+	}
+	t.seen.put(dir, name, found)
+	return found, nil
+}
+
+// content is the entry for the content of dir's own object.
+func (t *Tree) content(ctx context.Context, dir ossclient.Key) (Entry, error) {
+	none := notExist("lookup", dir+names.ContentName)
+	if dir == "" {
+		return Entry{}, none
+	}
+	b := base{began: t.recents.tick(), dir: true}
+	c, began := t.marker(dir, &b)
+	m, err := t.settleMeta(ctx, dir, c, began)
+	if err != nil {
+		return Entry{}, err
+	}
+	if m == nil || m.object.Size == 0 {
+		return Entry{}, none
+	}
+	if st, ok := t.o.Overlay.Lookup(dir); ok && st.Kind != Attributes {
+		return Entry{}, none
+	}
+	return t.contentEntry(dir, m.object), nil
+}
+
+func (t *Tree) contentEntry(dir ossclient.Key, o ossclient.Object) Entry {
+	e := t.fileEntry(names.ContentName, dir+names.ContentName, &meta{object: o}, t.now().Add(t.o.TTL))
+	e.Content = true
+	return e
+}
+
+// restat asks for an entry again, under the key it has.
+func (t *Tree) restat(ctx context.Context, e Entry) (Entry, error) {
+	dir, component := names.Split(e.Key)
+	if e.Content {
+		return t.content(ctx, dir)
+	}
+	b, known := t.remembered(dir, component)
+	if !known {
+		if got, ok := t.stagedOnly(e.Name, e.Key, e.Key); ok {
+			return got, nil
+		}
+		var err error
+		if b, err = t.askComponent(ctx, dir, component); err != nil {
+			return Entry{}, err
+		}
+	}
+	if !e.Dir {
+		got, ok, err := t.settleFile(ctx, e.Name, e.Key, &b)
+		if err == nil && !ok {
+			err = notExist("stat", e.Key)
+		}
+		return got, err
+	}
+	alive, err := t.dirAlive(ctx, e.Key, b.dir, b.began)
+	if err != nil {
+		return Entry{}, err
+	}
+	if !alive {
+		return Entry{}, notExist("stat", e.Key)
+	}
+	return t.settleDir(ctx, e.Name, e.Key, &b)
+}
+
+// fail says what was being done when err came.
+func fail(op string, key ossclient.Key, err error) error {
+	return fmt.Errorf("%s %s: %w", op, string(key), err)
+}

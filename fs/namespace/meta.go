@@ -1,0 +1,182 @@
+package namespace
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/ossfs/ossfs/cache"
+	"github.com/ossfs/ossfs/internal/attr"
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// maxTarget is the length in bytes of the longest symbolic link (PATH_MAX); a body that is longer is none.
+const maxTarget = 4096
+
+// heads are the questions for attributes under way, one for each key.
+type heads struct {
+	slots chan struct{} // one for each that may be sent at once
+
+	mu    sync.Mutex // guards the field below
+	calls map[ossclient.Key]*call
+}
+
+func newHeads() heads {
+	return heads{slots: make(chan struct{}, headsAtOnce), calls: make(map[ossclient.Key]*call)}
+}
+
+// call is one question for attributes. When done is closed, the other fields stay as they are.
+type call struct {
+	began uint64 // its number in the order of events; 0: nothing was asked
+	done  chan struct{}
+	meta  *meta // nil: there is no such object
+	err   error
+}
+
+func answered(m *meta) *call {
+	c := &call{done: make(chan struct{}), meta: m}
+	close(c.done)
+	return c
+}
+
+// wait returns the answer; nil without an error when there is no such object.
+func (c *call) wait(ctx context.Context) (*meta, error) {
+	select {
+	case <-c.done:
+		return c.meta, c.err
+	default:
+	}
+	select {
+	case <-c.done:
+		return c.meta, c.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// describe begins to find the attributes of an object that was listed: in the index, else by asking.
+func (t *Tree) describe(o ossclient.Object) *call {
+	if r, ok := t.o.Index.Get(o.Key, cache.IdentityOf(&o)); ok {
+		return answered(recorded(o, r))
+	}
+	return t.inquire(o)
+}
+
+// describePage is describe for objects in the order of their keys.
+func (t *Tree) describePage(objects []ossclient.Object) []*call {
+	calls := make([]*call, len(objects))
+	t.o.Index.GetPage(objects, func(i int, r cache.Record) { calls[i] = answered(recorded(objects[i], r)) })
+	for i := range calls {
+		if calls[i] == nil {
+			calls[i] = t.inquire(objects[i])
+		}
+	}
+	return calls
+}
+
+func recorded(o ossclient.Object, r cache.Record) *meta {
+	if r.HasCRC64 && !o.HasCRC64 {
+		o.CRC64, o.HasCRC64 = r.CRC64, true
+	}
+	return &meta{object: o, attr: r.Attr, target: r.Target}
+}
+
+// inquire begins to ask the bucket for the attributes of an object that the index does not know. Of a
+// directory's key the object need not be there, and o is just its key.
+func (t *Tree) inquire(o ossclient.Object) *call {
+	if t.o.NoHead && o.ETag != "" && o.Type != ossclient.Symlink {
+		return answered(&meta{object: o})
+	}
+	t.heads.mu.Lock()
+	defer t.heads.mu.Unlock()
+	if c := t.heads.calls[o.Key]; c != nil {
+		return c
+	}
+	c := &call{began: t.recents.tick(), done: make(chan struct{})}
+	t.heads.calls[o.Key] = c
+	t.work.Go(func() {
+		select {
+		case t.heads.slots <- struct{}{}:
+			c.meta, c.err = t.ask(t.ctx, o)
+			<-t.heads.slots
+		case <-t.ctx.Done():
+			c.err = t.ctx.Err()
+		}
+		t.heads.mu.Lock()
+		delete(t.heads.calls, o.Key)
+		t.heads.mu.Unlock()
+		close(c.done)
+	})
+	return c
+}
+
+// ask asks the bucket for an object and remembers the answer.
+func (t *Tree) ask(ctx context.Context, o ossclient.Object) (*meta, error) {
+	if o.Type == ossclient.Symlink {
+		return t.askSymlink(ctx, o)
+	}
+	got, err := t.o.Bucket.Head(ctx, o.Key)
+	switch {
+	case gone(err):
+		return nil, nil
+	case errors.Is(err, ossclient.ErrPermission) && o.ETag != "":
+		t.o.Logger.Warn("attributes are not shown: no permission to ask for them", "key", o.Key, "err", err)
+		return &meta{object: o}, nil
+	case err != nil:
+		return nil, err
+	case got.Type == ossclient.Symlink:
+		return t.askSymlink(ctx, got)
+	}
+	m := &meta{object: got, attr: attr.FromMetadata(got.Metadata)}
+	if m.attr.Type() == attr.TypeLink && !isDirKey(o.Key) {
+		if err := t.askTarget(ctx, m); err != nil {
+			if gone(err) || errors.Is(err, ossclient.ErrPrecondition) {
+				return nil, nil // gone, or replaced, since: the next question will tell
+			}
+			return nil, err
+		}
+	}
+	t.remember(m, cache.IdentityOf(&got))
+	return m, nil
+}
+
+// askTarget reads the body of a symbolic link as ossfs stores it.
+func (t *Tree) askTarget(ctx context.Context, m *meta) error {
+	if m.object.Size == 0 || m.object.Size > maxTarget {
+		return nil
+	}
+	body, err := t.o.Bucket.Get(ctx, ossclient.GetRequest{Key: m.object.Key, IfMatch: m.object.ETag, Length: -1})
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	text, err := io.ReadAll(io.LimitReader(body, maxTarget))
+	m.target = string(text)
+	return err
+}
+
+// askSymlink asks for one of OSS's own symbolic links. Its identity is that of the link, as a listing
+// shows it: a HEAD would describe what it points to.
+func (t *Tree) askSymlink(ctx context.Context, o ossclient.Object) (*meta, error) {
+	target, got, err := t.o.Bucket.GetSymlink(ctx, o.Key)
+	if gone(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	m := &meta{object: got, attr: attr.FromMetadata(got.Metadata)}
+	m.attr.SetMode(attr.TypeLink | 0o777)
+	m.target = t.relative(o.Key, ossclient.Key(target))
+	m.object.Key, m.object.Type = o.Key, ossclient.Symlink
+	if o.ETag != "" && m.object.ETag == "" {
+		m.object.ETag = o.ETag
+	}
+	t.remember(m, cache.IdentityOf(&o))
+	return m, nil
+}
+
+func (t *Tree) remember(m *meta, id cache.Identity) {
+	t.o.Index.Put(m.object.Key, id, cache.Record{Attr: m.attr, Target: m.target, CRC64: m.object.CRC64, HasCRC64: m.object.HasCRC64})
+}
