@@ -1,0 +1,125 @@
+package ossserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/ossfs/ossfs/internal/ossserver/sign"
+	"github.com/ossfs/ossfs/internal/ossserver/store"
+)
+
+// Server is an OSS server. It is an http.Handler; Start puts it on a port.
+type Server struct {
+	opts  Options
+	store *store.Store
+	sign  *sign.Verifier
+	keys  map[string]sign.Secret
+	ids   requestIDs
+
+	stats  stats
+	faults faults
+	speed  speed
+
+	running sync.RWMutex // held for reading by each request, taken by Close to wait for them
+
+	mu   sync.Mutex // guards the fields below
+	http *http.Server
+	done chan struct{} // closed when Serve has returned
+}
+
+// New makes a server, with what its directory holds. It fails when the directory cannot be used or another
+// server uses it.
+func New(o Options) (*Server, error) {
+	if o.Region == "" {
+		o.Region = defaultRegion
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.MinPartSize == 0 {
+		o.MinPartSize = defaultMinPart
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	st, err := store.Open(store.Options{Dir: o.Dir, Change: o.Change})
+	if err != nil {
+		return nil, fmt.Errorf("OSS server: %w", err)
+	}
+	s := &Server{opts: o, store: st, keys: map[string]sign.Secret{}}
+	for _, k := range o.Keys {
+		s.keys[k.ID] = sign.Secret{Secret: k.Secret, Token: k.Token, Expires: k.Expires}
+	}
+	s.sign = &sign.Verifier{
+		Look:   func(id string) (sign.Secret, bool) { k, ok := s.keys[id]; return k, ok },
+		Now:    o.Now,
+		Region: o.Region,
+	}
+	s.ids.start = uint64(o.Now().UnixNano())
+	s.faults.init(o.Seed)
+	s.SetFaults(o.Faults...)
+	s.SetLatency(o.Latency)
+	s.SetBandwidth(o.Bandwidth)
+	return s, nil
+}
+
+// Start listens on addr ("127.0.0.1:0" takes any port) and returns the endpoint, "http://127.0.0.1:PORT".
+func (s *Server) Start(addr string) (endpoint string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.http != nil {
+		return "", errors.New("OSS server: started twice")
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return "", fmt.Errorf("OSS server: %w", err)
+	}
+	s.http = &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: time.Minute,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug),
+	}
+	done := make(chan struct{})
+	s.done = done
+	srv := s.http
+	go func() {
+		defer close(done)
+		_ = srv.Serve(&listener{l, &s.speed}) // ends with ErrServerClosed, by Close
+	}()
+	return "http://" + l.Addr().String(), nil
+}
+
+// Close ends the connections, waits for the requests under way and closes the store. It is safe to call twice.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	srv, done := s.http, s.done
+	s.http = nil
+	s.mu.Unlock()
+	var errs []error
+	if srv != nil {
+		s.faults.close()
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		if srv.Shutdown(ctx) != nil {
+			errs = append(errs, srv.Close())
+		}
+		cancel()
+		<-done
+	}
+	s.running.Lock()
+	defer s.running.Unlock()
+	return errors.Join(append(errs, s.store.Close())...)
+}
+
+// SetLatency changes how long each request waits before it is looked at.
+func (s *Server) SetLatency(d time.Duration) { s.speed.latency.Store(int64(d)) }
+
+// SetBandwidth changes the limit of each connection and direction, in bytes per second; 0: none.
+func (s *Server) SetBandwidth(n int64) { s.speed.bandwidth.Store(n) }

@@ -1,0 +1,16 @@
+module github.com/ossfs/ossfs/tests/oracle
+
+go 1.26.0
+
+require (
+	github.com/aliyun/alibabacloud-oss-go-sdk-v2 v1.6.1
+	github.com/ossfs/ossfs v0.0.0
+)
+
+require (
+	github.com/tidwall/btree v1.8.2 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/time v0.16.0 // indirect
+)
+
+replace github.com/ossfs/ossfs => ../..
