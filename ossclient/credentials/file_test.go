@@ -118,6 +118,19 @@ func TestWhatCannotBeUsed(t *testing.T) {
 	}
 }
 
+func TestHalfAKeyInTheEnvironment(t *testing.T) {
+	for name, want := range map[string]string{
+		"OSS_ACCESS_KEY_SECRET":       "OSS_ACCESS_KEY_SECRET is set and OSS_ACCESS_KEY_ID is not",
+		"ALIBABA_CLOUD_ACCESS_KEY_ID": "ALIBABA_CLOUD_ACCESS_KEY_ID is set and ALIBABA_CLOUD_ACCESS_KEY_SECRET is not",
+	} {
+		w := newWorld(t)
+		w.vars[name] = testSecret
+		if _, err := w.provider().Retrieve(context.Background()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
 func TestNothingFound(t *testing.T) {
 	w := newWorld(t)
 	w.opt.Bucket = "bucket"

@@ -286,6 +286,13 @@ func TestRejectedCredentials(t *testing.T) {
 		if got := id(t, p); got != "key2" || source.calls.Load() != 2 {
 			t.Errorf("got %s after %d calls, want key2 after 2", got, source.calls.Load())
 		}
+		fresh, _ := p.Retrieve(context.Background())
+		p.Rejected(fresh) // it has just been looked up: doing so again would help nobody
+		id(t, p)
+		synctest.Wait()
+		if calls := source.calls.Load(); calls != 2 {
+			t.Errorf("%d calls after a fresh key was refused, want 2", calls)
+		}
 	})
 }
 

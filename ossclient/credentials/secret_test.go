@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -90,15 +91,21 @@ func TestNoErrorShowsASecret(t *testing.T) {
 	w := newWorld(t)
 	sts := newSTS(w)
 	sts.tokens[testID] = testToken
-	sts.secrets[testID] = "another"
 	w.vars["OSS_ACCESS_KEY_ID"], w.vars["OSS_ACCESS_KEY_SECRET"], w.vars["OSS_SESSION_TOKEN"], w.vars[envRoleARN] = testID, testSecret, testToken, "arn"
-	p := w.provider()
-	_, err := p.Retrieve(context.Background())
-	if err == nil || !strings.Contains(err.Error(), "SignatureDoesNotMatch") {
-		t.Fatalf("got %v, want SignatureDoesNotMatch", err)
+	sts.reply = func(rw http.ResponseWriter, _ url.Values) {
+		rw.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(rw, `{"Code":"NoPermission","Message":"not with %s or %s, nor %s"}`, testToken, url.QueryEscape(testToken), url.QueryEscape(url.QueryEscape(testSecret)))
 	}
-	if l := leaks(shown(t, err) + shown(t, p.Status()) + p.Explain().String() + w.log.String()); l != "" {
-		t.Errorf("shows a secret: ...%s...", l)
+	for _, want := range []string{"NoPermission", "SignatureDoesNotMatch"} {
+		p := w.provider()
+		_, err := p.Retrieve(context.Background())
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Fatalf("got %v, want %s", err, want)
+		}
+		if l := leaks(shown(t, err) + shown(t, p.Status()) + p.Explain().String() + w.log.String()); l != "" {
+			t.Errorf("shows a secret: ...%s...", l)
+		}
+		sts.secrets[testID] = "another"
 	}
 }
 
