@@ -14,8 +14,6 @@ const poly = crc64.ECMA
 // Update returns the checksum of the bytes that crc stands for, followed by p. Begin with 0.
 func Update(crc uint64, p []byte) uint64 { return update(crc, p) }
 
-func update(crc uint64, p []byte) uint64 { return crc64.Update(crc, crc64.MakeTable(crc64.ECMA), p) }
-
 // Combine returns the checksum of two pieces laid one after the other: a is that of the first, b that
 // of the second, lenB the second's length in bytes.
 func Combine(a, b uint64, lenB int64) uint64 {

@@ -1,0 +1,41 @@
+package crc
+
+import "golang.org/x/sys/cpu"
+
+// foldMin is from where folding beats the tables.
+const foldMin = 128
+
+// foldPower are the constants of fold_amd64.s: x^n modulo the polynomial, reflected. A test computes them.
+const (
+	x1087 = 0x8757d71d4fcc1000
+	x1023 = 0xd7d86b2af73de740
+	x191  = 0xe05dd497ca393ae4
+	x127  = 0xdabe95afc7875f40
+)
+
+// fold takes a raw checksum and n bytes at p, n being a multiple of 16 and at least 128, and leaves in
+// out 16 bytes that have the same remainder: the raw checksum of out, begun with 0, is that of p, begun
+// with raw.
+//
+// It works on eight blocks of 16 bytes at once. A block is a polynomial lo*x^64 + hi; moved on by 1,024
+// bits it is lo*x^1088 + hi*x^1024, and both products, reduced to 128 bits by taking x^n modulo the
+// polynomial first, are one carry-less multiplication each. A product of reflected words comes out
+// multiplied by x, hence the exponents one less.
+//
+//go:noescape
+func fold(raw uint64, p *byte, n int, out *[16]byte)
+
+// hasFold reports whether the processor multiplies without carry.
+func hasFold() bool { return cpu.X86.HasPCLMULQDQ && cpu.X86.HasSSE41 }
+
+func update(crc uint64, p []byte) uint64 {
+	raw := ^crc
+	if len(p) >= foldMin && hasFold() {
+		n := len(p) &^ 15
+		var out [16]byte
+		fold(raw, &p[0], n, &out)
+		raw = slicing(0, out[:])
+		p = p[n:]
+	}
+	return ^slicing(raw, p)
+}
