@@ -55,7 +55,7 @@ func (b *Bucket) Append(ctx context.Context, p AppendRequest) (AppendResult, err
 		}
 		return nil
 	}
-	r.settle = b.settleAppend(r, result)
+	r.settle = b.settleAppend(p.Key, result)
 	if _, err = b.do(ctx, r); err != nil {
 		return AppendResult{}, err
 	}

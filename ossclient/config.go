@@ -77,7 +77,10 @@ type Bucket struct {
 	client   *http.Client
 	close    func()
 	log      *slog.Logger
+	gate     *gate
 	counters counters
+	slow     [slots]latencies
+	spare    allowance
 	skew     atomic.Int64 // nanoseconds to add to our clock to get the server's
 
 	background sync.WaitGroup // attempts that lost a race and are being closed
@@ -102,6 +105,7 @@ func Open(ctx context.Context, cfg Config) (*Bucket, error) {
 		client: &http.Client{Transport: transport, CheckRedirect: neverRedirect},
 		close:  transport.CloseIdleConnections,
 		log:    cfg.Logger,
+		gate:   newGate(cfg.MaxConns),
 	}
 	if t.region == "" && cfg.Credentials != nil && cfg.Sign == signV4 {
 		if err := b.locate(ctx); err != nil {

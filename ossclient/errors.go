@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // The kinds of failure. Each *Error is exactly one of them.
@@ -66,34 +69,65 @@ type Error struct {
 	elsewhere string // the endpoint OSS named instead, when the bucket lies in another region
 }
 
-// Error is one line: what failed, on what, why.
+// Error is one line: what failed, on what, why. A key that would not print as it is, is quoted.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)
 	if e.Bucket != "" {
-		fmt.Fprintf(&b, " oss://%s", e.Bucket)
+		b.WriteString(" oss://")
+		b.WriteString(printable(e.Bucket))
 	}
 	if e.Key != "" {
-		fmt.Fprintf(&b, "/%s", string(e.Key))
+		b.WriteByte('/')
+		b.WriteString(printable(string(e.Key)))
 	}
-	fmt.Fprintf(&b, ": %v", e.Kind)
-	if e.Code != "" {
-		fmt.Fprintf(&b, " (%d %s", e.Status, e.Code)
+	b.WriteString(": ")
+	b.WriteString(e.why())
+	if e.RequestID != "" {
+		b.WriteString(" [request ")
+		b.WriteString(printable(e.RequestID))
+		b.WriteByte(']')
+	}
+	return b.String()
+}
+
+// why is the message without what it is about.
+func (e *Error) why() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v", e.Kind)
+	switch {
+	case e.Code != "":
+		fmt.Fprintf(&b, " (%d %s", e.Status, printable(e.Code))
 		if e.EC != "" {
-			fmt.Fprintf(&b, ", EC %s", e.EC)
+			fmt.Fprintf(&b, ", EC %s", printable(e.EC))
 		}
 		if e.Message != "" {
-			fmt.Fprintf(&b, ": %s", strings.TrimSpace(e.Message))
+			fmt.Fprintf(&b, ": %s", printable(strings.TrimSpace(e.Message)))
 		}
-		b.WriteString(")")
+		b.WriteByte(')')
+	case e.Status != 0:
+		fmt.Fprintf(&b, " (status %d)", e.Status)
 	}
 	if e.Err != nil {
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}
-	if e.RequestID != "" {
-		fmt.Fprintf(&b, " [request %s]", e.RequestID)
-	}
 	return b.String()
+}
+
+// maxPrinted bounds a foreign text in a message, in bytes.
+const maxPrinted = 1100
+
+// printable is s as it is, or quoted where control characters or broken UTF-8 would spoil the line.
+func printable(s string) string {
+	if len(s) > maxPrinted {
+		s = s[:maxPrinted] + "..."
+	}
+	for _, r := range s {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return strconv.Quote(s)
+		}
+	}
+	return s
 }
 
 // Unwrap gives errors.Is and errors.As the kind and the cause.

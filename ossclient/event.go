@@ -45,6 +45,7 @@ type counters struct {
 // Stats is a snapshot of the counters.
 func (b *Bucket) Stats() Stats {
 	c := &b.counters
+	inFlight, limit := b.gate.state()
 	return Stats{
 		Requests:  c.requests.Load(),
 		Retries:   c.retries.Load(),
@@ -56,6 +57,8 @@ func (b *Bucket) Stats() Stats {
 		Corrupt:   c.corrupt.Load(),
 		Sent:      c.sent.Load(),
 		Received:  c.received.Load(),
+		InFlight:  inFlight,
+		Limit:     limit,
 		ClockSkew: time.Duration(b.skew.Load()),
 	}
 }

@@ -1,12 +1,14 @@
 package ossclient
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -28,6 +30,8 @@ type failure struct {
 	skew      time.Duration // how far the server's clock is ahead, when that is the trouble
 	skewed    bool
 	limit     time.Duration // a shorter budget than the configured one; 0: none
+	answer    *answer       // what came of the attempt, for the observer; may be nil
+	final     bool          // no other attempt follows
 }
 
 // errorDocument is the body of an error answer. It is also sent base64-encoded as x-oss-err, which is
@@ -43,34 +47,32 @@ type errorDocument struct {
 }
 
 // refused makes a failure of an answer that is not 2xx, and reads its body.
-func (b *Bucket) refused(r *request, hr *http.Response) *failure {
-	var doc errorDocument
-	body, err := io.ReadAll(io.LimitReader(hr.Body, maxErrorBytes))
-	if len(body) == 0 {
-		body, _ = base64.StdEncoding.DecodeString(hr.Header.Get("X-Oss-Err")) // absent or damaged: the status has to do
+func (b *Bucket) refused(ctx context.Context, r *request, a *answer) *failure {
+	body, err := io.ReadAll(io.LimitReader(a.reader(), maxErrorBytes))
+	if ctx.Err() != nil {
+		return &failure{err: b.canceled(ctx, r, nil), answer: a}
 	}
+	if len(body) == 0 {
+		body, _ = base64.StdEncoding.DecodeString(a.header.Get("X-Oss-Err")) // absent or damaged: the status has to do
+	}
+	var doc errorDocument
 	if xml.Unmarshal(body, &doc) != nil {
-		doc = errorDocument{Message: doc.Message, Code: doc.Code} // not OSS's: a proxy's page perhaps
+		doc = errorDocument{} // not OSS's: a proxy's page perhaps
 	}
 	e := b.newError(r, nil)
-	e.Status, e.Code, e.EC, e.Message = hr.StatusCode, doc.Code, doc.EC, doc.Message
-	e.RequestID = hr.Header.Get("X-Oss-Request-Id")
-	if e.RequestID == "" {
-		e.RequestID = doc.RequestID
-	}
-	if e.EC == "" {
-		e.EC = hr.Header.Get("X-Oss-Ec")
+	e.Status, e.Code, e.EC, e.Message = a.status, doc.Code, doc.EC, doc.Message
+	e.RequestID = cmp.Or(a.header.Get("X-Oss-Request-Id"), doc.RequestID)
+	e.EC = cmp.Or(e.EC, a.header.Get("X-Oss-Ec"))
+	e.elsewhere = doc.Endpoint
+	if e.Code == "" {
+		e.Err = err
 	}
 	c := classOf(e.Status, e.Code)
 	e.Kind = c.kind
-	f := &failure{err: e, retry: c.retry, throttle: c.throttle, after: retryAfter(hr.Header)}
+	f := &failure{err: e, retry: c.retry, throttle: c.throttle, after: retryAfter(a.header), answer: a}
 	f.ambiguous = e.Status >= 500 && !c.throttle || e.Status == http.StatusRequestTimeout
 	if e.Code == "RequestTimeTooSkewed" {
-		f.skew, f.skewed = serverAhead(doc, hr.Header)
-	}
-	e.elsewhere = doc.Endpoint
-	if err != nil && e.Code == "" {
-		e.Err = err
+		f.skew, f.skewed = serverAhead(doc, a.header)
 	}
 	return f
 }
@@ -99,7 +101,11 @@ func retryAfter(h http.Header) time.Duration {
 // reader's of the body.
 func (b *Bucket) broken(ctx context.Context, r *request, err error) *failure {
 	if ctx.Err() != nil {
-		return &failure{err: b.canceled(ctx, r)}
+		return &failure{err: b.canceled(ctx, r, nil)}
+	}
+	var final *Error
+	if errors.As(err, &final) {
+		return &failure{err: final}
 	}
 	e := b.newError(r, err)
 	f := &failure{err: e, retry: true, ambiguous: true}
@@ -145,11 +151,15 @@ func (c *corruption) Error() string {
 	return c.what + ": CRC-64 is " + strconv.FormatUint(c.got, 10) + ", want " + strconv.FormatUint(c.want, 10)
 }
 
-// canceled is the error of a caller's context that ended; it carries the context's error and its cause.
-func (b *Bucket) canceled(ctx context.Context, r *request) *Error {
+// canceled is the error of a caller's context that ended. It carries the context's error and its
+// cause; why the last attempt failed, if one did, stands in its words only.
+func (b *Bucket) canceled(ctx context.Context, r *request, last *Error) *Error {
 	err := ctx.Err()
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, err) {
-		err = errors.Join(err, cause)
+		err = fmt.Errorf("%w: %w", err, cause)
+	}
+	if last != nil {
+		err = fmt.Errorf("%w (the last attempt: %s)", err, last.why())
 	}
 	e := b.newError(r, err)
 	e.Kind = ErrCanceled

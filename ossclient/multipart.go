@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/xml"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -44,12 +45,21 @@ func (b *Bucket) CreateUpload(ctx context.Context, u UploadRequest) (UploadID, e
 		return "", b.invalid(op, u.Key, err.Error())
 	}
 	setOptions(h, u.Options)
-	var doc struct{ UploadId string }
-	_, err := b.do(ctx, &request{op: op, key: u.Key, params: []param{{"uploads", ""}}, header: h, accept: func(a *answer) error {
-		doc.UploadId = ""
-		return readDocument(a, "InitiateMultipartUploadResult", &doc)
-	}})
-	return UploadID(doc.UploadId), err
+	var id UploadID
+	r := &request{op: op, key: u.Key, params: []param{{"uploads", ""}}, header: h}
+	r.accept = func(a *answer) error {
+		var doc struct {
+			ID UploadID `xml:"UploadId"`
+		}
+		err := readDocument(a, "InitiateMultipartUploadResult", &doc)
+		if id = doc.ID; err == nil && id == "" {
+			err = errors.New("the answer has no UploadId")
+		}
+		return err
+	}
+	r.settle = b.settleInitiate(u.Key, &id)
+	_, err := b.do(ctx, r)
+	return id, err
 }
 
 // PartRequest sends one part.
@@ -151,7 +161,7 @@ func (b *Bucket) CompleteUpload(ctx context.Context, c CompleteRequest) (PutResu
 	if len(c.Parts) == 0 || len(c.Parts) > MaxParts {
 		return PutResult{}, b.invalid(op, c.Key, "an upload is completed of 1 to 10,000 parts")
 	}
-	want, known, size := expected(c)
+	want := expected(c)
 	h := http.Header{headerContentType: {"application/xml"}}
 	forbidOverwrite(h, c.NoOverwrite)
 	doc := completeDocument(c.Parts)
@@ -164,14 +174,15 @@ func (b *Bucket) CompleteUpload(ctx context.Context, c CompleteRequest) (PutResu
 			return err
 		}
 		sum, has := crcOf(a.header)
-		if known && has && sum != want {
+		if want.known && has && sum != want.sum {
 			b.counters.corrupt.Add(1)
-			return b.corrupt(r, &corruption{"object", sum, want})
+			return b.corrupt(r, &corruption{"object", sum, want.sum})
 		}
-		result = putResultOf(c.Key, size, sum, a.header)
+		result = putResultOf(c.Key, want.size, sum, a.header)
 		result.ETag = trimETag(doc.ETag)
 		return nil
 	}
+	r.settle = b.settleComplete(c.Key, want, &result)
 	_, err := b.do(ctx, r)
 	return result, err
 }
@@ -183,18 +194,24 @@ func (b *Bucket) corrupt(r *request, cause error) *Error {
 	return e
 }
 
-// expected is the checksum that the object must have, and its size.
-func expected(c CompleteRequest) (sum uint64, known bool, size int64) {
-	known = true
+// expectation is what the completed object must be.
+type expectation struct {
+	sum   uint64
+	known bool // sum is
+	size  int64
+}
+
+func expected(c CompleteRequest) expectation {
+	x := expectation{known: true}
 	for _, p := range c.Parts {
-		known = known && p.HasCRC64
-		sum = crc.Combine(sum, p.CRC64, p.Size)
-		size += p.Size
+		x.known = x.known && p.HasCRC64
+		x.sum = crc.Combine(x.sum, p.CRC64, p.Size)
+		x.size += p.Size
 	}
 	if c.CRC64 != nil {
-		return *c.CRC64, true, size
+		x.sum, x.known = *c.CRC64, true
 	}
-	return sum, known, size
+	return x
 }
 
 func completeDocument(parts []Part) []byte {

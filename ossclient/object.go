@@ -77,7 +77,8 @@ func (b *Bucket) Copy(ctx context.Context, c CopyRequest) (CopyResult, error) {
 	}
 	forbidOverwrite(h, c.NoOverwrite)
 	var result CopyResult
-	_, err := b.do(ctx, &request{op: op, key: c.Key, header: h, accept: func(a *answer) error {
+	r := &request{op: op, key: c.Key, header: h, settle: b.settleCopy(c, &result)}
+	r.accept = func(a *answer) error {
 		var doc copyDocument
 		if err := readDocument(a, "CopyObjectResult", &doc); err != nil {
 			return err
@@ -86,7 +87,8 @@ func (b *Bucket) Copy(ctx context.Context, c CopyRequest) (CopyResult, error) {
 		result.LastModified = isoTime(doc.LastModified)
 		result.CRC64, result.HasCRC64 = crcOf(a.header)
 		return nil
-	}})
+	}
+	_, err := b.do(ctx, r)
 	return result, err
 }
 

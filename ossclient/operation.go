@@ -10,9 +10,19 @@ type operation struct {
 	name     string
 	method   string
 	deadline time.Duration // from the last byte sent to the answer's headers
-	hedged   bool          // a slow answer may be raced by a second request
-	once     bool          // repeating it could do it twice: what happened is looked up first
+	slot     slot          // whose answers may be raced by a second request
 }
+
+// slot groups the operations whose latencies are alike.
+type slot uint8
+
+const (
+	slotNone slot = iota
+	slotHead
+	slotGet
+	slotList
+	slots
+)
 
 // How long an answer may take: OSS answers most requests in milliseconds; those that move much data
 // inside the service, or wait for it to be stored, get longer.
@@ -23,11 +33,11 @@ const (
 )
 
 func opHead() operation {
-	return operation{name: "HeadObject", method: http.MethodHead, deadline: quickAnswer, hedged: true}
+	return operation{name: "HeadObject", slot: slotHead, method: http.MethodHead, deadline: quickAnswer}
 }
 
 func opGet() operation {
-	return operation{name: "GetObject", method: http.MethodGet, deadline: quickAnswer, hedged: true}
+	return operation{name: "GetObject", slot: slotGet, method: http.MethodGet, deadline: quickAnswer}
 }
 
 func opPut() operation {
@@ -47,11 +57,11 @@ func opDeleteMany() operation {
 }
 
 func opList() operation {
-	return operation{name: "ListObjectsV2", method: http.MethodGet, deadline: quickAnswer, hedged: true}
+	return operation{name: "ListObjectsV2", slot: slotList, method: http.MethodGet, deadline: quickAnswer}
 }
 
 func opInitiate() operation {
-	return operation{name: "InitiateMultipartUpload", method: http.MethodPost, deadline: quickAnswer, once: true}
+	return operation{name: "InitiateMultipartUpload", method: http.MethodPost, deadline: quickAnswer}
 }
 
 func opUploadPart() operation {
@@ -63,7 +73,7 @@ func opCopyPart() operation {
 }
 
 func opComplete() operation {
-	return operation{name: "CompleteMultipartUpload", method: http.MethodPost, deadline: slowAnswer, once: true}
+	return operation{name: "CompleteMultipartUpload", method: http.MethodPost, deadline: slowAnswer}
 }
 
 func opAbort() operation {
@@ -71,15 +81,15 @@ func opAbort() operation {
 }
 
 func opListParts() operation {
-	return operation{name: "ListParts", method: http.MethodGet, deadline: quickAnswer, hedged: true}
+	return operation{name: "ListParts", slot: slotList, method: http.MethodGet, deadline: quickAnswer}
 }
 
 func opListUploads() operation {
-	return operation{name: "ListMultipartUploads", method: http.MethodGet, deadline: quickAnswer, hedged: true}
+	return operation{name: "ListMultipartUploads", slot: slotList, method: http.MethodGet, deadline: quickAnswer}
 }
 
 func opAppend() operation {
-	return operation{name: "AppendObject", method: http.MethodPost, deadline: storeAnswer, once: true}
+	return operation{name: "AppendObject", method: http.MethodPost, deadline: storeAnswer}
 }
 
 func opPutSymlink() operation {
@@ -87,7 +97,7 @@ func opPutSymlink() operation {
 }
 
 func opGetSymlink() operation {
-	return operation{name: "GetSymlink", method: http.MethodGet, deadline: quickAnswer, hedged: true}
+	return operation{name: "GetSymlink", slot: slotHead, method: http.MethodGet, deadline: quickAnswer}
 }
 
 func opRestore() operation {
@@ -95,7 +105,7 @@ func opRestore() operation {
 }
 
 func opInfo() operation {
-	return operation{name: "GetBucketInfo", method: http.MethodGet, deadline: quickAnswer, hedged: true}
+	return operation{name: "GetBucketInfo", slot: slotHead, method: http.MethodGet, deadline: quickAnswer}
 }
 
 func opLocation() operation {

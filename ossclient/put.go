@@ -55,6 +55,7 @@ func (b *Bucket) Put(ctx context.Context, p PutRequest) (PutResult, error) {
 	}
 	var result PutResult
 	r := &request{op: op, key: p.Key, header: h, body: content{reader: p.Body, size: p.Size, summed: !isKnown}}
+	r.settle = b.settlePut(p, &result)
 	r.accept = func(a *answer) error {
 		sum := known
 		if !isKnown {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // request is one call of the API, however many attempts it takes. It is not changed once it is sent.
@@ -20,12 +21,13 @@ type request struct {
 	// connection. nil: the answer is handed on with its body open.
 	accept func(*answer) error
 
-	// settle is asked before a request is repeated that may have had its effect: it tells whether it
-	// had, so that the request is over. nil: repeating is harmless.
-	settle func(ctx context.Context, last *failure) (done bool, err error)
+	// settle finds out whether a request whose answer was lost has had its effect, so that it is over.
+	// It is asked before such a request is repeated, and when its repetition fails. nil: repeating is
+	// harmless.
+	settle func(ctx context.Context, f *failure) (done bool)
 }
 
-// answer is a successful response (2xx).
+// answer is a response.
 type answer struct {
 	status int
 	header http.Header
@@ -33,7 +35,15 @@ type answer struct {
 	body   io.ReadCloser
 	sum    uint64 // CRC-64 of the body that was sent, when the content is summed
 	watch  *watch // of the attempt; the body's reader feeds it
-	event  Event
+
+	bucket    *Bucket
+	req       *request
+	attempt   int
+	hedge     bool
+	start     time.Time
+	firstByte time.Duration
+	sent      int64
+	received  int64
 }
 
 // build makes the HTTP request of one attempt, signed.

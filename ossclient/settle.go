@@ -2,37 +2,152 @@ package ossclient
 
 import (
 	"context"
-	"errors"
 	"io"
+	"maps"
+	"strings"
+	"time"
 
 	"github.com/ossfs/ossfs/ossclient/crc"
 )
 
 // appendedSum is the checksum the object will have after an append.
 func (b *Bucket) appendedSum(op operation, p AppendRequest) (uint64, error) {
-	d := crc.Digest{}
-	n, err := io.Copy(&d, io.NewSectionReader(p.Body, 0, p.Size))
-	if err == nil && n < p.Size {
-		err = io.ErrUnexpectedEOF
-	}
+	sum, err := checksum(p.Body, p.Size)
 	if err != nil {
 		e := b.newError(&request{op: op, key: p.Key}, err)
 		e.Kind = ErrInvalid
 		return 0, e
 	}
-	return crc.Combine(p.Before, d.Sum64(), p.Size), nil
+	return crc.Combine(p.Before, sum, p.Size), nil
 }
 
-// settleAppend finds out whether an append whose answer was lost has happened.
-func (b *Bucket) settleAppend(r *request, want AppendResult) func(context.Context, *failure) (bool, error) {
-	return func(ctx context.Context, _ *failure) (bool, error) {
-		o, err := b.Head(ctx, r.key)
-		switch {
-		case errors.Is(err, ErrNotExist):
-			return false, nil
-		case err != nil:
-			return false, err
+// checksum reads a content once.
+func checksum(r io.ReaderAt, size int64) (uint64, error) {
+	var d crc.Digest
+	n, err := io.Copy(&d, io.NewSectionReader(r, 0, size))
+	if err == nil && n < size {
+		err = io.ErrUnexpectedEOF
+	}
+	return d.Sum64(), err
+}
+
+// settleAppend finds out whether an append whose answer was lost has happened: then the object ends
+// where the next append would begin, with the checksum of both.
+func (b *Bucket) settleAppend(key Key, want AppendResult) func(context.Context, *failure) bool {
+	return func(ctx context.Context, _ *failure) bool {
+		o, err := b.Head(ctx, key)
+		return err == nil && o.Size == want.Next && o.HasCRC64 && o.CRC64 == want.CRC64
+	}
+}
+
+// settlePut finds out whether an exclusive PutObject that now meets an object met its own: the same
+// bytes and the same metadata.
+func (b *Bucket) settlePut(p PutRequest, result *PutResult) func(context.Context, *failure) bool {
+	if !p.NoOverwrite {
+		return nil // replacing an object by itself is harmless
+	}
+	return func(ctx context.Context, f *failure) bool {
+		if f.err.Kind != ErrExist {
+			return false
 		}
-		return o.Size == want.Next && o.HasCRC64 && o.CRC64 == want.CRC64, nil
+		sum, err := checksum(p.Body, p.Size)
+		if err != nil {
+			return false
+		}
+		o, err := b.Head(ctx, p.Key)
+		if err != nil || o.Size != p.Size || !o.HasCRC64 || o.CRC64 != sum || !maps.Equal(o.Metadata.User, lowerNames(p.Metadata.User)) {
+			return false
+		}
+		*result = putResultOfObject(o)
+		return true
+	}
+}
+
+// lowerNames is user metadata as an answer shows it.
+func lowerNames(m map[string]string) map[string]string {
+	lower := make(map[string]string, len(m))
+	for name, value := range m {
+		lower[strings.ToLower(name)] = value
+	}
+	return lower
+}
+
+// settleComplete finds out whether a CompleteMultipartUpload whose upload is gone has made its object:
+// it has the size and checksum of the parts; where the parts' checksums are not known, it is younger
+// than the request instead.
+func (b *Bucket) settleComplete(key Key, x expectation, result *PutResult) func(context.Context, *failure) bool {
+	begun := b.now().Truncate(time.Second)
+	return func(ctx context.Context, f *failure) bool {
+		if f.err.Code != "NoSuchUpload" && f.err.Kind != ErrExist {
+			return false
+		}
+		o, err := b.Head(ctx, key)
+		switch {
+		case err != nil || o.Size != x.size:
+			return false
+		case x.known && o.HasCRC64 && o.CRC64 != x.sum:
+			return false
+		case !x.known && o.LastModified.Before(begun):
+			return false
+		}
+		*result = putResultOfObject(o)
+		return true
+	}
+}
+
+func putResultOfObject(o Object) PutResult {
+	return PutResult{Version: o.Version, Date: o.LastModified, CRC64: o.CRC64, VersionID: o.VersionID}
+}
+
+// settleCopy finds out whether an exclusive CopyObject that now meets an object met its own: the copy
+// of a source has the source's ETag, and it is younger than the request.
+func (b *Bucket) settleCopy(c CopyRequest, result *CopyResult) func(context.Context, *failure) bool {
+	if !c.NoOverwrite {
+		return nil
+	}
+	begun := b.now().Truncate(time.Second)
+	return func(ctx context.Context, f *failure) bool {
+		if f.err.Kind != ErrExist {
+			return false
+		}
+		o, err := b.Head(ctx, c.Key)
+		if err != nil || o.Size != c.Source.Size || c.Source.ETag != "" && o.ETag != c.Source.ETag || o.LastModified.Before(begun) {
+			return false
+		}
+		*result = CopyResult{Version: o.Version, LastModified: o.LastModified, CRC64: o.CRC64, HasCRC64: o.HasCRC64}
+		return true
+	}
+}
+
+// initiateSlack is how far OSS's clock may be from what we take it for, when an upload is recognised by
+// the time it was begun.
+const initiateSlack = 2 * time.Second
+
+// settleInitiate looks for the upload that an InitiateMultipartUpload whose answer was lost has begun. It
+// takes it over if there is exactly one of this key begun since; with none or several, a new one is begun.
+func (b *Bucket) settleInitiate(key Key, id *UploadID) func(context.Context, *failure) bool {
+	begun := time.Now()
+	return func(ctx context.Context, f *failure) bool {
+		if !f.ambiguous {
+			return false
+		}
+		from := begun.Add(time.Duration(b.skew.Load())).Add(-initiateSlack)
+		var found []UploadID
+		for u, err := range b.ListUploads(ctx, key) {
+			if err != nil {
+				return false
+			}
+			if u.Key != key {
+				break // keys come in order: the one asked for is the first of its prefix
+			}
+			if !u.Initiated.Before(from) {
+				found = append(found, u.ID)
+			}
+		}
+		if len(found) != 1 {
+			return false
+		}
+		*id = found[0]
+		return true
 	}
 }

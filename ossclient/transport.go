@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"time"
@@ -12,6 +11,7 @@ import (
 
 const (
 	dialTimeout      = 10 * time.Second
+	keepAlive        = 15 * time.Second
 	handshakeTimeout = 10 * time.Second
 	idleTimeout      = 55 * time.Second // OSS closes idle connections after a minute
 	readBuffer       = 16 << 10
@@ -22,10 +22,9 @@ const (
 // newTransport is a transport of HTTP/1.1 with room for every connection the limit allows. Large reads
 // go past its read buffer straight into the reader's memory.
 func newTransport(cfg Config) (*http.Transport, error) {
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}
 	t := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer.DialContext,
+		DialContext:            newDialer().dial,
 		TLSHandshakeTimeout:    handshakeTimeout,
 		MaxIdleConns:           2 * cfg.MaxConns,
 		MaxIdleConnsPerHost:    2 * cfg.MaxConns,

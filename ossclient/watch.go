@@ -101,6 +101,16 @@ func (w *watch) answered() {
 func (w *watch) reading() { w.since.Store(time.Now().UnixNano()) }
 func (w *watch) read()    { w.since.Store(0) }
 
+// abort cancels the attempt.
+func (w *watch) abort(why error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.done {
+		w.done, w.why = true, why
+		w.cancel(why)
+	}
+}
+
 // cause is why the watch cancelled the attempt; nil when it did not.
 func (w *watch) cause() error {
 	w.mu.Lock()
