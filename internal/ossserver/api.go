@@ -86,13 +86,13 @@ func (s *Server) Put(bucket, key string, body []byte, header http.Header) error 
 }
 
 // PutSynthetic stores an object of size bytes that are made up from seed, so that it takes no space: a gigabyte,
-// or a million of them. [SyntheticAt] makes the same bytes.
-func (s *Server) PutSynthetic(bucket, key string, size int64, seed uint64) error {
+// or a million of them. [SyntheticAt] makes the same bytes. The headers are as in Put.
+func (s *Server) PutSynthetic(bucket, key string, size int64, seed uint64, header http.Header) error {
 	content := s.store.Synthetic(size, seed)
 	defer content.Release()
 	return s.putDirect(bucket, &store.Object{
 		Key: key, Size: size, Content: content, Type: store.Normal, ETag: cheapETag(seed, size),
-	}, nil)
+	}, header)
 }
 
 // SyntheticAt fills p with what PutSynthetic's object of that seed has from offset off on.

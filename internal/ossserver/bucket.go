@@ -31,6 +31,23 @@ func (s *Server) CreateBucket(name string) error {
 	})
 }
 
+// SetBucketACL makes a bucket "private", "public-read" or "public-read-write".
+func (s *Server) SetBucketACL(name, acl string) error {
+	if !validACL(acl, false) {
+		return errors.New("OSS server: bad ACL " + strconv.Quote(acl))
+	}
+	return s.store.Update(func(tx *store.Tx) error {
+		b := tx.Bucket(name)
+		if b == nil {
+			return errors.New("OSS server: no bucket " + name)
+		}
+		changed := *b
+		changed.ACL = acl
+		tx.PutBucket(changed)
+		return nil
+	})
+}
+
 // HasBucket reports whether there is a bucket of that name.
 func (s *Server) HasBucket(name string) bool {
 	found := false

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// bench is what a row works with: a server of its own, and mounts of it.
+type bench struct {
+	ctx     context.Context
+	program string // the built ossfs
+	tmp     string // this row's folder
+	server  *server
+	memory  string // --memory of every mount
+	extra   []string
+}
+
+// mount is one running ossfs.
+type mount struct {
+	b   *bench
+	dir string
+	cmd *exec.Cmd
+	log *os.File
+}
+
+// build compiles the program as it is delivered.
+func build(ctx context.Context, dir string) (string, error) {
+	program := filepath.Join(dir, "ossfs")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/ossfs")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Stderr = os.Stderr
+	return program, cmd.Run()
+}
+
+// shape makes the network slow; {0, 0} makes it as fast as loopback is.
+func (b *bench) shape(latency time.Duration, bandwidth int64) error {
+	_, err := b.server.ask(order{Shape: &shape{latency, bandwidth}})
+	return err
+}
+
+// network is the one of the tables: 15 ms for each request, 100 MB/s a connection.
+func (b *bench) network() error { return b.shape(15*time.Millisecond, 100_000_000) }
+
+func (b *bench) seed(s seed) error {
+	_, err := b.server.ask(order{Seed: &s})
+	return err
+}
+
+func (b *bench) reset() error {
+	_, err := b.server.ask(order{Reset: true})
+	return err
+}
+
+func (b *bench) counts() (answer, error) { return b.server.ask(order{Counts: true}) }
+
+// mount starts ossfs in the foreground with the state directory of that name, and returns when the
+// mount answers.
+func (b *bench) mount(state string, flags ...string) (*mount, error) {
+	dir := filepath.Join(b.tmp, "mnt")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	log, err := os.Create(filepath.Join(b.tmp, "ossfs.log"))
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"mount", "--foreground", "--endpoint", b.server.endpoint, "--region", "cn-hangzhou",
+		"--state-dir", filepath.Join(b.tmp, state)}
+	if b.memory != "" {
+		args = append(args, "--memory", b.memory)
+	}
+	args = append(append(append(args, b.extra...), flags...), "oss://"+bucketName, dir)
+	cmd := exec.CommandContext(b.ctx, b.program, args...)
+	cmd.Env = append(os.Environ(), "OSS_ACCESS_KEY_ID="+keyID, "OSS_ACCESS_KEY_SECRET="+keySecret)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	m := &mount{b, dir, cmd, log}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if mounted(dir) {
+			return m, nil
+		}
+		if time.Now().After(deadline) || cmd.ProcessState != nil {
+			text, _ := os.ReadFile(log.Name())
+			return nil, errors.Join(fmt.Errorf("ossfs did not mount %s: %s", dir, text), m.kill())
+		}
+	}
+}
+
+// mounted looks for the mountpoint in the kernel's table (proc_pid_mountinfo(5)).
+func mounted(dir string) bool {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	return err == nil && strings.Contains(string(text), " "+dir+" ")
+}
+
+// flush waits until the bucket has everything.
+func (m *mount) flush() error {
+	return m.b.ossfs("flush", m.dir)
+}
+
+func (b *bench) ossfs(args ...string) error {
+	cmd := exec.CommandContext(b.ctx, b.program, args...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("ossfs %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+func (m *mount) usage() (usage, error) { return usageOf(m.cmd.Process.Pid) }
+
+// close sends what is staged, unmounts and waits for the process.
+func (m *mount) close() error {
+	defer m.log.Close()
+	if err := m.b.ossfs("umount", m.dir); err != nil {
+		return errors.Join(err, m.kill())
+	}
+	return m.cmd.Wait()
+}
+
+func (m *mount) kill() error {
+	err := m.cmd.Process.Kill()
+	_ = m.cmd.Wait() // it was killed: its status says only that
+	return errors.Join(err, exec.Command("umount", "-l", m.dir).Run())
+}
+
+// timed is how long work takes.
+func timed(work func() error) (time.Duration, error) {
+	start := time.Now()
+	err := work()
+	return time.Since(start), err
+}
+
+// shell runs a command line as a user would type it, in dir.
+func (b *bench) shell(dir, line string) (time.Duration, error) {
+	cmd := exec.CommandContext(b.ctx, "sh", "-c", line)
+	cmd.Dir = dir
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	d, err := timed(cmd.Run)
+	if err != nil {
+		err = fmt.Errorf("%s: %w: %s", line, err, strings.TrimSpace(stderr.String()))
+	}
+	return d, err
+}
