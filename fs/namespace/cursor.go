@@ -123,7 +123,10 @@ func (c *Cursor) content(ctx context.Context) (Entry, bool, error) {
 		return Entry{}, false, err
 	}
 	self := c.page.self
-	if self == nil || self.Size == 0 || !c.t.objectVisible(c.dir, c.page.began) {
+	if self == nil || self.Size == 0 {
+		return Entry{}, false, nil
+	}
+	if st, staged := c.t.o.Overlay.Lookup(c.dir); staged && st.Kind != Attributes {
 		return Entry{}, false, nil
 	}
 	if _, replaced := c.t.recents.since(c.dir, c.page.began); replaced {

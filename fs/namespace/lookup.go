@@ -50,6 +50,9 @@ func (t *Tree) Lookup(ctx context.Context, dir ossclient.Key, name string) (Entr
 func (t *Tree) lookup(ctx context.Context, dir ossclient.Key, component, name string, beside bool) (Entry, error) {
 	dirKey, fileKey := names.Join(dir, component, true), names.Join(dir, component, false)
 	b, known := t.remembered(dir, component)
+	if component == "" {
+		fileKey = dirKey // no file has an empty component: that key is dir's own
+	}
 	if !known && !beside {
 		if e, ok := t.stagedOnly(name, fileKey, dirKey); ok {
 			return e, nil
@@ -83,7 +86,13 @@ func (t *Tree) stagedOnly(name string, fileKey, dirKey ossclient.Key) (Entry, bo
 	if st, ok := t.o.Overlay.Lookup(dirKey); ok && st.Kind != Absent {
 		return t.stagedEntry(name, &st, time.Time{}), true
 	}
-	if st, ok := t.o.Overlay.Lookup(fileKey); ok && st.Kind == Content {
+	if present, _ := t.pending(dirKey); present { // a directory, whose attributes have to be asked for
+		return Entry{}, false
+	}
+	if added, _ := t.recents.below(dirKey, 0); added && !t.knownDir(dirKey) {
+		return Entry{}, false
+	}
+	if st, ok := t.o.Overlay.Lookup(fileKey); ok && st.Kind == Content && !isDirKey(fileKey) {
 		return t.stagedEntry(name, &st, time.Time{}), true
 	}
 	for _, key := range []ossclient.Key{dirKey, fileKey} {
@@ -103,6 +112,12 @@ func (t *Tree) stagedOnly(name string, fileKey, dirKey ossclient.Key) (Entry, bo
 	return Entry{}, false
 }
 
+// knownDir says whether a directory's own object was confirmed.
+func (t *Tree) knownDir(key ossclient.Key) bool {
+	c, ok := t.recents.since(key, 0)
+	return ok && !c.Deleted
+}
+
 func (c *confirmed) meta() *meta {
 	return &meta{object: c.Object, attr: c.Attr.Clone(), target: c.Target}
 }
@@ -120,7 +135,7 @@ func (t *Tree) remembered(dir ossclient.Key, component string) (base, bool) {
 	}
 	if row, at, ok := l.Find(component, false); ok {
 		b.began = min(b.began, l.Began(at))
-		b.file = t.describe(row.Object(names.Join(dir, component, false)))
+		b.file = t.describe(row.Object(names.Join(dir, component, false)), b.began)
 	} else {
 		b.began = min(b.began, l.Began(at))
 	}
@@ -229,9 +244,9 @@ func (t *Tree) marker(key ossclient.Key, b *base) (*call, uint64) {
 		if l.Self == nil {
 			return nil, l.First()
 		}
-		return t.describe(l.Self.Object(key)), l.First()
+		return t.describe(l.Self.Object(key), l.First()), l.First()
 	}
-	return t.inquire(ossclient.Object{Version: ossclient.Version{Key: key}}), b.began
+	return t.inquire(ossclient.Object{Version: ossclient.Version{Key: key}}, b.began), b.began
 }
 
 // askComponent asks the bucket for a component: for the object and for anything in the directory, at once.
@@ -247,7 +262,7 @@ func (t *Tree) askComponent(ctx context.Context, dir ossclient.Key, component st
 	}
 	b := base{began: t.recents.tick(), until: t.now().Add(t.o.TTL)}
 	if component != "" {
-		b.file = t.inquire(ossclient.Object{Version: ossclient.Version{Key: names.Join(dir, component, false)}})
+		b.file = t.inquire(ossclient.Object{Version: ossclient.Version{Key: names.Join(dir, component, false)}}, b.began)
 	}
 	dirKey := names.Join(dir, component, true)
 	page, err := t.o.Bucket.List(ctx, ossclient.ListRequest{Prefix: dirKey, MaxKeys: 2})
@@ -256,7 +271,7 @@ func (t *Tree) askComponent(ctx context.Context, dir ossclient.Key, component st
 	}
 	b.dir = len(page.Objects) > 0
 	if b.dir && page.Objects[0].Key == dirKey {
-		b.marker = t.describe(page.Objects[0])
+		b.marker = t.describe(page.Objects[0], b.began)
 	} else if b.dir {
 		b.marker = answered(nil)
 	}

@@ -55,21 +55,22 @@ func (c *call) wait(ctx context.Context) (*meta, error) {
 	}
 }
 
-// describe begins to find the attributes of an object that was listed: in the index, else by asking.
-func (t *Tree) describe(o ossclient.Object) *call {
+// describe begins to find the attributes of an object that a listing begun at began has shown: in the index,
+// else by asking.
+func (t *Tree) describe(o ossclient.Object, began uint64) *call {
 	if r, ok := t.o.Index.Get(o.Key, cache.IdentityOf(&o)); ok {
 		return answered(recorded(o, r))
 	}
-	return t.inquire(o)
+	return t.inquire(o, began)
 }
 
 // describePage is describe for objects in the order of their keys.
-func (t *Tree) describePage(objects []ossclient.Object) []*call {
+func (t *Tree) describePage(objects []ossclient.Object, began uint64) []*call {
 	calls := make([]*call, len(objects))
 	t.o.Index.GetPage(objects, func(i int, r cache.Record) { calls[i] = answered(recorded(objects[i], r)) })
 	for i := range calls {
 		if calls[i] == nil {
-			calls[i] = t.inquire(objects[i])
+			calls[i] = t.inquire(objects[i], began)
 		}
 	}
 	return calls
@@ -83,14 +84,15 @@ func recorded(o ossclient.Object, r cache.Record) *meta {
 }
 
 // inquire begins to ask the bucket for the attributes of an object that the index does not know. Of a
-// directory's key the object need not be there, and o is just its key.
-func (t *Tree) inquire(o ossclient.Object) *call {
+// directory's key the object need not be there, and o is just its key. A question under way is shared if it was
+// put after began.
+func (t *Tree) inquire(o ossclient.Object, began uint64) *call {
 	if t.o.NoHead && o.ETag != "" && o.Type != ossclient.Symlink {
 		return answered(&meta{object: o})
 	}
 	t.heads.mu.Lock()
 	defer t.heads.mu.Unlock()
-	if c := t.heads.calls[o.Key]; c != nil {
+	if c := t.heads.calls[o.Key]; c != nil && c.began >= began {
 		return c
 	}
 	c := &call{began: t.recents.tick(), done: make(chan struct{})}
@@ -104,7 +106,9 @@ func (t *Tree) inquire(o ossclient.Object) *call {
 			c.err = t.ctx.Err()
 		}
 		t.heads.mu.Lock()
-		delete(t.heads.calls, o.Key)
+		if t.heads.calls[o.Key] == c {
+			delete(t.heads.calls, o.Key)
+		}
 		t.heads.mu.Unlock()
 		close(c.done)
 	})

@@ -91,11 +91,11 @@ func (t *Tree) page(dir ossclient.Key, rows []cache.Row, began uint64, until tim
 			objects = append(objects, rows[i].Object(names.Join(dir, rows[i].Component, false)))
 		}
 	}
-	calls := t.describePage(objects)
+	calls := t.describePage(objects, began)
 	for i := range p.items {
 		it := &p.items[i]
 		if it.dir {
-			it.call = t.describeDir(names.Join(dir, it.component, true))
+			it.call = t.describeDir(names.Join(dir, it.component, true), began)
 			continue
 		}
 		it.call, calls = calls[0], calls[1:]
@@ -104,8 +104,8 @@ func (t *Tree) page(dir ossclient.Key, rows []cache.Row, began uint64, until tim
 }
 
 // describeDir begins to find the attributes of a directory that was listed.
-func (t *Tree) describeDir(key ossclient.Key) *call {
-	c, _ := t.marker(key, &base{dir: true})
+func (t *Tree) describeDir(key ossclient.Key, began uint64) *call {
+	c, _ := t.marker(key, &base{began: began, dir: true})
 	if c == nil {
 		return answered(nil)
 	}
