@@ -20,8 +20,6 @@ const (
 // arena hands out page-aligned buffers and takes them back. The pages of free buffers beyond warmLimit are
 // returned to the system. It is safe for concurrent use.
 type arena struct {
-	classes [11]int // sizes in bytes, ascending, the last one BlockSize
-
 	mu     sync.Mutex // guards the fields below
 	warm   [11][][]byte
 	cold   [11][][]byte
@@ -31,13 +29,16 @@ type arena struct {
 	closed bool
 }
 
-func newArena() *arena {
-	return &arena{classes: [11]int{4 << 10, 8 << 10, 12 << 10, 16 << 10, 24 << 10, 32 << 10, 48 << 10, 64 << 10, 80 << 10, 96 << 10, BlockSize}}
+func newArena() *arena { return &arena{} }
+
+// classSizes are the lengths of buffers in bytes, ascending.
+func classSizes() [11]int {
+	return [...]int{pageSize, 8 << 10, 12 << 10, 16 << 10, 24 << 10, 32 << 10, 48 << 10, 64 << 10, 80 << 10, 96 << 10, BlockSize}
 }
 
 // class is the index of the smallest class that holds n bytes.
-func (a *arena) class(n int) int {
-	for i, size := range a.classes {
+func class(n int) int {
+	for i, size := range classSizes() {
 		if n <= size {
 			return i
 		}
@@ -47,10 +48,10 @@ func (a *arena) class(n int) int {
 
 // get returns n bytes of undefined content. Their capacity is their class's size.
 func (a *arena) get(n int) ([]byte, error) {
-	c := a.class(n)
+	c := class(n)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	size := a.classes[c]
+	size := classSizes()[c]
 	var buf []byte
 	switch {
 	case len(a.warm[c]) > 0:
@@ -71,7 +72,7 @@ func (a *arena) get(n int) ([]byte, error) {
 // put takes back what get returned. Nobody may touch it any more.
 func (a *arena) put(buf []byte) {
 	buf = buf[:cap(buf)]
-	c := a.class(len(buf))
+	c := class(len(buf))
 	poison(buf)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -94,7 +95,7 @@ func (a *arena) growLocked(c int) error {
 		return fmt.Errorf("mapping %d bytes for blocks: %w", slabSize, err)
 	}
 	a.slabs = append(a.slabs, slab)
-	size := a.classes[c]
+	size := classSizes()[c]
 	for ; len(slab) >= size; slab = slab[size:] {
 		a.cold[c] = append(a.cold[c], slab[:size:size])
 	}

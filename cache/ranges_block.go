@@ -26,6 +26,11 @@ func Blocks(size int64) int64 { return (size + BlockSize - 1) / BlockSize }
 // BlockLen is the length in bytes of block index of an object of size bytes.
 func BlockLen(size, index int64) int { return int(min(size-index*BlockSize, BlockSize)) }
 
+// BlockCost is the memory that block index of an object of size bytes takes, in bytes.
+func BlockCost(size, index int64) int64 {
+	return int64(classSizes()[class(BlockLen(size, index))])
+}
+
 // Bytes are the block's content. They are valid while the caller has a reference.
 func (b *Block) Bytes() []byte { return b.data }
 

@@ -2,40 +2,200 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"io"
+	"io/fs"
+	"sync"
+	"sync/atomic"
+	"time"
 
+	"github.com/ossfs/ossfs/cache"
 	"github.com/ossfs/ossfs/ossclient"
 )
 
+const (
+	// maxRead is how much one step of a ReadAt asks for, in bytes.
+	maxRead = maxPart
+	// maxWindows is how many streams of one file are told apart.
+	maxWindows = 16
+	// patience is for how many reads elsewhere a stream is kept that nobody reads; longPatience when the
+	// file is known to be read in several places by turns.
+	patience, longPatience = 16, 256
+)
+
+// errNoMemory says that the windows' share of the budget has no room for a read.
+var errNoMemory = errors.New("no memory for a read")
+
 // File is one open handle of an object version. It is safe for concurrent use.
 type File struct {
-	pool    *Pool
-	version ossclient.Version
-	hint    Hint
+	pool   *Pool
+	object *object
+	hint   Hint
+	seen   atomic.Int64 // when it was last read, in Unix nanoseconds
+
+	mu      sync.Mutex // guards the fields below; before Pool.mu
+	closed  bool
+	active  bool  // counted by the governor
+	count   int64 // reads
+	windows []*window
+	several bool // read in several places by turns
+	order   order
 }
 
 // Version is what was opened.
-func (f *File) Version() ossclient.Version { return f.version }
+func (f *File) Version() ossclient.Version { return f.object.version }
 
 // ReadAt reads len(dst) bytes at off into dst, or fewer and io.EOF at the end of the object. The errors are
 // ErrStale, ErrCorrupt, the context's when that ends, and the Source's.
 func (f *File) ReadAt(ctx context.Context, dst []byte, off int64) (int, error) {
-	if off >= f.version.Size {
+	if off < 0 {
+		return 0, fs.ErrInvalid
+	}
+	size := f.object.version.Size
+	if off >= size {
 		return 0, io.EOF
 	}
 	var eof error
-	if rest := f.version.Size - off; int64(len(dst)) > rest {
+	if rest := size - off; int64(len(dst)) > rest {
 		dst, eof = dst[:rest], io.EOF
 	}
-	if len(dst) == 0 {
-		return 0, eof
+	done := 0
+	for done < len(dst) {
+		n, err := f.read(ctx, dst[done:min(len(dst), done+maxRead)], off+int64(done))
+		done += n
+		if err != nil {
+			return done, err
+		}
 	}
-	n, err := readDirect(ctx, f.pool.opts.Source, f.version, dst, off)
-	if err == nil {
-		err = eof
+	return done, eof
+}
+
+// reading is one step of a ReadAt.
+type reading struct {
+	off, end int64
+	window   *window
+	pins     []pin
+	whole    bool // it completes the reading of the whole object in order
+}
+
+func (f *File) read(ctx context.Context, dst []byte, off int64) (int, error) {
+	var store [maxPart/cache.BlockSize/4 + 2]pin
+	r := reading{off: off, end: off + int64(len(dst)), pins: store[:0]}
+	err := f.begin(&r)
+	if errors.Is(err, errNoMemory) {
+		f.pool.reclaim(int64(len(dst)) + 2*cache.BlockSize)
+		err = f.begin(&r)
 	}
-	return n, err
+	if errors.Is(err, errNoMemory) {
+		return f.pool.readDirect(ctx, f.object.version, dst, off)
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer f.end(&r)
+	n := 0
+	for i := range r.pins {
+		piece, err := f.piece(ctx, &r, i)
+		if err != nil {
+			return n, err
+		}
+		n += copy(dst[n:], piece)
+	}
+	if r.whole {
+		if err := f.object.verify(ctx); err != nil {
+			return 0, err
+		}
+	}
+	return n, nil
+}
+
+// piece waits for what r wants of its i-th block.
+func (f *File) piece(ctx context.Context, r *reading, i int) ([]byte, error) {
+	p := &r.pins[i]
+	start := p.index * cache.BlockSize
+	from, to := int(max(r.off-start, 0)), int(min(r.end-start, cache.BlockSize))
+	if p.block == nil {
+		if err := f.object.await(ctx, p, to); err != nil {
+			return nil, err
+		}
+	}
+	return p.block.Bytes()[from:to], nil
+}
+
+// begin finds the stream that r belongs to, pins its blocks and starts what has to be fetched, for r and
+// ahead of it.
+func (f *File) begin(r *reading) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return fs.ErrClosed
+	}
+	f.seen.Store(time.Now().UnixNano())
+	o := f.object
+	if r.window == nil { // not a second try
+		r.whole = f.order.add(r.off, r.end, o.version.Size)
+	}
+	w, fresh := f.locate(r)
+	r.window = w
+	o.lock()
+	defer o.unlock()
+	missing := false
+	for i := r.off / cache.BlockSize; i*cache.BlockSize < r.end; i++ {
+		p := o.pinLocked(i)
+		missing = missing || p.missing()
+		r.pins = append(r.pins, p)
+	}
+	if missing && !f.fetchLocked(r, fresh) {
+		for i := range r.pins {
+			o.unpinLocked(&r.pins[i])
+		}
+		r.pins = r.pins[:0]
+		return errNoMemory
+	}
+	for i := range r.pins {
+		o.keepLocked(w, r.pins[i].index)
+	}
+	f.aheadLocked(w)
+	return nil
+}
+
+// end gives back what begin pinned and what the window has no more use for.
+func (f *File) end(r *reading) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o, w := f.object, r.window
+	o.lock()
+	defer o.unlock()
+	for i := range r.pins {
+		p := &r.pins[i]
+		if h := w.holds[p.index]; h != nil && p.block != nil {
+			start := p.index * cache.BlockSize
+			h.served += int(min(r.end, start+cache.BlockSize) - max(r.off, start))
+			if h.served >= len(p.block.Bytes()) {
+				o.letGoLocked(w, p.index)
+			}
+		}
+		o.unpinLocked(p)
+	}
+	for w.stride == 0 {
+		block, ok := w.passed()
+		if !ok {
+			break
+		}
+		o.letGoLocked(w, block)
+	}
 }
 
 // Close ends the reading. What was fetched for this handle alone is given up.
-func (f *File) Close() error { return nil }
+func (f *File) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return fs.ErrClosed
+	}
+	f.closed = true
+	f.giveUpLocked(func(*window) bool { return true })
+	f.idleLocked()
+	f.pool.release(f)
+	return nil
+}

@@ -1,32 +1,114 @@
 package stream
 
 import (
+	"context"
+	"io"
 	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/ossfs/ossfs/cache"
 	"github.com/ossfs/ossfs/internal/budget"
 	"github.com/ossfs/ossfs/ossclient"
 )
 
+// rangesClass is the budget's class of the store of ranges.
+const rangesClass = "ranges"
+
 // Options are a Pool's.
 type Options struct {
 	Source   Source
-	Ranges   *cache.Ranges  // blocks already read; the caller closes it after the Pool
-	Budget   *budget.Budget // New takes the capacity of Ranges from it, class "ranges"; the rest serves the windows
+	Ranges   *cache.Ranges  // blocks already read; nil: none are kept. The caller closes it after the Pool
+	Budget   *budget.Budget // New takes the capacity of Ranges from it, class "ranges"; the rest serves the windows. nil: 256 MiB
 	MaxConns int            // GETs in flight at most; 0: 64
 	Logger   *slog.Logger   // nil: slog.Default()
+
+	// FetchTimeout is how long one GET may take, up to 4 MiB of it; 0: 3 minutes.
+	FetchTimeout time.Duration
 }
+
+// opener sends one GET.
+type opener func(ctx context.Context, req ossclient.GetRequest) (io.ReadCloser, ossclient.Object, error)
 
 // Pool is what all open files of a mount share. It is safe for concurrent use.
 type Pool struct {
-	opts Options
+	opts     Options
+	open     opener
+	ranges   *cache.Ranges
+	governor *governor
+	limbo    *limbo
+	shift    *shifter
+	log      *slog.Logger
+	reserved int64 // bytes of rangesClass
+
+	ctx    context.Context // of every fetch
+	cancel context.CancelFunc
+
+	counters counters
+
+	mu      sync.Mutex // guards the fields below; after File.mu, before object.mu
+	objects map[ossclient.Version]*object
+	files   map[*File]struct{}
+}
+
+type counters struct {
+	gets, bytes, direct atomic.Int64
 }
 
 // New makes a Pool.
-func New(opts Options) *Pool { return &Pool{opts: opts} }
+func New(opts Options) *Pool {
+	return newPool(opts, func(ctx context.Context, req ossclient.GetRequest) (io.ReadCloser, ossclient.Object, error) {
+		body, err := opts.Source.Get(ctx, req)
+		if err != nil {
+			return nil, ossclient.Object{}, err
+		}
+		return body, body.Object, nil
+	})
+}
 
-// Close gives up everything that is under way and waits for it. Files must not be read any more.
-func (p *Pool) Close() {}
+func newPool(opts Options, open opener) *Pool {
+	p := &Pool{opts: opts, open: open, ranges: opts.Ranges, log: opts.Logger, shift: newShifter(),
+		objects: map[ossclient.Version]*object{}, files: map[*File]struct{}{}}
+	if p.ranges == nil {
+		p.ranges = cache.NewRanges(0)
+	}
+	if p.opts.Budget == nil {
+		p.opts.Budget = budget.New(256<<20 + p.ranges.Capacity())
+	}
+	if p.opts.MaxConns <= 0 {
+		p.opts.MaxConns = 64
+	}
+	if p.opts.FetchTimeout <= 0 {
+		p.opts.FetchTimeout = 3 * time.Minute
+	}
+	if p.log == nil {
+		p.log = slog.Default()
+	}
+	if n := p.ranges.Capacity(); p.opts.Budget.TryAcquire(rangesClass, n) {
+		p.reserved = n
+	} else {
+		p.log.Warn("the store of ranges is larger than the memory budget has left", "bytes", n, "budget", p.opts.Budget.Total())
+	}
+	p.governor = newGovernor(p.opts.Budget, p.ranges.Capacity(), p.opts.MaxConns)
+	p.limbo = &limbo{limit: min(8<<20, p.governor.limit/4)}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.opts.Budget.OnShortage(func(n int64) { p.reclaim(n) })
+	p.governor.enter()
+	go p.keep()
+	return p
+}
+
+// Close gives up everything that is under way and waits for it. Every File must have been closed.
+func (p *Pool) Close() {
+	if !p.governor.close() {
+		return
+	}
+	p.cancel()
+	p.governor.running.Wait()
+	p.expire(p.limbo.shrink(0))
+	p.opts.Budget.Release(rangesClass, p.reserved)
+}
 
 // Hint is what the opener knows of a file beside its version.
 type Hint struct {
@@ -41,5 +123,59 @@ type Hint struct {
 
 // Open begins the reading of v, for one handle. It is cheap and sends nothing.
 func (p *Pool) Open(v ossclient.Version, hint Hint) *File {
-	return &File{pool: p, version: v, hint: hint}
+	f := &File{pool: p, hint: hint}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f.object = p.objectLocked(v)
+	p.files[f] = struct{}{}
+	if hint.CRC64 != nil {
+		f.object.lock()
+		f.object.sums.expect(*hint.CRC64)
+		f.object.unlock()
+	}
+	return f
+}
+
+// objectLocked finds or makes the object of v and counts one more file of it.
+func (p *Pool) objectLocked(v ossclient.Version) *object {
+	o := p.objects[v]
+	if o == nil {
+		o = &object{pool: p, version: v, blocks: cache.Blocks(v.Size), slots: map[int64]*slot{}, sums: sums{size: v.Size}}
+		p.objects[v] = o
+	}
+	o.mu.Lock()
+	o.refs++
+	o.mu.Unlock()
+	return o
+}
+
+// forget drops o from the table if no file and no block of it is left.
+func (p *Pool) forget(o *object) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.refs == 0 && len(o.slots) == 0 && p.objects[o.version] == o {
+		delete(p.objects, o.version)
+	}
+}
+
+// retire offers a complete block that nobody holds to the store of ranges and moves it to limbo.
+func (p *Pool) retire(r retiree) {
+	if r.offer {
+		p.ranges.Put(r.slot.block)
+	}
+	p.expire(p.limbo.push(r.slot))
+}
+
+// expire lets go of slots that have been in limbo, unless they are held again.
+func (p *Pool) expire(slots []*slot) {
+	for _, s := range slots {
+		s.obj.lock()
+		s.queued = false
+		if s.holders == 0 {
+			s.obj.removeLocked(s)
+		}
+		s.obj.unlock()
+	}
 }

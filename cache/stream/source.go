@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/ossfs/ossfs/ossclient"
 )
@@ -21,31 +22,40 @@ var ErrStale = errors.New("the object was replaced")
 var ErrCorrupt = ossclient.ErrCorrupt
 
 // get asks for n bytes of v from offset off, and for no other version's.
-func get(ctx context.Context, src Source, v ossclient.Version, off, n int64) (*ossclient.Body, error) {
-	body, err := src.Get(ctx, ossclient.GetRequest{Key: v.Key, IfMatch: v.ETag, Offset: off, Length: n})
+func (p *Pool) get(ctx context.Context, v ossclient.Version, off, n int64) (io.ReadCloser, ossclient.Object, error) {
+	body, object, err := p.open(ctx, ossclient.GetRequest{Key: v.Key, IfMatch: v.ETag, Offset: off, Length: n})
 	if errors.Is(err, ossclient.ErrPrecondition) || errors.Is(err, ossclient.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", ErrStale, err)
+		p.log.Warn("object was replaced or deleted under an open file", "key", v.Key, "etag", v.ETag, "error", err)
+		return nil, object, fmt.Errorf("%w: %w", ErrStale, err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, object, err
 	}
-	if body.Object.ETag != v.ETag {
+	if object.ETag != v.ETag {
 		_ = body.Close() // nothing of it was used
-		return nil, fmt.Errorf("%w: %s has ETag %s, and %s was opened", ErrStale, v.Key, body.Object.ETag, v.ETag)
+		p.log.Warn("object was replaced under an open file", "key", v.Key, "etag", v.ETag, "now", object.ETag)
+		return nil, object, fmt.Errorf("%w: %s has ETag %s, and %s was opened", ErrStale, v.Key, object.ETag, v.ETag)
 	}
-	return body, nil
+	return body, object, nil
 }
 
 // readDirect reads into dst without any memory of ours.
-func readDirect(ctx context.Context, src Source, v ossclient.Version, dst []byte, off int64) (int, error) {
-	body, err := get(ctx, src, v, off, int64(len(dst)))
+func (p *Pool) readDirect(ctx context.Context, v ossclient.Version, dst []byte, off int64) (int, error) {
+	if p.ctx.Err() != nil {
+		return 0, fs.ErrClosed
+	}
+	if err := p.governor.conn(ctx); err != nil {
+		return 0, err
+	}
+	defer p.governor.endConn()
+	p.counters.direct.Add(1)
+	body, _, err := p.get(ctx, v, off, int64(len(dst)))
 	if err != nil {
 		return 0, err
 	}
+	defer body.Close() // its error would change nothing: the bytes were counted
 	n, err := io.ReadFull(body, dst)
-	if cerr := body.Close(); err == nil {
-		err = cerr
-	}
+	p.counters.bytes.Add(int64(n))
 	if err != nil {
 		return n, fmt.Errorf("reading %s at %d: %w", v.Key, off+int64(n), err)
 	}
