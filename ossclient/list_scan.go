@@ -82,14 +82,50 @@ func tag(inner, text []byte) (token, error) {
 	} else if inner[len(inner)-1] == '/' {
 		t.empty, inner = true, inner[:len(inner)-1]
 	}
-	if i := bytes.IndexAny(inner, " \t\r\n"); i >= 0 {
-		inner = inner[:i]
+	for i, c := range inner {
+		if c <= ' ' { // attributes follow
+			inner = inner[:i]
+			break
+		}
 	}
 	if len(inner) == 0 {
 		return token{}, errListing
 	}
 	t.name = inner
 	return t, nil
+}
+
+// open finds the next tag where one is expected at once, as OSS writes its documents: a start tag
+// without attributes. Anything else is left to next.
+func (s *scanner) open() (name []byte, ok bool) {
+	rest := s.doc[s.pos:]
+	if len(rest) < 3 || rest[0] != '<' || rest[1] < 'A' {
+		return nil, false
+	}
+	for i := 1; i < len(rest) && i < 40; i++ {
+		switch c := rest[i]; {
+		case c == '>':
+			if rest[i-1] == '/' {
+				return nil, false
+			}
+			s.pos += i + 1
+			return rest[1:i], true
+		case c <= ' ':
+			return nil, false
+		}
+	}
+	return nil, false
+}
+
+// text reads up to the end tag of an element without children.
+func (s *scanner) text(name []byte) ([]byte, bool) {
+	rest := s.doc[s.pos:]
+	i := bytes.IndexByte(rest, '<')
+	if end := i + 2 + len(name); i >= 0 && end < len(rest) && rest[i+1] == '/' && rest[end] == '>' && string(rest[i+2:end]) == string(name) {
+		s.pos += end + 1
+		return rest[:i], true
+	}
+	return nil, false
 }
 
 // pageScan builds a Page of a document. Its strings share one allocation for the whole page.
@@ -180,6 +216,9 @@ func (p *pageScan) top() error {
 
 // leaf reads the text of an element without children.
 func (p *pageScan) leaf(name []byte) ([]byte, error) {
+	if v, ok := p.text(name); ok {
+		return v, nil
+	}
 	t, err := p.scanner.next()
 	if err != nil {
 		return nil, err
@@ -216,7 +255,13 @@ func (p *pageScan) contents() error {
 	o := &p.page.Objects[len(p.page.Objects)-1]
 	var key, etag mark
 	for {
-		t, err := p.scanner.next()
+		var t token
+		var err error
+		if name, ok := p.open(); ok {
+			t.name = name
+		} else {
+			t, err = p.scanner.next()
+		}
 		switch {
 		case err != nil:
 			return err
@@ -338,25 +383,24 @@ func (p *pageScan) hand() {
 
 // appendUnescaped undoes encoding-type=url: %XX, and + for a space.
 func appendUnescaped(dst, v []byte) ([]byte, error) {
-	for len(v) > 0 {
-		i := bytes.IndexAny(v, "%+")
-		if i < 0 {
-			return append(dst, v...), nil
+	for i := 0; i < len(v); i++ {
+		c := v[i]
+		switch c {
+		case '+':
+			c = ' '
+		case '%':
+			if i+2 >= len(v) {
+				return dst, errListing
+			}
+			hi, ok1 := unhex(v[i+1])
+			lo, ok2 := unhex(v[i+2])
+			if !ok1 || !ok2 {
+				return dst, errListing
+			}
+			c = hi<<4 | lo
+			i += 2
 		}
-		dst = append(dst, v[:i]...)
-		if v[i] == '+' {
-			dst, v = append(dst, ' '), v[i+1:]
-			continue
-		}
-		if len(v) < i+3 {
-			return dst, errListing
-		}
-		hi, ok1 := unhex(v[i+1])
-		lo, ok2 := unhex(v[i+2])
-		if !ok1 || !ok2 {
-			return dst, errListing
-		}
-		dst, v = append(dst, hi<<4|lo), v[i+3:]
+		dst = append(dst, c)
 	}
 	return dst, nil
 }
