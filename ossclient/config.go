@@ -78,6 +78,7 @@ type Bucket struct {
 	close    func()
 	log      *slog.Logger
 	gate     *gate
+	patience patience
 	counters counters
 	slow     [slots]latencies
 	spare    allowance
@@ -106,6 +107,8 @@ func Open(ctx context.Context, cfg Config) (*Bucket, error) {
 		close:  transport.CloseIdleConnections,
 		log:    cfg.Logger,
 		gate:   newGate(cfg.MaxConns),
+
+		patience: patience{stall: stallLimit, answer: slowAnswer},
 	}
 	if t.region == "" && cfg.Credentials != nil && cfg.Sign == signV4 {
 		if err := b.locate(ctx); err != nil {

@@ -10,14 +10,13 @@ import (
 )
 
 const (
-	maxDocument   = 8 << 20  // an XML answer other than a listing
-	smallDocument = 64 << 10 // what one is expected to have at most
+	maxDocument = 8 << 20 // an XML answer other than a listing
 )
 
 // readBody reads an answer's whole body, at most limit bytes of it.
 func readBody(a *answer, limit int64) ([]byte, error) {
 	if a.length > limit {
-		return nil, fmt.Errorf("answer of %d bytes is too large", a.length)
+		return nil, &badAnswer{fmt.Errorf("its %d bytes are too many", a.length)}
 	}
 	var buf bytes.Buffer
 	if a.length > 0 {
@@ -28,7 +27,7 @@ func readBody(a *answer, limit int64) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case n > limit:
-		return nil, fmt.Errorf("answer of more than %d bytes is too large", limit)
+		return nil, &badAnswer{fmt.Errorf("it has more than %d bytes", limit)}
 	}
 	return buf.Bytes(), nil
 }
@@ -43,17 +42,17 @@ func readDocument(a *answer, root string, into any) error {
 	for {
 		token, err := dec.Token()
 		if err != nil {
-			return fmt.Errorf("answer is not XML: %w", err)
+			return &badAnswer{err}
 		}
 		start, ok := token.(xml.StartElement)
 		if !ok {
 			continue
 		}
 		if start.Name.Local != root {
-			return fmt.Errorf("answer is <%s>, want <%s>", start.Name.Local, root)
+			return &badAnswer{fmt.Errorf("it is <%s>, want <%s>", start.Name.Local, root)}
 		}
 		if err := dec.DecodeElement(into, &start); err != nil {
-			return fmt.Errorf("answer <%s>: %w", root, err)
+			return &badAnswer{err}
 		}
 		return nil
 	}

@@ -31,6 +31,7 @@ type failure struct {
 	skewed    bool
 	limit     time.Duration // a shorter budget than the configured one; 0: none
 	answer    *answer       // what came of the attempt, for the observer; may be nil
+	wrong     bool          // the answer came whole and is wrong: repeated a few times only
 	final     bool          // no other attempt follows
 }
 
@@ -117,12 +118,15 @@ func (b *Bucket) broken(ctx context.Context, r *request, err error) *failure {
 		verify   *tls.CertificateVerificationError
 		dns      *net.DNSError
 		corrupt  *corruption
+		bad      *badAnswer
 		notHTTPS tls.RecordHeaderError
 		dial     *net.OpError
 	)
 	switch {
 	case errors.As(err, &corrupt):
-		e.Kind = ErrCorrupt
+		e.Kind, f.wrong = ErrCorrupt, true
+	case errors.As(err, &bad):
+		f.wrong = true
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &verify), errors.As(err, &notHTTPS):
 		f.retry, f.ambiguous = false, false
 	case errors.As(err, &dns):
@@ -150,6 +154,12 @@ type corruption struct {
 func (c *corruption) Error() string {
 	return c.what + ": CRC-64 is " + strconv.FormatUint(c.got, 10) + ", want " + strconv.FormatUint(c.want, 10)
 }
+
+// badAnswer is an answer that cannot be read although it came whole.
+type badAnswer struct{ err error }
+
+func (e *badAnswer) Error() string { return "bad answer: " + e.err.Error() }
+func (e *badAnswer) Unwrap() error { return e.err }
 
 // canceled is the error of a caller's context that ended. It carries the context's error and its
 // cause; why the last attempt failed, if one did, stands in its words only.

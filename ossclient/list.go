@@ -42,8 +42,10 @@ func (b *Bucket) List(ctx context.Context, l ListRequest) (Page, error) {
 		if err != nil {
 			return err
 		}
-		page, err = scanPage(body)
-		return err
+		if page, err = scanPage(body); err != nil {
+			return &badAnswer{err}
+		}
+		return nil
 	}})
 	return page, err
 }

@@ -53,7 +53,7 @@ func (b *Bucket) CreateUpload(ctx context.Context, u UploadRequest) (UploadID, e
 		}
 		err := readDocument(a, "InitiateMultipartUploadResult", &doc)
 		if id = doc.ID; err == nil && id == "" {
-			err = errors.New("the answer has no UploadId")
+			err = &badAnswer{errors.New("it has no UploadId")}
 		}
 		return err
 	}

@@ -3,7 +3,6 @@ package ossclient
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"net/url"
 	"strconv"
@@ -37,7 +36,7 @@ func (b *Bucket) ListParts(ctx context.Context, key Key, id UploadID) ([]Part, e
 	}
 	var parts []Part
 	for marker := 0; ; {
-		params := []param{{"max-parts", "1000"}, {"part-number-marker", strconv.Itoa(marker)}, {"uploadId", string(id)}}
+		params := []param{{"encoding-type", "url"}, {"max-parts", "1000"}, {"part-number-marker", strconv.Itoa(marker)}, {"uploadId", string(id)}}
 		var doc partsDocument
 		_, err := b.do(ctx, &request{op: op, key: key, params: params, accept: func(a *answer) error {
 			doc = partsDocument{}
@@ -141,7 +140,7 @@ func (d *uploadsDocument) decode() error {
 	for _, f := range fields {
 		v, err := url.QueryUnescape(*f)
 		if err != nil {
-			return fmt.Errorf("listing of uploads: %w", err)
+			return &badAnswer{err}
 		}
 		*f = v
 	}

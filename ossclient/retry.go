@@ -8,18 +8,18 @@ import (
 const (
 	firstBackoff = 50 * time.Millisecond
 	maxBackoff   = 10 * time.Second
-	maxCorrupt   = 3 // a checksum that is wrong this often is not the network's doing
+	maxWrong     = 3 // a checksum or an answer that is wrong this often is not the network's doing
 	maxSkewed    = 3
 )
 
 // retry decides whether and when a request is repeated: within a budget of time, after a random part
 // of a wait that doubles ("full jitter"), and not before the server's Retry-After.
 type retry struct {
-	start   time.Time
-	budget  time.Duration
-	tries   int
-	corrupt int
-	skewed  int
+	start  time.Time
+	budget time.Duration
+	tries  int
+	wrong  int
+	skewed int
 }
 
 func newRetry(budget time.Duration) *retry { return &retry{start: time.Now(), budget: budget} }
@@ -33,8 +33,8 @@ func (r *retry) next(f *failure) (wait time.Duration, again bool) {
 	if !f.retry {
 		return 0, false
 	}
-	if f.err.Kind == ErrCorrupt {
-		if r.corrupt++; r.corrupt >= maxCorrupt {
+	if f.wrong || f.err.Kind == ErrCorrupt {
+		if r.wrong++; r.wrong >= maxWrong {
 			return 0, false
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/xml"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -43,7 +42,7 @@ func (b *Bucket) GetSymlink(ctx context.Context, key Key) (string, Object, error
 	_, err := b.do(ctx, &request{op: op, key: key, params: []param{{"symlink", ""}}, accept: func(a *answer) error {
 		var err error
 		if target, err = url.PathUnescape(a.header.Get(headerSymlinkTarget)); err != nil {
-			return fmt.Errorf("the link's target: %w", err)
+			return &badAnswer{err}
 		}
 		o = objectOf(key, 0, a.header)
 		o.Type = Symlink

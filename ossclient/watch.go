@@ -13,8 +13,14 @@ const stallLimit = 20 * time.Second
 
 var (
 	errSlowAnswer = errors.New("no answer within the deadline")
-	errStalled    = errors.New("connection moved no byte for 20s")
+	errStalled    = errors.New("connection moved no byte for too long")
 )
+
+// patience is how long an attempt may stand still.
+type patience struct {
+	stall  time.Duration // a body that moves no byte
+	answer time.Duration // at most, whatever the operation allows
+}
 
 // watch guards one attempt: it cancels it when the request's body, the answer's headers or the answer's
 // body stop moving. Only time spent waiting for the network counts: a slow reader of a body is not the
@@ -22,7 +28,8 @@ var (
 type watch struct {
 	cancel   context.CancelCauseFunc
 	upload   *upload
-	deadline time.Duration
+	deadline time.Duration // for the answer
+	stall    time.Duration
 
 	phase atomic.Int32
 	since atomic.Int64 // when the present wait began, UnixNano; 0: not waiting
@@ -39,8 +46,8 @@ const (
 	phaseBody
 )
 
-func newWatch(cancel context.CancelCauseFunc, u *upload, deadline time.Duration) *watch {
-	w := &watch{cancel: cancel, upload: u, deadline: deadline}
+func newWatch(cancel context.CancelCauseFunc, u *upload, p patience) *watch {
+	w := &watch{cancel: cancel, upload: u, deadline: p.answer, stall: p.stall}
 	w.since.Store(time.Now().UnixNano())
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -53,7 +60,7 @@ func (w *watch) allowed() time.Duration {
 	if w.phase.Load() == phaseHeaders && w.upload.moved.Load() >= w.upload.content.size {
 		return w.deadline
 	}
-	return stallLimit
+	return w.stall
 }
 
 // look cancels the attempt if it waits for too long, or comes back when it might.
@@ -70,7 +77,7 @@ func (w *watch) look() {
 	}
 	since, allowed := w.since.Load(), w.allowed()
 	if since == 0 {
-		w.timer.Reset(stallLimit)
+		w.timer.Reset(w.stall)
 		return
 	}
 	if left := allowed - time.Duration(now-since); left > 0 {
@@ -93,7 +100,7 @@ func (w *watch) answered() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.done {
-		w.timer.Reset(stallLimit)
+		w.timer.Reset(w.stall)
 	}
 }
 

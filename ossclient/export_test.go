@@ -1,0 +1,22 @@
+package ossclient
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+)
+
+// SetPatience shortens the waits that tests provoke.
+func SetPatience(b *Bucket, stall, answer time.Duration) { b.patience = patience{stall, answer} }
+
+// SetDial sends every connection elsewhere.
+func SetDial(b *Bucket, addr string) {
+	d := newDialer()
+	b.client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return d.dial(ctx, network, addr)
+	}
+}
+
+// SetSkew pretends that our clock is wrong.
+func SetSkew(b *Bucket, d time.Duration) { b.skew.Store(int64(d)) }
