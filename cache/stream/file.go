@@ -32,6 +32,9 @@ type File struct {
 	object *object
 	hint   Hint
 	seen   atomic.Int64 // when it was last read, in Unix nanoseconds
+	volume atomic.Int64 // bytes read
+	trail  atomic.Pointer[trail]
+	helped atomic.Bool // it was fetched before it was opened
 
 	mu      sync.Mutex // guards the fields below; before Pool.mu
 	closed  bool
@@ -63,6 +66,7 @@ func (f *File) ReadAt(ctx context.Context, dst []byte, off int64) (int, error) {
 	for done < len(dst) {
 		n, err := f.read(ctx, dst[done:min(len(dst), done+maxRead)], off+int64(done))
 		done += n
+		f.volume.Add(int64(n))
 		if err != nil {
 			return done, err
 		}
@@ -75,6 +79,7 @@ type reading struct {
 	off, end int64
 	window   *window
 	pins     []pin
+	first    bool // it is the first of its file, and at its beginning
 	whole    bool // it completes the reading of the whole object in order
 }
 
@@ -93,6 +98,9 @@ func (f *File) read(ctx context.Context, dst []byte, off int64) (int, error) {
 		return 0, err
 	}
 	defer f.end(&r)
+	if r.first {
+		f.pool.trails.follow(f)
+	}
 	n := 0
 	for i := range r.pins {
 		piece, err := f.piece(ctx, &r, i)
@@ -134,6 +142,7 @@ func (f *File) begin(r *reading) error {
 	o := f.object
 	if r.window == nil { // not a second try
 		r.whole = f.order.add(r.off, r.end, o.version.Size)
+		r.first = f.count == 0 && r.off == 0
 	}
 	w, fresh := f.locate(r)
 	r.window = w
@@ -154,6 +163,11 @@ func (f *File) begin(r *reading) error {
 	}
 	for i := range r.pins {
 		o.keepLocked(w, r.pins[i].index)
+	}
+	if r.first && o.version.Size <= aheadLimit {
+		for i := range o.blocks { // it may have been fetched ahead: this file holds it from now on
+			o.keepLocked(w, i)
+		}
 	}
 	f.aheadLocked(w)
 	return nil
@@ -188,6 +202,7 @@ func (f *File) end(r *reading) {
 
 // Close ends the reading. What was fetched for this handle alone is given up.
 func (f *File) Close() error {
+	f.pool.trails.closed(f)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {

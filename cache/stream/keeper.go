@@ -25,6 +25,7 @@ func (p *Pool) keep() {
 			return
 		case <-tick.C:
 		}
+		p.trails.expire(false)
 		for _, f := range p.idle() {
 			f.mu.Lock()
 			f.idleLocked()

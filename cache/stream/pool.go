@@ -38,6 +38,7 @@ type Pool struct {
 	ranges   *cache.Ranges
 	governor *governor
 	limbo    *limbo
+	trails   *trails
 	shift    *shifter
 	log      *slog.Logger
 	reserved int64 // bytes of rangesClass
@@ -91,6 +92,7 @@ func newPool(opts Options, open opener) *Pool {
 		p.log.Warn("the store of ranges is larger than the memory budget has left", "bytes", n, "budget", p.opts.Budget.Total())
 	}
 	p.governor = newGovernor(p.opts.Budget, p.ranges.Capacity(), p.opts.MaxConns)
+	p.trails = &trails{pool: p}
 	p.limbo = &limbo{limit: min(8<<20, p.governor.limit/4)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.opts.Budget.OnShortage(func(n int64) { p.reclaim(n) })
@@ -104,6 +106,7 @@ func (p *Pool) Close() {
 	if !p.governor.close() {
 		return
 	}
+	p.trails.expire(true)
 	p.cancel()
 	p.governor.running.Wait()
 	p.expire(p.limbo.shrink(0))

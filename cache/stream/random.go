@@ -4,7 +4,7 @@ import "github.com/ossfs/ossfs/cache"
 
 const (
 	// wholeLimit is the size in bytes up to which an object is always fetched whole.
-	wholeLimit = 1 << 20
+	wholeLimit = 512 << 10
 	// maxUnit is the most that one random read fetches, in bytes.
 	maxUnit = 8 << 20
 )
