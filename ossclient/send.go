@@ -40,6 +40,7 @@ func (b *Bucket) send(ctx context.Context, r *request, begun func(*watch)) (*ans
 	a.status, a.header, a.length, a.body = resp.StatusCode, resp.Header, resp.ContentLength, resp.Body
 	if a.status/100 != 2 {
 		f := b.refused(ctx, r, a)
+		f.retry = f.retry || b.rejected(f.err, cred)
 		a.release()
 		return nil, f
 	}
@@ -73,9 +74,7 @@ func (b *Bucket) credential(ctx context.Context, r *request) (Credential, *failu
 	case ctx.Err() != nil:
 		return cred, &failure{err: b.canceled(ctx, r, nil)}
 	}
-	e := b.newError(r, err)
-	e.Kind = ErrCredentials
-	return cred, &failure{err: e, retry: true, limit: shortBudget}
+	return cred, b.noCredential(r, err)
 }
 
 // withCause replaces the error of a cancelled attempt by why the watch cancelled it.

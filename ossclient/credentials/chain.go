@@ -13,6 +13,9 @@ type named struct {
 	source Source
 }
 
+// AnyRole, as [Options.RAMRole], is whichever role the instance has.
+const AnyRole = "auto"
+
 // Chain makes the provider that the options describe. It asks nobody: the first Retrieve does. Its
 // errors are contradictions between the options.
 func Chain(o Options) (*Provider, error) {
@@ -31,7 +34,11 @@ func Chain(o Options) (*Provider, error) {
 	case o.Anonymous:
 		return &Provider{anonymous: true, log: k.log}, nil
 	case o.RAMRole != "":
-		list = []named{{NameECS, k.instance(o.RAMRole, true)}}
+		name := o.RAMRole
+		if name == AnyRole {
+			name = ""
+		}
+		list = []named{{NameECS, k.instance(name, true)}}
 	case o.Profile != "":
 		list = k.profiles(o.Profile)
 	default:

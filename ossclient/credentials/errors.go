@@ -15,6 +15,9 @@ var _ error = (*passedOver)(nil)
 
 func (e *passedOver) Error() string { return e.why }
 
+// Temporary is false: what is not configured does not come by itself.
+func (e *passedOver) Temporary() bool { return false }
+
 // absent says that a source is not configured.
 func absent(format string, args ...any) error {
 	return &passedOver{why: fmt.Sprintf(format, args...)}
@@ -42,6 +45,9 @@ func (e *failure) Error() string {
 }
 
 func (e *failure) Unwrap() error { return e.err }
+
+// Temporary reports whether another try may succeed.
+func (e *failure) Temporary() bool { return e.temporary }
 
 func isTemporary(err error) bool {
 	var f *failure

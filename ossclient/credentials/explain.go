@@ -1,7 +1,6 @@
 package credentials
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -129,7 +128,9 @@ func (p *Provider) LogValue() slog.Value { return slog.StringValue(p.String()) }
 
 // notFound is the error of a search that found nothing: what was tried, and what to do, on one line.
 // What was configured and cannot be used comes first: that is where the cure is.
-func notFound(tried []Attempt) error {
+func notFound(tried []Attempt) error { return absent("%s", searched(tried)) }
+
+func searched(tried []Attempt) string {
 	var there, names []string
 	for _, a := range tried {
 		if a.Outcome == Unusable {
@@ -140,12 +141,12 @@ func notFound(tried []Attempt) error {
 	}
 	switch {
 	case len(there) > 0 && len(names) > 0:
-		return fmt.Errorf("%s; nothing is configured in %s", strings.Join(there, "; "), strings.Join(names, ", "))
+		return fmt.Sprintf("%s; nothing is configured in %s", strings.Join(there, "; "), strings.Join(names, ", "))
 	case len(there) > 0:
-		return errors.New(strings.Join(there, "; "))
+		return strings.Join(there, "; ")
 	case len(tried) == 1:
-		return fmt.Errorf("%s: %s", tried[0].Source, tried[0].Why)
+		return fmt.Sprintf("%s: %s", tried[0].Source, tried[0].Why)
 	}
-	return fmt.Errorf("nothing is configured in %s; set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, "+
+	return fmt.Sprintf("nothing is configured in %s; set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, "+
 		"write ~/.oss/credentials, or mount a public bucket with --anonymous", strings.Join(names, ", "))
 }

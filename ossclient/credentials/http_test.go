@@ -338,7 +338,7 @@ func TestInstanceRole(t *testing.T) {
 		v1     bool // the service answers without one
 		role   string
 		v1Off  string
-		chosen bool
+		chosen string
 		want   string // part of the error; empty: the key
 	}{
 		{name: "v2", v2: true, role: "backup"},
@@ -346,7 +346,8 @@ func TestInstanceRole(t *testing.T) {
 		{name: "v1 only", v1: true, role: "backup"},
 		{name: "v1 only and forbidden", v1: true, role: "backup", v1Off: "true", want: "gives no token"},
 		{name: "no role", v2: true, want: "no usable credentials"},
-		{name: "another role was chosen", v2: true, role: "other", chosen: true, want: "no RAM role backup"},
+		{name: "whichever role", v2: true, role: "other", chosen: AnyRole},
+		{name: "another role was chosen", v2: true, role: "other", chosen: "backup", want: "no RAM role backup"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -366,9 +367,7 @@ func TestInstanceRole(t *testing.T) {
 				}
 			}))
 			w.vars[envMetadataV1Off] = test.v1Off
-			if test.chosen {
-				w.opt.RAMRole = "backup"
-			}
+			w.opt.RAMRole = test.chosen
 			p := w.provider()
 			if test.want == "" {
 				wantKey(t, p, temp)

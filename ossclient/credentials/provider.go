@@ -40,6 +40,7 @@ type Provider struct {
 	expires  time.Time  // of current; zero: never
 	used     *named     // where current came from; once set, never changed
 	attempts []Attempt  // what the search went through
+	doubted  bool       // the service refused current
 	renewAt  time.Time  // when current is to be renewed
 	retryAt  time.Time  // no renewal before
 	renewed  time.Time
@@ -48,7 +49,10 @@ type Provider struct {
 	flight   chan struct{} // closed when the renewal under way is over; nil: none is
 }
 
-var _ ossclient.Credentials = (*Provider)(nil)
+var (
+	_ ossclient.Credentials = (*Provider)(nil)
+	_ ossclient.Renewer     = (*Provider)(nil)
+)
 
 func newProvider(sources []named, bucket string, log *slog.Logger) *Provider {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -124,20 +128,30 @@ func after(d time.Duration) <-chan struct{} {
 }
 
 func (p *Provider) validLocked(now time.Time) bool {
-	return p.current != nil && (p.expires.IsZero() || now.Before(p.expires))
+	return p.current != nil && !p.doubted && (p.expires.IsZero() || now.Before(p.expires))
 }
 
-// Rejected says that the service refused c as invalid or expired. It is looked up again, unless that
-// has just been done.
-func (p *Provider) Rejected(c ossclient.Credential) {
+// Rejected says that the service refused c as unknown or expired. It reports whether others are there,
+// or are looked up, so that the request is worth repeating; the next Retrieve waits for them. What has
+// just been looked up is not looked up again.
+func (p *Provider) Rejected(c ossclient.Credential) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.current == nil || time.Since(p.renewed) < rejectedPause {
-		return
+	if p.current == nil {
+		return false
 	}
-	if have := p.current(); have.ID == c.ID && have.Token == c.Token {
-		p.renewAt = time.Now()
+	if have := p.current(); have.ID != c.ID || have.Token != c.Token {
+		return true
 	}
+	now := time.Now()
+	if p.doubted {
+		return true
+	}
+	if now.Sub(p.renewed) < rejectedPause || now.Before(p.retryAt) {
+		return false
+	}
+	p.doubted = true
+	return true
 }
 
 // startLocked begins a renewal. It runs under the provider's context, not that of the request which
@@ -236,7 +250,7 @@ func (p *Provider) finish(f found) {
 	p.mu.Lock()
 	now := time.Now()
 	before := p.failures
-	p.flight = nil
+	p.flight, p.doubted = nil, false
 	if f.attempts != nil {
 		p.attempts = f.attempts
 	}

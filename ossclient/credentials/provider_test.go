@@ -273,25 +273,44 @@ func TestCredentialsWithoutExpiryAreLookedUpAgain(t *testing.T) {
 
 func TestRejectedCredentials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		source := &clockwork{life: time.Hour}
+		source := &clockwork{life: time.Hour, takes: time.Second}
 		p, _ := clocked(t, source)
 		defer p.Close()
 		old, _ := p.Retrieve(context.Background())
+		if p.Rejected(old) {
+			t.Error("a key that has just been looked up is looked up again")
+		}
 		time.Sleep(time.Minute)
+		var wg sync.WaitGroup
 		for range 100 { // a hundred requests were refused at once
-			p.Rejected(old)
-			id(t, p)
-			synctest.Wait()
+			wg.Go(func() {
+				if !p.Rejected(old) {
+					t.Error("got false, want that the request is repeated")
+				}
+				if got := id(t, p); got != "key2" {
+					t.Errorf("got %s, want key2", got)
+				}
+			})
 		}
-		if got := id(t, p); got != "key2" || source.calls.Load() != 2 {
-			t.Errorf("got %s after %d calls, want key2 after 2", got, source.calls.Load())
-		}
+		wg.Wait()
 		fresh, _ := p.Retrieve(context.Background())
-		p.Rejected(fresh) // it has just been looked up: doing so again would help nobody
-		id(t, p)
-		synctest.Wait()
+		if p.Rejected(fresh) || !p.Rejected(old) {
+			t.Error("want that the new key is not looked up again, and the old one replaced by it")
+		}
 		if calls := source.calls.Load(); calls != 2 {
-			t.Errorf("%d calls after a fresh key was refused, want 2", calls)
+			t.Errorf("%d calls, want 2", calls)
+		}
+
+		time.Sleep(time.Minute) // there is no other key: the one we have is what we have
+		source.breaks(&failure{why: "denied"})
+		if !p.Rejected(fresh) {
+			t.Error("got false, want a lookup")
+		}
+		if got := id(t, p); got != "key2" {
+			t.Errorf("got %s, want key2", got)
+		}
+		if p.Rejected(fresh) {
+			t.Error("got true, want no lookup right after one that failed")
 		}
 	})
 }

@@ -40,7 +40,7 @@ const (
 // Options says where to look. The zero value is the default chain of this process.
 type Options struct {
 	Profile   string // only this profile, of whichever file has it
-	RAMRole   string // only the instance's role of this name
+	RAMRole   string // only the instance's role of this name, or AnyRole
 	Anonymous bool   // no credentials: requests are not signed
 	Only      string // only this source: one of the Name constants
 
