@@ -12,6 +12,9 @@ import (
 // buffer it is read into.
 const maxHeld = 1 << 20
 
+// verifyPiece is how much is read before it is summed: it must still be in the processor's cache.
+const verifyPiece = 256 << 10
+
 // Body is the bytes of a GET. It is for one goroutine. A connection that breaks is replaced, and reading
 // goes on at the byte where it broke, of the same version.
 //
@@ -73,6 +76,9 @@ func (y *Body) Read(p []byte) (int, error) {
 func (y *Body) some(p []byte) (int, error) {
 	p = p[:min(int64(len(p)), y.length-y.off)]
 	for y.err == nil {
+		if y.verify {
+			p = p[:min(len(p), verifyPiece)]
+		}
 		n, err := y.answer.reader().Read(p)
 		y.off += int64(n)
 		if y.verify {
@@ -99,9 +105,11 @@ func (y *Body) some(p []byte) (int, error) {
 // whole fills p with the whole object and gives it only when its checksum is right.
 func (y *Body) whole(p []byte) (int, error) {
 	for {
-		for int(y.off) < len(p) && y.err == nil {
-			n, err := y.answer.reader().Read(p[y.off:])
+		for y.off < y.length && y.err == nil {
+			piece := p[y.off:min(y.off+verifyPiece, y.length)]
+			n, err := y.answer.reader().Read(piece)
 			y.off += int64(n)
+			y.sum.Write(piece[:n])
 			if err != nil && y.off < y.length {
 				y.resume(err)
 			}
@@ -109,13 +117,12 @@ func (y *Body) whole(p []byte) (int, error) {
 		if y.err != nil {
 			return 0, y.err
 		}
-		y.sum.Reset()
-		y.sum.Write(p)
 		e := y.mismatch()
 		if e == nil {
 			return len(p), nil
 		}
 		y.off = 0
+		y.sum.Reset()
 		if y.again(&failure{err: e, retry: true, answer: y.answer}); y.err != nil {
 			return 0, y.err
 		}

@@ -71,18 +71,17 @@ type Credentials interface {
 
 // Bucket is one bucket of OSS. Its methods may be called from many goroutines.
 type Bucket struct {
-	cfg      Config
-	target   target
-	signer   signer
-	client   *http.Client
-	close    func()
-	log      *slog.Logger
-	gate     *gate
-	patience patience
-	counters counters
-	slow     [slots]latencies
-	spare    allowance
-	skew     atomic.Int64 // nanoseconds to add to our clock to get the server's
+	cfg       Config
+	target    target
+	signer    signer
+	transport *http.Transport
+	log       *slog.Logger
+	gate      *gate
+	patience  patience
+	counters  counters
+	slow      [slots]latencies
+	spare     allowance
+	skew      atomic.Int64 // nanoseconds to add to our clock to get the server's
 
 	background sync.WaitGroup // attempts that lost a race and are being closed
 }
@@ -101,12 +100,11 @@ func Open(ctx context.Context, cfg Config) (*Bucket, error) {
 		return nil, configError(cfg, err)
 	}
 	b := &Bucket{
-		cfg:    cfg,
-		target: t,
-		client: &http.Client{Transport: transport, CheckRedirect: neverRedirect},
-		close:  transport.CloseIdleConnections,
-		log:    cfg.Logger,
-		gate:   newGate(cfg.MaxConns),
+		cfg:       cfg,
+		target:    t,
+		transport: transport,
+		log:       cfg.Logger,
+		gate:      newGate(cfg.MaxConns),
 
 		patience: patience{stall: stallLimit, answer: slowAnswer},
 	}
@@ -119,8 +117,6 @@ func Open(ctx context.Context, cfg Config) (*Bucket, error) {
 	b.signer = newSigner(cfg.Sign, b.target.region)
 	return b, nil
 }
-
-func neverRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 func configError(cfg Config, err error) error {
 	return &Error{Op: "Open", Bucket: cfg.Bucket, Kind: ErrInvalid, Err: err}
@@ -161,7 +157,7 @@ func (b *Bucket) Endpoint() string { return b.target.scheme + "://" + b.target.h
 // running are the callers' to cancel.
 func (b *Bucket) Close() {
 	b.background.Wait()
-	b.close()
+	b.transport.CloseIdleConnections()
 }
 
 // now is the server's time as far as we know it.

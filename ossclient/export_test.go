@@ -3,7 +3,6 @@ package ossclient
 import (
 	"context"
 	"net"
-	"net/http"
 	"time"
 )
 
@@ -13,7 +12,7 @@ func SetPatience(b *Bucket, stall, answer time.Duration) { b.patience = patience
 // SetDial sends every connection elsewhere.
 func SetDial(b *Bucket, addr string) {
 	d := newDialer()
-	b.client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+	b.transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return d.dial(ctx, network, addr)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/url"
 	"time"
 )
 
@@ -26,7 +25,7 @@ func (b *Bucket) send(ctx context.Context, r *request, begun func(*watch)) (*ans
 	if begun != nil {
 		begun(a.watch)
 	}
-	resp, err := b.client.Do(hr)
+	resp, err := b.transport.RoundTrip(hr) // an http.Client would follow redirects, and copy headers for them
 	a.firstByte = time.Since(a.start)
 	var readErr error
 	a.sum, a.sent, readErr = u.finish()
@@ -51,7 +50,7 @@ func (b *Bucket) send(ctx context.Context, r *request, begun func(*watch)) (*ans
 // which is the caller's disk and not the network.
 func (b *Bucket) unsent(ctx context.Context, a *answer, err, readErr error) *failure {
 	if readErr == nil || ctx.Err() != nil {
-		f := b.broken(ctx, a.req, withCause(a.watch, plain(err)))
+		f := b.broken(ctx, a.req, withCause(a.watch, err))
 		f.answer = a
 		return f
 	}
@@ -81,15 +80,6 @@ func (b *Bucket) credential(ctx context.Context, r *request) (Credential, *failu
 func withCause(w *watch, err error) error {
 	if cause := w.cause(); cause != nil {
 		return cause
-	}
-	return err
-}
-
-// plain takes off the layer in which net/http puts the URL.
-func plain(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
 	}
 	return err
 }

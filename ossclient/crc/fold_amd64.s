@@ -8,6 +8,10 @@ DATA by128<>+0(SB)/8, $0xe05dd497ca393ae4 // x^191
 DATA by128<>+8(SB)/8, $0xdabe95afc7875f40 // x^127
 GLOBL by128<>(SB), RODATA|NOPTR, $16
 
+DATA by2048<>+0(SB)/8, $0x8260adf2381ad81c // x^2111
+DATA by2048<>+8(SB)/8, $0xf31fd9271e228b79 // x^2047
+GLOBL by2048<>(SB), RODATA|NOPTR, $16
+
 // BLOCK moves x on by 1,024 bits and adds the block at off; t and u are scratch.
 #define BLOCK(off, x, t, u) \
 	MOVOU     off(SI), u       \
@@ -61,6 +65,93 @@ loop:
 	JGE  loop
 
 join:
+	MOVOU by128<>(SB), X15
+	JOIN(X0, X1)
+	JOIN(X1, X2)
+	JOIN(X2, X3)
+	JOIN(X3, X4)
+	JOIN(X4, X5)
+	JOIN(X5, X6)
+	JOIN(X6, X7)
+
+rest:
+	CMPQ  CX, $16
+	JLT   done
+	MOVOU (SI), X0
+	JOIN(X7, X0)
+	MOVO  X0, X7
+	ADDQ  $16, SI
+	SUBQ  $16, CX
+	JMP   rest
+
+done:
+	MOVOU X7, (DI)
+	RET
+
+// WIDE moves two blocks at once on by as many bits as Y15 says and adds the two at off; t is scratch.
+#define WIDE(off, y, t) \
+	VPCLMULQDQ $0x11, Y15, y, t \
+	VPCLMULQDQ $0x00, Y15, y, y \
+	VPXOR      off(SI), y, y    \
+	VPXOR      t, y, y
+
+// MERGE moves x on and adds it to y.
+#define MERGE(x, y) \
+	VPCLMULQDQ $0x11, Y15, x, Y8 \
+	VPCLMULQDQ $0x00, Y15, x, x  \
+	VPXOR      x, y, y           \
+	VPXOR      Y8, y, y
+
+// func foldWide(raw uint64, p *byte, n int, out *[16]byte)
+TEXT ·foldWide(SB), NOSPLIT, $0-32
+	VMOVQ raw+0(FP), X8
+	MOVQ  p+8(FP), SI
+	MOVQ  n+16(FP), CX
+	MOVQ  out+24(FP), DI
+	VMOVDQU 0(SI), Y0
+	VMOVDQU 32(SI), Y1
+	VMOVDQU 64(SI), Y2
+	VMOVDQU 96(SI), Y3
+	VMOVDQU 128(SI), Y4
+	VMOVDQU 160(SI), Y5
+	VMOVDQU 192(SI), Y6
+	VMOVDQU 224(SI), Y7
+	VPXOR Y8, Y0, Y0
+	ADDQ  $256, SI
+	SUBQ  $256, CX
+	CMPQ  CX, $256
+	JLT   merge
+	VBROADCASTI128 by2048<>(SB), Y15
+
+loop:
+	WIDE(0, Y0, Y8)
+	WIDE(32, Y1, Y9)
+	WIDE(64, Y2, Y10)
+	WIDE(96, Y3, Y11)
+	WIDE(128, Y4, Y8)
+	WIDE(160, Y5, Y9)
+	WIDE(192, Y6, Y10)
+	WIDE(224, Y7, Y11)
+	ADDQ $256, SI
+	SUBQ $256, CX
+	CMPQ CX, $256
+	JGE  loop
+
+merge:
+	VBROADCASTI128 by1024<>(SB), Y15
+	MERGE(Y0, Y4)
+	MERGE(Y1, Y5)
+	MERGE(Y2, Y6)
+	MERGE(Y3, Y7)
+	VMOVDQU      X4, X0
+	VEXTRACTI128 $1, Y4, X1
+	VMOVDQU      X5, X2
+	VEXTRACTI128 $1, Y5, X3
+	VMOVDQU      X6, X4
+	VEXTRACTI128 $1, Y6, X5
+	VMOVDQU      X7, X6
+	VEXTRACTI128 $1, Y7, X7
+	VZEROUPPER
 	MOVOU by128<>(SB), X15
 	JOIN(X0, X1)
 	JOIN(X1, X2)

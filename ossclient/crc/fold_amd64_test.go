@@ -3,7 +3,7 @@ package crc
 import "testing"
 
 func TestConstantsArePowersOfX(t *testing.T) {
-	for _, c := range []struct{ n, want uint64 }{{1087, x1087}, {1023, x1023}, {191, x191}, {127, x127}} {
+	for _, c := range []struct{ n, want uint64 }{{2111, x2111}, {2047, x2047}, {1087, x1087}, {1023, x1023}, {191, x191}, {127, x127}} {
 		if got := powerOfX(c.n); got != c.want {
 			t.Errorf("x^%d: got %#x, want %#x", c.n, got, c.want)
 		}
@@ -11,13 +11,44 @@ func TestConstantsArePowersOfX(t *testing.T) {
 }
 
 func TestThisProcessorFolds(t *testing.T) {
-	if !hasFold() {
-		t.Skip("no PCLMULQDQ: only the tables are tested")
+	p := random(5000)
+	for _, f := range []struct {
+		name string
+		can  bool
+		min  int
+		fold func(uint64, *byte, int, *[16]byte)
+	}{{"fold", canFold, 128, fold}, {"foldWide", canWide, 256, foldWide}} {
+		if !f.can {
+			t.Logf("%s: this processor cannot", f.name)
+			continue
+		}
+		for n := f.min; n < 2000; n += 16 {
+			var out [16]byte
+			f.fold(^uint64(n), &p[n%17], n, &out)
+			if got, want := ^slicing(0, out[:]), reference(uint64(n), p[n%17:n%17+n]); got != want {
+				t.Fatalf("%s of %d bytes: got %#x, want %#x", f.name, n, got, want)
+			}
+		}
 	}
-	p := random(128)
+}
+
+func BenchmarkFold(b *testing.B) {
+	p := random(64 << 10)
 	var out [16]byte
-	fold(^uint64(0), &p[0], len(p), &out)
-	if got, want := ^slicing(0, out[:]), reference(0, p); got != want {
-		t.Errorf("one round: got %#x, want %#x", got, want)
+	if canFold {
+		b.Run("narrow", func(b *testing.B) {
+			b.SetBytes(int64(len(p)))
+			for b.Loop() {
+				fold(0, &p[0], len(p), &out)
+			}
+		})
+	}
+	if canWide {
+		b.Run("wide", func(b *testing.B) {
+			b.SetBytes(int64(len(p)))
+			for b.Loop() {
+				foldWide(0, &p[0], len(p), &out)
+			}
+		})
 	}
 }

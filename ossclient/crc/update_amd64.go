@@ -1,12 +1,17 @@
 package crc
 
-import "golang.org/x/sys/cpu"
+import "github.com/klauspost/cpuid/v2"
 
-// foldMin is from where folding beats the tables.
-const foldMin = 128
-
-// foldPower are the constants of fold_amd64.s: x^n modulo the polynomial, reflected. A test computes them.
+// From where folding beats the tables, and folding in wide registers the narrow ones.
 const (
+	foldMin = 128
+	wideMin = 512
+)
+
+// The constants of fold_amd64.s: x^n modulo the polynomial, reflected. A test computes them.
+const (
+	x2111 = 0x8260adf2381ad81c
+	x2047 = 0xf31fd9271e228b79
 	x1087 = 0x8757d71d4fcc1000
 	x1023 = 0xd7d86b2af73de740
 	x191  = 0xe05dd497ca393ae4
@@ -25,15 +30,27 @@ const (
 //go:noescape
 func fold(raw uint64, p *byte, n int, out *[16]byte)
 
-// hasFold reports whether the processor multiplies without carry.
-func hasFold() bool { return cpu.X86.HasPCLMULQDQ && cpu.X86.HasSSE41 }
+// foldWide is fold on sixteen blocks at once, for n of at least 256.
+//
+//go:noescape
+func foldWide(raw uint64, p *byte, n int, out *[16]byte)
+
+// The processor's means: PCLMULQDQ multiplies without carry, VPCLMULQDQ two blocks at once.
+var (
+	canFold = cpuid.CPU.Supports(cpuid.CLMUL, cpuid.SSE2)
+	canWide = cpuid.CPU.Supports(cpuid.VPCLMULQDQ, cpuid.AVX2)
+)
 
 func update(crc uint64, p []byte) uint64 {
 	raw := ^crc
-	if len(p) >= foldMin && hasFold() {
+	if len(p) >= foldMin && canFold {
 		n := len(p) &^ 15
 		var out [16]byte
-		fold(raw, &p[0], n, &out)
+		if n >= wideMin && canWide {
+			foldWide(raw, &p[0], n, &out)
+		} else {
+			fold(raw, &p[0], n, &out)
+		}
 		raw = slicing(0, out[:])
 		p = p[n:]
 	}
