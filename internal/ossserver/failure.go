@@ -46,12 +46,12 @@ func noSuchKey(key string) *failure {
 }
 
 func noSuchUpload(id string) *failure {
-	return fail(http.StatusNotFound, "NoSuchUpload", "0042-00000307",
+	return fail(http.StatusNotFound, "NoSuchUpload", "0017-00000244",
 		"The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.", "UploadId", id)
 }
 
 func malformedXML() *failure {
-	return fail(http.StatusBadRequest, "MalformedXML", "0017-00000001",
+	return fail(http.StatusBadRequest, "MalformedXML", "0031-00000001",
 		"The XML you provided was not well-formed or did not validate against our published schema.")
 }
 

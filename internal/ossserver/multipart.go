@@ -48,7 +48,7 @@ func (c *call) partNumber() (int, error) {
 	text := c.param("partNumber")
 	n, ok := number(text)
 	if !ok || n < 1 || n > maxParts {
-		return 0, invalidArgument("partNumber", text, "Part number must be an integer between 1 and 10000, inclusive.")
+		return 0, invalidArgument("PartNumber", text, "Part number must be an integer between 1 and 10000, inclusive.")
 	}
 	return int(n), nil
 }
@@ -276,7 +276,7 @@ func parseComplete(doc string) ([]completed, error) {
 			return nil, malformedXML()
 		}
 		if i > 0 && p.number <= list[i-1].number {
-			return nil, fail(http.StatusBadRequest, "InvalidPartOrder", "0042-00000202", "The list of parts was not in ascending order.")
+			return nil, fail(http.StatusBadRequest, "InvalidPartOrder", "0042-00000209", "The list of parts was not in ascending order.")
 		}
 	}
 	return list, nil
@@ -291,20 +291,20 @@ func (c *call) chosenParts(tx *store.Tx, u *store.Upload, list []completed, all 
 			return true
 		})
 		if len(parts) == 0 {
-			return nil, fail(http.StatusBadRequest, "InvalidPart", "0042-00000203", "The upload has no part.")
+			return nil, fail(http.StatusBadRequest, "InvalidPart", "0042-00000210", "The upload has no part.")
 		}
 	}
 	for _, want := range list {
 		p := tx.Part(u, want.number)
 		if p == nil || !strings.EqualFold(p.ETag, want.etag) {
-			return nil, fail(http.StatusBadRequest, "InvalidPart", "0042-00000203", "One or more of the specified parts could not be found or the specified entity tag might not have matched the part's entity tag.",
+			return nil, fail(http.StatusBadRequest, "InvalidPart", "0042-00000210", "One or more of the specified parts could not be found or the specified entity tag might not have matched the part's entity tag.",
 				"PartNumber", strconv.Itoa(want.number))
 		}
 		parts = append(parts, p)
 	}
 	for _, p := range parts[:len(parts)-1] {
 		if p.Size < c.server.opts.MinPartSize {
-			return nil, fail(http.StatusBadRequest, "EntityTooSmall", "0042-00000201", "Your proposed upload smaller than the minimum allowed size.",
+			return nil, fail(http.StatusBadRequest, "EntityTooSmall", "0042-00000213", "Your proposed upload smaller than the minimum allowed size.",
 				"MinSizeAllowed", strconv.FormatInt(c.server.opts.MinPartSize, 10), "ProposedSize", strconv.FormatInt(p.Size, 10), "PartNumber", strconv.Itoa(p.Number), "ETag", p.ETag)
 		}
 	}

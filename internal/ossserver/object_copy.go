@@ -1,6 +1,7 @@
 package ossserver
 
 import (
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -46,7 +47,7 @@ func (c *call) copyObject() error {
 	if err := c.copyAttributes(o, from, bucket == c.bucket && from.Key == c.key); err != nil {
 		return err
 	}
-	if from.Size > maxObjectSize && (bucket != c.bucket || o.Class != from.Class) {
+	if from.Size > copyLimit(bucket == c.bucket, o.Class == from.Class) {
 		return tooLarge(from.Size)
 	}
 	o.Content, o.Size, o.ETag, o.CRC, o.Type = from.Content, from.Size, from.ETag, from.CRC, from.Type
@@ -65,6 +66,18 @@ func (c *call) copyObject() error {
 	x.end("CopyObjectResult")
 	c.writeXML(http.StatusOK, &x)
 	return nil
+}
+
+// copyLimit is the size that may be copied at once, in bytes: any within a bucket, less when the bucket or the
+// class is another.
+func copyLimit(sameBucket, sameClass bool) int64 {
+	switch {
+	case !sameClass:
+		return maxConversion
+	case !sameBucket:
+		return maxObjectSize
+	}
+	return math.MaxInt64
 }
 
 // copyAttributes does what the two directives say. On an object that is copied onto itself the headers are

@@ -12,7 +12,7 @@ import (
 // deleteMultiple is https://help.aliyun.com/en/oss/developer-reference/deletemultipleobjects.
 func (c *call) deleteMultiple() error {
 	if c.r.Header.Get("Content-Md5") == "" {
-		return fail(http.StatusBadRequest, "MissingArgument", "0017-00000803", "Missing Some Required Arguments.", "ArgumentName", "Content-MD5")
+		return fail(http.StatusBadRequest, "MissingArgument", "0016-00000606", "Missing Some Required Arguments.", "ArgumentName", "Content-MD5")
 	}
 	doc, err := c.readDocument()
 	if err != nil {
@@ -24,7 +24,7 @@ func (c *call) deleteMultiple() error {
 	}
 	for _, key := range keys {
 		if !validKey(key) {
-			return fail(http.StatusBadRequest, "InvalidObjectName", "0016-00000901", "The specified object is not valid.", "ObjectName", key)
+			return invalidName(key)
 		}
 	}
 	err = c.server.store.Update(func(tx *store.Tx) error {

@@ -294,13 +294,15 @@ func unsatisfiable(standard bool, size int64) error {
 	return f
 }
 
-// parseRange reads "bytes=first-last", "bytes=first-" (last is -1) and "bytes=-n" (first is -1, last n). Several
-// ranges, or anything else, are as none.
+// parseRange reads "bytes=first-last", "bytes=first-" (last is -1) and "bytes=-n" (first is -1, last n). Of several
+// ranges the first counts (https://www.alibabacloud.com/help/en/oss/how-to-obtain-oss-resources-by-segmenting-http-range-requests);
+// anything else is as no range.
 func parseRange(text string) (first, last int64, ok bool) {
 	text, ok = strings.CutPrefix(strings.TrimSpace(text), "bytes=")
 	if !ok {
 		return 0, 0, false
 	}
+	text, _, _ = strings.Cut(text, ",")
 	from, to, ok := strings.Cut(text, "-")
 	if !ok {
 		return 0, 0, false

@@ -102,14 +102,14 @@ func (c *call) restoreObject() error {
 	status := http.StatusAccepted
 	err := c.change(func(o *store.Object, extra *store.Extra) error {
 		if !archived(o.Class) {
-			return fail(http.StatusBadRequest, "OperationNotSupported", "0026-00000215", "The operation is not supported for this resource.", "Resource", c.key)
+			return fail(http.StatusBadRequest, "OperationNotSupported", "0016-00000702", "The operation is not supported for this resource.", "Resource", c.key)
 		}
 		now := c.server.opts.Now().UTC()
 		switch {
 		case c.server.readable(o):
 			status = http.StatusOK
 		case !extra.Restore.IsZero() && now.Before(extra.Restore):
-			return fail(http.StatusConflict, "RestoreAlreadyInProgress", "0026-00000214", "The restore operation is in progress.", "ObjectName", c.key)
+			return fail(http.StatusConflict, "RestoreAlreadyInProgress", "0016-00000701", "The restore operation is in progress.", "ObjectName", c.key)
 		default:
 			extra.Restore = now.Add(c.server.opts.RestoreTime)
 		}

@@ -180,7 +180,7 @@ func storedHeaders(h http.Header) ([]store.Field, error) {
 		if !ok {
 			continue
 		}
-		if short == "" || strings.Contains(short, "_") {
+		if !validMetaName(short) {
 			return nil, invalidArgument("x-oss-meta-", short, "The name of the user metadata is invalid.")
 		}
 		value := strings.Join(values, ",")
@@ -188,10 +188,21 @@ func storedHeaders(h http.Header) ([]store.Field, error) {
 		fields = append(fields, store.Field{Name: name, Value: value})
 	}
 	if size > maxMetadata {
-		return nil, fail(http.StatusBadRequest, "MetadataTooLarge", "0017-00000805", "Your metadata headers exceed the maximum allowed metadata size.",
+		return nil, fail(http.StatusBadRequest, "MetadataTooLarge", "0011-00000002", "Your metadata headers exceed the maximum allowed metadata size.",
 			"MaxSizeAllowed", strconv.Itoa(maxMetadata), "MetadataSize", strconv.Itoa(size))
 	}
 	return fields, nil
+}
+
+// validMetaName allows letters, digits and hyphens (https://help.aliyun.com/en/oss/user-guide/0011-00000002).
+func validMetaName(name string) bool {
+	for i := range len(name) {
+		b := name[i] | 0x20
+		if (b < 'a' || b > 'z') && (name[i] < '0' || name[i] > '9') && name[i] != '-' {
+			return false
+		}
+	}
+	return name != ""
 }
 
 // parseTags checks tags in the form of a query: at most 10, names of 128 and values of 256 characters
@@ -280,8 +291,11 @@ func (c *call) deleteObject() error {
 
 // appendObject is https://help.aliyun.com/en/oss/developer-reference/appendobject.
 func (c *call) appendObject() error {
+	if c.param("position") == "" {
+		return fail(http.StatusBadRequest, "MissingArgument", "0016-00000501", "Missing Some Required Arguments.", "ArgumentName", "position")
+	}
 	position, ok := number(c.param("position"))
-	if !ok || c.param("position") == "" {
+	if !ok {
 		return invalidArgument("position", c.param("position"), "The position is invalid.")
 	}
 	o, err := c.template()
@@ -333,12 +347,15 @@ func (c *call) appendable(tx *store.Tx, position int64) error {
 	var size int64
 	if old != nil {
 		if old.Type != store.Appendable {
-			return fail(http.StatusConflict, "ObjectNotAppendable", "0026-00000208", "The object is not appendable.")
+			return fail(http.StatusConflict, "ObjectNotAppendable", "0026-00000017", "The object is not appendable.")
 		}
 		size = old.Size
 	}
+	if size+max(c.r.ContentLength, 0) > maxObjectSize {
+		return tooLarge(size + c.r.ContentLength)
+	}
 	if position != size {
-		f := fail(http.StatusConflict, "PositionNotEqualToLength", "0026-00000209", "Position is not equal to file length.")
+		f := fail(http.StatusConflict, "PositionNotEqualToLength", "0026-00000016", "Position is not equal to file length.")
 		f.header = http.Header{"X-Oss-Next-Append-Position": {strconv.FormatInt(size, 10)}}
 		return f
 	}

@@ -45,6 +45,7 @@ type Options struct {
 // https://help.aliyun.com/en/oss/user-guide/object-naming-conventions).
 const (
 	maxObjectSize   = 5 << 30 // of PutObject, AppendObject and a part, in bytes
+	maxConversion   = 1 << 30 // of CopyObject that changes the storage class, in bytes
 	maxParts        = 10_000
 	maxMetadata     = 8 << 10 // names and values of x-oss-meta-*, in bytes
 	maxKey          = 1023    // bytes of UTF-8

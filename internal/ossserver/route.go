@@ -193,7 +193,7 @@ func (c *call) checkNames() error {
 		return fail(http.StatusBadRequest, "InvalidBucketName", "0015-00000001", "The specified bucket is not valid.", "BucketName", c.bucket)
 	}
 	if c.key != "" && !validKey(c.key) {
-		return fail(http.StatusBadRequest, "InvalidObjectName", "0016-00000901", "The specified object is not valid.", "ObjectName", c.key)
+		return invalidName(c.key)
 	}
 	if c.bucket == "" || c.op.create {
 		return nil
@@ -204,6 +204,14 @@ func (c *call) checkNames() error {
 		}
 		return nil
 	})
+}
+
+func invalidName(key string) *failure {
+	message := "The specified object is not valid."
+	if len(key) > maxKey {
+		message = "The Length of Object name must be less than 1024."
+	}
+	return fail(http.StatusBadRequest, "InvalidObjectName", "0016-00000901", message, "ObjectName", key)
 }
 
 func validBucket(name string) bool {

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,8 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// packSize is where a pack is full.
-const packSize = 64 << 20
+const (
+	packSize = 64 << 20 // where a pack is full, in bytes
+	dirBits  = 12       // 4,096 blobs share a directory
+)
 
 // disk is the directory of a store: blobs and packs, and every change of a file goes through it.
 type disk struct {
@@ -43,13 +46,10 @@ type pack struct {
 // openDisk makes or opens dir and locks it.
 func openDisk(dir string, change func(string, int) (int, error)) (*disk, error) {
 	d := &disk{dir: dir, change: change, packs: map[uint64]*pack{}}
-	for i := range 256 {
-		if err := os.MkdirAll(filepath.Join(dir, "blobs", fmt.Sprintf("%02x", i)), 0o700); err != nil {
+	for _, sub := range []string{"blobs", "packs"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
 			return nil, err
 		}
-	}
-	if err := os.MkdirAll(filepath.Join(dir, "packs"), 0o700); err != nil {
-		return nil, err
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -76,7 +76,7 @@ func (d *disk) close() error {
 }
 
 func (d *disk) blobName(id uint64) string {
-	return filepath.Join(d.dir, "blobs", fmt.Sprintf("%02x", id&0xff), strconv.FormatUint(id, 16))
+	return filepath.Join(d.dir, "blobs", strconv.FormatUint(id>>dirBits, 16), strconv.FormatUint(id, 16))
 }
 
 func (d *disk) packName(id uint64) string {
@@ -98,7 +98,14 @@ func (d *disk) createBlob() (*os.File, uint64, error) {
 		return nil, 0, err
 	}
 	id := d.nextID.Add(1)
-	f, err := os.OpenFile(d.blobName(id), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL
+	f, err := os.OpenFile(d.blobName(id), flags, 0o600)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.Mkdir(filepath.Dir(d.blobName(id)), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, 0, err
+		}
+		f, err = os.OpenFile(d.blobName(id), flags, 0o600)
+	}
 	return f, id, err
 }
 
@@ -198,8 +205,11 @@ func (d *disk) openPack(id uint64) (*pack, error) {
 
 // sweep removes the files that no blob of used and no open pack has.
 func (d *disk) sweep(used map[uint64]*blob) error {
-	for i := range 256 {
-		dir := filepath.Join(d.dir, "blobs", fmt.Sprintf("%02x", i))
+	dirs, err := filepath.Glob(filepath.Join(d.dir, "blobs", "*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
 		if err := d.sweepDir(dir, func(id uint64) bool { return used[id] != nil }); err != nil {
 			return err
 		}

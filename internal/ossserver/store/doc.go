@@ -20,7 +20,7 @@
 //
 //	lock        flock'ed by the one process that uses the directory
 //	index       the log: one checksummed frame for each transaction
-//	blobs/XX/   blobs of more than 128 KiB, a file each, named by number
+//	blobs/N/    blobs of more than 128 KiB, a file each, named by number
 //	packs/      the others, appended one after another
 //
 // A key is never part of a file name, so any key will do. The log, and not the million files, is what is

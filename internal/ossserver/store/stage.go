@@ -37,6 +37,8 @@ func (t *Stage) Next() []byte {
 	if t.store.disk != nil {
 		if t.buf == nil {
 			t.buf = make([]byte, t.room())
+		} else if t.fill == len(t.buf) { // more comes than was expected
+			t.buf = append(t.buf, make([]byte, chunkSize)...)
 		}
 		return t.buf[t.fill:]
 	}
