@@ -2,9 +2,11 @@
 package ossservertest
 
 import (
+	"context"
 	"testing"
 
 	"github.com/ossfs/ossfs/internal/ossserver"
+	"github.com/ossfs/ossfs/ossclient"
 )
 
 // What NewTest's server has.
@@ -46,3 +48,35 @@ func NewTest(t testing.TB, o ossserver.Options) *Server {
 	}
 	return &Server{s, endpoint}
 }
+
+// Client opens the bucket "test" with the server's key. It is closed when the test ends.
+func (s *Server) Client(t testing.TB) *ossclient.Bucket {
+	t.Helper()
+	return s.ClientWith(t, func(*ossclient.Config) {})
+}
+
+// ClientWith is Client with a configuration that change has had a look at.
+func (s *Server) ClientWith(t testing.TB, change func(*ossclient.Config)) *ossclient.Bucket {
+	t.Helper()
+	cfg := ossclient.Config{
+		Bucket: Bucket, Region: Region, Endpoint: s.Endpoint, Addressing: "path",
+		Credentials: static{ID: KeyID, Secret: Secret},
+	}
+	change(&cfg)
+	b, err := ossclient.Open(context.Background(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+// static is one credential for ever.
+type static ossclient.Credential
+
+// Retrieve returns it.
+func (s static) Retrieve(context.Context) (ossclient.Credential, error) {
+	return ossclient.Credential(s), nil
+}
+
+var _ ossclient.Credentials = static{}
