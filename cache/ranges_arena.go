@@ -14,7 +14,7 @@ const (
 	// slabSize is mapped at once, in bytes.
 	slabSize = 4 << 20
 	// warmLimit is how many bytes of free buffers keep their pages. The rest keeps only its addresses.
-	warmLimit = 24 << 20
+	warmLimit = 48 << 20
 )
 
 // arena hands out page-aligned buffers and takes them back. The pages of free buffers beyond warmLimit are
@@ -137,6 +137,8 @@ func pop(list *[][]byte) []byte {
 	return buf
 }
 
+// mapSlab maps size bytes. Huge pages were tried: on a virtual machine they doubled the CPU time of a cold
+// gigabyte.
 func mapSlab(size int) ([]byte, error) {
 	if heapSlabs {
 		return make([]byte, size), nil

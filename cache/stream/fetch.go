@@ -41,7 +41,7 @@ func (o *object) startLocked(first, end int64, how manner) *fetch {
 	t := &fetch{obj: o, cancel: cancel, conn: ahead, keep: how.keep, slots: make([]*slot, end-first)}
 	for i := range t.slots {
 		index := first + int64(i)
-		s := &slot{obj: o, index: index, cost: cache.BlockCost(o.version.Size, index), fetch: t}
+		s := &slot{obj: o, index: index, cost: cache.BlockCost(o.version.Size, index), fetch: t, offered: how.scan}
 		t.slots[i] = s
 		o.slots[index] = s
 	}

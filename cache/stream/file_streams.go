@@ -115,7 +115,7 @@ func (f *File) fetchLocked(r *reading, fresh bool) bool {
 	first, end := r.pins[0].index, r.pins[len(r.pins)-1].index+1
 	missing := slices.IndexFunc(r.pins, func(p pin) bool { return p.missing() })
 	begin := first + int64(missing)
-	how := manner{limit: maxPart / cache.BlockSize}
+	how := manner{limit: maxPart / cache.BlockSize, scan: f.scan(w)}
 	switch {
 	case o.version.Size <= wholeLimit:
 		if o.fetchLocked(0, o.blocks, manner{limit: o.blocks}) {
@@ -148,7 +148,7 @@ func (f *File) fetchLocked(r *reading, fresh bool) bool {
 		for stop < end && r.pins[stop-first].missing() && o.slots[stop] == nil {
 			stop++
 		}
-		if o.startLocked(p.index, min(stop, p.index+how.limit), manner{}) == nil {
+		if o.startLocked(p.index, min(stop, p.index+how.limit), how) == nil {
 			return false
 		}
 		*p = o.pinLocked(p.index)
@@ -165,7 +165,7 @@ func (f *File) aheadLocked(w *window) {
 		if !ok {
 			break
 		}
-		all := o.fetchLocked(first, end, manner{limit: end - first, ahead: true})
+		all := o.fetchLocked(first, end, manner{limit: end - first, ahead: true, scan: f.scan(w)})
 		for i := first; i < end; i++ {
 			o.keepLocked(w, i)
 		}
@@ -190,6 +190,14 @@ type manner struct {
 	limit int64 // blocks of one GET
 	ahead bool  // nobody waits for it: only if there is a connection and memory to spare
 	keep  bool  // it is fetched to its end, whoever gives it up
+	scan  bool  // it is a piece of a long sequential reading, and not for the store of ranges
+}
+
+// scan says whether w reads through an object that would push a good part of everything else out of the
+// store of ranges. Its bytes are in the kernel's page cache now; keeping them twice costs memory and, for
+// pages touched the first time, a third of the CPU time of the reading.
+func (f *File) scan(w *window) bool {
+	return w.reads > 1 && w.stride == 0 && f.object.version.Size > f.pool.ranges.Capacity()/4
 }
 
 // fetchLocked starts GETs for what is neither there nor on its way of the blocks [first, end), and says

@@ -41,7 +41,7 @@ type slot struct {
 	err     error        // why the fetch failed; then the slot is out of the object already
 	holders int          // windows and waiting reads
 	queued  bool         // in limbo, or on the way there
-	offered bool         // the store of ranges was asked
+	offered bool         // the store of ranges was asked, or is not to be
 	waiters []waiter
 }
 
