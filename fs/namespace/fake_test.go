@@ -232,7 +232,7 @@ type world struct {
 
 func newWorld(t testing.TB, change func(*Options)) *world {
 	t.Helper()
-	index, err := cache.OpenIndex(t.TempDir(), 1<<20, nil)
+	index, err := cache.OpenIndex("", 1<<20, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
