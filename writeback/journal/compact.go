@@ -1,0 +1,93 @@
+package journal
+
+import (
+	"errors"
+	"path"
+)
+
+// Compact forgets the past. freeze is called while no record can be appended: it takes a view of the
+// state that all records until then came to. The view's records become the snapshot, written while
+// others append to a new segment; when it is durable the older files are removed.
+func (l *Log) Compact(freeze func() (view func(emit func(payload []byte) error) error)) error {
+	l.syncing.Lock()
+	defer l.syncing.Unlock()
+	l.mu.Lock()
+	if l.failed != nil {
+		defer l.mu.Unlock()
+		return l.failed
+	}
+	previous, number, seq := l.f, l.number+1, l.seq
+	if err := l.startSegmentLocked(number); err != nil {
+		l.mu.Unlock()
+		return err
+	}
+	since := l.since
+	older := l.older
+	view := freeze()
+	l.mu.Unlock()
+
+	size, err := l.writeSnapshot(number, seq, view)
+	if err := errors.Join(err, previous.Sync(), previous.Close(), l.fs.SyncDir(l.dir)); err != nil {
+		return err // the older files stay, and so does all they say
+	}
+	for _, name := range older {
+		if err := l.fs.Remove(name); err != nil {
+			return err // read again by the next Open, to the same effect
+		}
+	}
+	l.mu.Lock()
+	l.older = append([]string{path.Join(l.dir, fileName(snapPrefix, number))}, l.older[len(older):]...)
+	l.since -= since
+	l.snap = size
+	l.mu.Unlock()
+	return nil
+}
+
+// writeSnapshot writes snap.N under another name first: a snapshot that has its name is whole.
+func (l *Log) writeSnapshot(number, seq uint64, view func(emit func([]byte) error) error) (int64, error) {
+	temp := path.Join(l.dir, fileName(tempPrefix, number))
+	f, err := l.fs.Create(temp)
+	if err != nil {
+		return 0, err
+	}
+	w := snapshotWriter{write: f.WriteAt, seq: seq}
+	err = w.put(frame{seq, kindHeader, []byte(l.boot)})
+	if err == nil {
+		err = view(func(payload []byte) error { return w.put(frame{seq, kindRecord, payload}) })
+	}
+	if err == nil {
+		err = errors.Join(w.put(frame{seq, kindEnd, nil}), w.flush())
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = l.fs.Rename(temp, path.Join(l.dir, fileName(snapPrefix, number)))
+	}
+	if err != nil {
+		return 0, errors.Join(err, l.fs.Remove(temp))
+	}
+	return w.off, nil
+}
+
+type snapshotWriter struct {
+	write func(p []byte, off int64) (int, error)
+	seq   uint64
+	buf   []byte
+	off   int64
+}
+
+func (w *snapshotWriter) put(f frame) error {
+	w.buf = appendFrame(w.buf, f)
+	if len(w.buf) < 1<<20 {
+		return nil
+	}
+	return w.flush()
+}
+
+func (w *snapshotWriter) flush() error {
+	n, err := w.write(w.buf, w.off)
+	w.off += int64(n)
+	w.buf = w.buf[:0]
+	return err
+}

@@ -1,0 +1,162 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/ossfs/ossfs/writeback/disk"
+)
+
+// Log is an open journal. Its methods may be called at the same time; records keep the order in which
+// Append was entered.
+type Log struct {
+	fs   disk.FS
+	dir  string
+	boot string
+
+	mu      sync.Mutex // guards the fields below
+	f       disk.File  // the segment being written
+	number  uint64     // its number
+	end     int64      // its length
+	seq     uint64     // of the last record
+	synced  uint64     // the last record before the last durable marker
+	since   int64      // bytes of log since the last snapshot
+	snap    int64      // bytes of the last snapshot
+	older   []string   // files the next snapshot makes superfluous
+	buf     []byte
+	failed  error // an append that could neither be written nor undone
+	syncing sync.Mutex
+}
+
+const (
+	logPrefix  = "log."
+	snapPrefix = "snap."
+	tempPrefix = "temp."
+)
+
+func fileName(prefix string, n uint64) string { return fmt.Sprintf("%s%016x", prefix, n) }
+
+func fileNumber(prefix, name string) (uint64, bool) {
+	hex, ok := strings.CutPrefix(name, prefix)
+	if !ok || len(hex) != 16 {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(hex, 16, 64)
+	return n, err == nil
+}
+
+// startSegment makes log.N with its header and makes it the one written to. The caller holds mu, or
+// nobody else knows l yet.
+func (l *Log) startSegmentLocked(n uint64) error {
+	name := path.Join(l.dir, fileName(logPrefix, n))
+	f, err := l.fs.Create(name)
+	if err != nil {
+		return err
+	}
+	head := appendFrame(nil, frame{seq: l.seq, kind: kindHeader, payload: []byte(l.boot)})
+	if _, err := f.WriteAt(head, 0); err != nil {
+		return errors.Join(err, f.Close(), l.fs.Remove(name))
+	}
+	if l.f != nil {
+		l.older = append(l.older, path.Join(l.dir, fileName(logPrefix, l.number)))
+	}
+	l.f, l.number, l.end = f, n, int64(len(head))
+	return nil
+}
+
+// Append writes a record; it is in the hands of the operating system when Append returns its number.
+// After an error the record is not in the log.
+func (l *Log) Append(payload []byte) (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.writeLocked(frame{l.seq + 1, kindRecord, payload}); err != nil {
+		return 0, err
+	}
+	l.seq++
+	return l.seq, nil
+}
+
+func (l *Log) writeLocked(f frame) error {
+	if l.failed != nil {
+		return l.failed
+	}
+	l.buf = appendFrame(l.buf[:0], f)
+	if _, err := l.f.WriteAt(l.buf, l.end); err != nil {
+		// What was written of the frame must not stand before the next one. Should that fail too, a
+		// reader would pass over it, as over any damage; it is the same as an overwrite from here.
+		if terr := l.f.Truncate(l.end); terr != nil {
+			l.failed = fmt.Errorf("journal: %w (and cannot be repaired: %v)", err, terr)
+		}
+		return err
+	}
+	l.end += int64(len(l.buf))
+	l.since += int64(len(l.buf))
+	if cap(l.buf) > 1<<20 {
+		l.buf = nil
+	}
+	return nil
+}
+
+// Sync makes durable every record up to the last one appended when data is called, and returns its
+// number. data is called first and makes durable what those records speak of.
+func (l *Log) Sync(data func() error) (uint64, error) {
+	l.syncing.Lock() // one at a time; mu is not held over the disk's work
+	defer l.syncing.Unlock()
+	l.mu.Lock()
+	upto := l.seq
+	l.mu.Unlock()
+	if err := data(); err != nil {
+		return 0, err
+	}
+	l.mu.Lock()
+	payload := []byte(strconv.FormatUint(upto, 10))
+	err := l.writeLocked(frame{l.seq, kindMarker, payload})
+	f := l.f
+	l.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	if err := f.Sync(); err != nil {
+		return 0, err
+	}
+	l.mu.Lock()
+	l.synced = max(l.synced, upto)
+	l.mu.Unlock()
+	return upto, nil
+}
+
+// Seq is the number of the last record; Synced that of the last durable one.
+func (l *Log) Seq() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seq
+}
+
+// Synced is the number of the last record that a loss of power cannot take.
+func (l *Log) Synced() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.synced
+}
+
+// Grown says whether the log has become so much longer than its last snapshot that it should be
+// compacted: it is then at least twice as long, and over 4 MiB.
+func (l *Log) Grown() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.since > max(4<<20, 2*l.snap)
+}
+
+// Close closes the segment without syncing it.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failed == nil {
+		l.failed = errors.New("journal: closed")
+	}
+	return l.f.Close()
+}
