@@ -3,29 +3,35 @@ package journal
 import (
 	"errors"
 	"path"
+	"slices"
+
+	"github.com/ossfs/ossfs/writeback/disk"
 )
 
-// Compact forgets the past. freeze is called while no record can be appended: it takes a view of the
-// state that all records until then came to. The view's records become the snapshot, written while
-// others append to a new segment; when it is durable the older files are removed.
-func (l *Log) Compact(freeze func() (view func(emit func(payload []byte) error) error)) error {
+// Compact forgets the past. freeze keeps records from being appended while it calls rotate, which starts
+// a new segment, and takes a view of what all records until then came to. The view's records become the
+// snapshot, written while others append to the new segment; when it is durable the older files are removed.
+func (l *Log) Compact(freeze func(rotate func() error) (view func(emit func(payload []byte) error) error, err error)) error {
 	l.syncing.Lock()
 	defer l.syncing.Unlock()
-	l.mu.Lock()
-	if l.failed != nil {
+	var previous disk.File
+	var number, seq uint64
+	var since int64
+	var older []string
+	view, err := freeze(func() error {
+		l.mu.Lock()
 		defer l.mu.Unlock()
-		return l.failed
-	}
-	previous, number, seq := l.f, l.number+1, l.seq
-	if err := l.startSegmentLocked(number); err != nil {
-		l.mu.Unlock()
+		if l.failed != nil {
+			return l.failed
+		}
+		previous, number, seq, since = l.f, l.number+1, l.seq, l.since
+		err := l.startSegmentLocked(number)
+		older = slices.Clone(l.older)
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	since := l.since
-	older := l.older
-	view := freeze()
-	l.mu.Unlock()
-
 	size, err := l.writeSnapshot(number, seq, view)
 	if err := errors.Join(err, previous.Sync(), previous.Close(), l.fs.SyncDir(l.dir)); err != nil {
 		return err // the older files stay, and so does all they say

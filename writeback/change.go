@@ -1,0 +1,128 @@
+package writeback
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ossfs/ossfs/internal/attr"
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// Create gives a key new, empty content, which replaces whatever state it had. base is what the bucket
+// has there, as the caller last saw it. The File counts as one use; it must be released.
+func (s *Store) Create(key Key, a attr.Attr, base ossclient.Version) (*File, error) {
+	if err := s.usable(); err != nil {
+		return nil, err
+	}
+	s.change.Lock()
+	defer s.change.Unlock()
+	f, err := s.newFileLocked()
+	if err != nil {
+		return nil, err
+	}
+	e := s.replaceLocked(key, Content, s.get(key), base)
+	e.attr, e.stage = packAttr(&a), f.stage
+	e.flags |= flagDirty
+	if err := s.commitLocked(op{code: opSet, entry: e}); err != nil {
+		return nil, errors.Join(err, f.discard())
+	}
+	f.dirty, f.users = true, 1
+	f.attr = e.attr
+	s.attach(f, key)
+	return f, nil
+}
+
+// Put gives a key content of a few bytes, whole: directories ("a/"), symbolic links, special files.
+func (s *Store) Put(key Key, a attr.Attr, body string, base ossclient.Version) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	s.change.Lock()
+	defer s.change.Unlock()
+	e := s.replaceLocked(key, Content, s.get(key), base)
+	e.attr, e.body, e.size = packAttr(&a), body, int64(len(body))
+	if err := s.commitLocked(op{code: opSet, entry: e}); err != nil {
+		return err
+	}
+	s.detach(key)
+	s.loop.changed(e, s.opt.Delay)
+	return nil
+}
+
+// SetAttr gives a key other attributes: those of its pending content, or of the object, base, in the bucket.
+func (s *Store) SetAttr(key Key, base ossclient.Version, a attr.Attr) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	packed := packAttr(&a)
+	s.change.Lock()
+	defer s.change.Unlock()
+	f := s.liveFile(key)
+	old := s.get(key)
+	var e *entry
+	switch {
+	case old != nil && old.kind == Absent:
+		return fmt.Errorf("writeback: attributes of %q: %w", key, ossclient.ErrNotExist)
+	case old != nil:
+		e = old.clone()
+		e.attr, e.seq = packed, s.nextSeqLocked()
+	default:
+		if f != nil && f.confirmed != nil {
+			base = *f.confirmed
+		}
+		e = s.replaceLocked(key, Attributes, nil, base)
+		e.attr, e.size = packed, base.Size
+	}
+	if err := s.commitLocked(op{code: opSet, entry: e}); err != nil {
+		return err
+	}
+	if f != nil {
+		s.mu.Lock()
+		f.attr = packed
+		s.mu.Unlock()
+	}
+	s.loop.changed(e, s.opt.Delay)
+	return nil
+}
+
+// Remove takes a key away. base is what the bucket has there; when it has nothing, and nothing was ever
+// sent, the entry just goes.
+func (s *Store) Remove(key Key, base ossclient.Version) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	s.change.Lock()
+	defer s.change.Unlock()
+	old := s.get(key)
+	if old == nil {
+		if f := s.liveFile(key); f != nil && f.confirmed != nil {
+			base = *f.confirmed
+		}
+	}
+	o := s.removalLocked(key, old, base)
+	if err := s.commitLocked(o); err != nil {
+		return err
+	}
+	s.detach(key)
+	if o.entry != nil {
+		s.loop.changed(o.entry, s.opt.Delay)
+	} else {
+		s.loop.gone(key)
+	}
+	return nil
+}
+
+// removalLocked is the op after which a key is absent. It needs change.
+func (s *Store) removalLocked(key Key, old *entry, base ossclient.Version) op {
+	s.mu.RLock()
+	_, sending := s.inflight[key]
+	s.mu.RUnlock()
+	if old != nil && !old.inBucket() && !sending {
+		return op{code: opDel, key: key}
+	}
+	e := s.replaceLocked(key, Absent, old, base)
+	if sending {
+		e.flags |= flagUnknown
+	}
+	return op{code: opSet, entry: e}
+}

@@ -1,0 +1,202 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/ossfs/ossfs/internal/attr"
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// ConflictError says that an object was changed by another client since the version a change is based on.
+type ConflictError struct {
+	Key  Key
+	Base ossclient.Version // what the change was made of; ETag "": nothing
+	Now  ossclient.Version // what the bucket has
+}
+
+// Error names both versions.
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("writeback: %q was changed by another client: expected ETag %q, found %q", e.Key, e.Base.ETag, e.Now.ETag)
+}
+
+// Is makes it an ErrPrecondition.
+func (e *ConflictError) Is(target error) bool { return target == ossclient.ErrPrecondition }
+
+// mayOverwrite looks whether the bucket still has what the state is based on. Exclusive: there was
+// nothing, and the request that stores the object shall see to it that there still is.
+func (s *Store) mayOverwrite(ctx context.Context, e *entry) (exclusive bool, err error) {
+	if s.opt.OnConflict == Overwrite || e.has(flagUnknown) && !e.has(flagSuspect) {
+		return false, nil
+	}
+	if !e.known() {
+		return true, nil
+	}
+	now, err := s.bucket.Head(ctx, e.key)
+	switch {
+	case errors.Is(err, ossclient.ErrNotExist) && noSuchKey(err):
+		return true, nil
+	case err != nil:
+		return false, err
+	case now.ETag != e.base.ETag:
+		return false, &ConflictError{Key: e.key, Base: *e.base, Now: now.Version}
+	}
+	return false, nil
+}
+
+// lost looks at the error of sending a state: when the reason is that another client changed the object,
+// it does what the Options say.
+func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
+	conflict := errors.As(err, new(*ConflictError)) || errors.Is(err, ossclient.ErrExist) || errors.Is(err, ossclient.ErrPrecondition) ||
+		errors.Is(err, ossclient.ErrNotExist) && noSuchKey(err)
+	if !conflict {
+		return err
+	}
+	now, herr := s.bucket.Head(ctx, e.key)
+	if errors.Is(herr, ossclient.ErrNotExist) && noSuchKey(herr) {
+		return s.orphaned(e, f, err)
+	}
+	if herr != nil {
+		return herr
+	}
+	if e.has(flagSum) && now.HasCRC64 && now.CRC64 == e.sum && now.Size == e.size {
+		// It is what we wanted to store: the answer to an earlier request was lost. Attributes may differ.
+		return s.confirmSame(ctx, e, f, now)
+	}
+	if s.opt.OnConflict == Fail {
+		return &ConflictError{Key: e.key, Base: e.version(), Now: now.Version}
+	}
+	return s.keepBoth(e, f, now)
+}
+
+// confirmSame ends the sending of content that the bucket has.
+func (s *Store) confirmSame(ctx context.Context, e *entry, f *File, now ossclient.Object) error {
+	a := e.attributes()
+	want := metadata(e.key, &a)
+	have := attr.FromMetadata(now.Metadata)
+	if packAttr(&have) != packOf(want) {
+		r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: now.Version, Key: e.key, Replace: &want, Options: s.options(a.StorageClass)})
+		if err != nil {
+			return err
+		}
+		now.ETag, now.LastModified, now.Metadata = r.ETag, r.LastModified, want
+	}
+	return s.confirm(e, f, Confirmation{Key: e.key, Object: now, Exact: true, Attr: a, Target: e.body})
+}
+
+func packOf(m ossclient.Metadata) string {
+	a := attr.FromMetadata(m)
+	return packAttr(&a)
+}
+
+// orphaned goes on after another client deleted the object that an edit is based on: the bytes that were
+// not staged are gone, and nothing can bring them back.
+func (s *Store) orphaned(e *entry, f *File, err error) error {
+	if e.edit != nil {
+		return err
+	}
+	s.change.Lock()
+	defer s.change.Unlock()
+	cur := s.get(e.key)
+	if cur == nil || cur.base == nil {
+		return err
+	}
+	next := cur.clone()
+	next.base = nil
+	return errors.Join(errAgain, s.commitLocked(op{code: opSet, entry: next}))
+}
+
+// errAgain says that the state was changed so that the next attempt can succeed.
+var errAgain = errors.New("writeback: to be sent again")
+
+// keepBoth leaves what the bucket has, and gives our state another key.
+func (s *Store) keepBoth(e *entry, f *File, now ossclient.Object) error {
+	to := conflictKey(e.key, s.opt.Host, time.Now())
+	s.opt.Confirmed(Confirmation{Key: e.key, Object: now, Exact: true, Attr: attr.FromMetadata(now.Metadata)})
+	if f != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+	}
+	s.change.Lock()
+	defer s.change.Unlock()
+	cur := s.get(e.key)
+	if cur == nil || cur.kind != Content {
+		return nil
+	}
+	next := cur.clone()
+	next.key, next.seq, next.base = to, s.nextSeqLocked(), nil
+	next.flags &^= flagUnknown | flagSuspect
+	if next.edit != nil {
+		// What was not written to is as in the version that is there now.
+		v := now.Version
+		next.base = &v
+		next.edit = &edit{dirty: next.edit.dirty, limit: min(next.edit.limit, v.Size)}
+	}
+	if err := s.commitLocked(op{code: opSet, entry: next}, op{code: opDel, key: e.key, moved: true}); err != nil {
+		return err
+	}
+	if f != nil {
+		f.base, f.fill = next.base, nil
+		if next.edit != nil {
+			f.limit = next.edit.limit
+		}
+	}
+	s.rekey(e.key, to)
+	s.conflicts.Add(1)
+	s.log.Warn("changed by another client; ours is kept beside it", "key", string(e.key), "ours", string(to))
+	s.loop.changed(next, 0)
+	return nil
+}
+
+// rekey gives the File of a key to another. It needs change.
+func (s *Store) rekey(from, to Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old := s.live[to]; old != nil {
+		old.detached = true
+		delete(s.live, to)
+	}
+	if f := s.live[from]; f != nil {
+		f.key = to
+		delete(s.live, from)
+		s.live[to] = f
+	}
+}
+
+// conflictKey is name.conflict-HOST-TIME, shortened where the key would be longer than OSS takes.
+func conflictKey(key Key, host string, now time.Time) Key {
+	const longest = 1023
+	host = strings.Map(func(r rune) rune {
+		if r == '/' || r < ' ' {
+			return '_'
+		}
+		return r
+	}, host)
+	suffix := ".conflict-" + host + "-" + now.UTC().Format("20060102T150405.000Z")
+	dir, name := path.Split(string(key))
+	for len(name) > 1 && (len(dir)+len(name)+len(suffix) > longest || len(name)+len(suffix) > 255) {
+		name = name[:len(name)-1]
+	}
+	return Key(dir + strings.ToValidUTF8(name, "") + suffix)
+}
+
+// noSuchKey says whether an ErrNotExist means the object, and not the bucket.
+func noSuchKey(err error) bool {
+	var e *ossclient.Error
+	return !errors.As(err, &e) || e.Code != "NoSuchBucket"
+}
+
+// permanent says whether sending again cannot help by itself.
+func permanent(err error) bool {
+	for _, kind := range []error{ossclient.ErrPermission, ossclient.ErrInvalid, ossclient.ErrQuota, ossclient.ErrPrecondition, ossclient.ErrArchived,
+		ossclient.ErrUnsupported, ossclient.ErrNotExist, ossclient.ErrExist, ossclient.ErrRange, ossclient.ErrNotAppendable} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,84 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ossfs/ossfs/internal/attr"
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// tooLargeToCopy says whether CopyObject refused an object for its size or kind, which copying it by
+// parts gets around.
+func tooLargeToCopy(err error) bool {
+	var e *ossclient.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	return e.Code == "EntityTooLarge" || e.Code == "InvalidArgument" && e.Op == "CopyObject" || errors.Is(err, ossclient.ErrUnsupported)
+}
+
+// copyParts is sendAttributes for what CopyObject refuses.
+func (s *Store) copyParts(ctx context.Context, e *entry, source ossclient.Version, m ossclient.Metadata) error {
+	a := e.attributes()
+	r, err := s.copyByParts(ctx, source, e.key, m, s.options(a.StorageClass))
+	if err != nil {
+		return err
+	}
+	return s.stored(e, nil, r, ossclient.Multipart, m)
+}
+
+// copyByParts copies an object with a multipart upload.
+func (s *Store) copyByParts(ctx context.Context, source ossclient.Version, to Key, m ossclient.Metadata, o ossclient.ObjectOptions) (ossclient.PutResult, error) {
+	id, err := s.bucket.CreateUpload(ctx, ossclient.UploadRequest{Key: to, Metadata: m, Options: o})
+	if err != nil {
+		return ossclient.PutResult{}, err
+	}
+	n := max(int64(64<<20), source.Size/maxParts+1)
+	parts := make([]ossclient.Part, (source.Size+n-1)/n)
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(partsAtOnce)
+	for i := range parts {
+		off := int64(i) * n
+		g.Go(func() error {
+			var err error
+			parts[i], err = s.bucket.CopyPart(gctx, ossclient.CopyPartRequest{Key: to, Upload: id, Number: i + 1, Source: source, Offset: off, Length: min(n, source.Size-off)})
+			return err
+		})
+	}
+	err = g.Wait()
+	var r ossclient.PutResult
+	if err == nil {
+		r, err = s.bucket.CompleteUpload(ctx, ossclient.CompleteRequest{Key: to, Upload: id, Parts: parts})
+	}
+	if err != nil {
+		return r, errors.Join(err, s.bucket.AbortUpload(context.WithoutCancel(ctx), to, id))
+	}
+	return r, nil
+}
+
+// copyObject copies an object with all that is stored with it.
+func (s *Store) copyObject(ctx context.Context, source ossclient.Version, to Key) (Confirmation, error) {
+	r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: source, Key: to})
+	c := Confirmation{Key: to, Exact: true}
+	if err == nil {
+		c.Object = ossclient.Object{Version: ossclient.Version{Key: to, ETag: r.ETag, Size: source.Size}, LastModified: r.LastModified, CRC64: r.CRC64, HasCRC64: r.HasCRC64}
+		return c, nil
+	}
+	if !tooLargeToCopy(err) {
+		return c, err
+	}
+	o, err := s.bucket.Head(ctx, source.Key)
+	if err != nil {
+		return c, err
+	}
+	p, err := s.copyByParts(ctx, o.Version, to, o.Metadata, ossclient.ObjectOptions{StorageClass: o.StorageClass})
+	if err != nil {
+		return c, err
+	}
+	c.Exact, c.Attr = false, attr.FromMetadata(o.Metadata)
+	c.Object = ossclient.Object{Version: p.Version, LastModified: p.Date, CRC64: p.CRC64, HasCRC64: true, Type: ossclient.Multipart, Metadata: o.Metadata}
+	return c, nil
+}

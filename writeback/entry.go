@@ -1,0 +1,202 @@
+package writeback
+
+import (
+	"time"
+
+	"github.com/ossfs/ossfs/internal/attr"
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/extent"
+)
+
+// entry is the state of one key that the bucket does not have. It is immutable once it is in the map.
+type entry struct {
+	key   Key
+	attr  string // packAttr
+	body  string // content that is no staged file
+	base  *ossclient.Version
+	edit  *edit // which bytes of the staged file count; nil: all
+	seq   uint64
+	since uint64 // the seq of the oldest change that the bucket has nothing of
+	rec   uint64 // the number of its record in the journal
+	when  int64  // the time of that change, nanoseconds since 1970
+	size  int64
+	stage uint64 // the number of its staged file; 0: none
+	sum   uint64 // CRC-64 of the staged file, with flagSum
+	kind  Kind
+	flags flags
+}
+
+type flags uint8
+
+const (
+	flagDirty   flags = 1 << iota // written to since it was last committed: not to be sent unless asked
+	flagUnknown                   // what the bucket has at key is not known: no conflict can be seen
+	flagSuspect                   // a loss of power may have taken later states: look before sending
+	flagSum                       // sum is known
+)
+
+// edit describes a staged file that holds only a part of its content: what is not in dirty and lies
+// before limit is as in the base.
+type edit struct {
+	dirty extent.Set
+	limit int64
+}
+
+func (e *entry) has(f flags) bool { return e.flags&f != 0 }
+
+func (e *entry) version() ossclient.Version {
+	if e.base == nil || e.base.Key != e.key {
+		return ossclient.Version{Key: e.key}
+	}
+	return *e.base
+}
+
+// inBucket says whether the bucket has, or may have, an object at the key.
+func (e *entry) inBucket() bool { return e.known() || e.has(flagUnknown) }
+
+// known says whether base is an object at the key itself. It may be another's: clean bytes of an edit
+// that was saved beside the object it changed.
+func (e *entry) known() bool { return e.base != nil && e.base.Key == e.key }
+
+// attributes unpacks; the packing is our own, checked when it came from the journal.
+func (e *entry) attributes() attr.Attr {
+	a, err := unpackAttr(e.attr)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+func (e *entry) state(open bool) State {
+	return State{Key: e.key, Kind: e.kind, Attr: e.attributes(), Size: e.size, Target: e.body, Base: e.version(), Seq: e.seq, Open: open || e.has(flagDirty)}
+}
+
+func (e *entry) age(now time.Time) time.Duration { return now.Sub(time.Unix(0, e.when)) }
+
+// staged is how many bytes of its staged file count against the stage's budget.
+func (e *entry) staged() int64 {
+	switch {
+	case e.stage == 0:
+		return 0
+	case e.edit != nil:
+		return e.edit.dirty.Len()
+	}
+	return e.size
+}
+
+func (e *entry) clone() *entry {
+	c := *e
+	return &c
+}
+
+// baseOf keeps what the bucket has; nil for nothing.
+func baseOf(v ossclient.Version) *ossclient.Version {
+	if v.ETag == "" {
+		return nil
+	}
+	return &v
+}
+
+// The parts of an entry that are present in its record.
+const (
+	entryBase = 1 << iota
+	entryEdit
+	entryStage
+	entryBody
+)
+
+func (c *encoder) entry(e *entry) {
+	var parts byte
+	if e.base != nil {
+		parts |= entryBase
+	}
+	if e.edit != nil {
+		parts |= entryEdit
+	}
+	if e.stage != 0 {
+		parts |= entryStage
+	}
+	if e.body != "" {
+		parts |= entryBody
+	}
+	c.string(string(e.key))
+	c.byte(byte(e.kind))
+	c.byte(byte(e.flags))
+	c.byte(parts)
+	c.uint(e.seq)
+	c.uint(e.since)
+	c.int(e.when)
+	c.uint(uint64(e.size))
+	c.string(e.attr)
+	if e.has(flagSum) {
+		c.uint(e.sum)
+	}
+	if parts&entryBase != 0 {
+		c.string(string(e.base.Key))
+		c.string(string(e.base.ETag))
+		c.uint(uint64(e.base.Size))
+	}
+	if parts&entryStage != 0 {
+		c.uint(e.stage)
+	}
+	if parts&entryBody != 0 {
+		c.string(e.body)
+	}
+	if parts&entryEdit != 0 {
+		c.uint(uint64(e.edit.limit))
+		c.uint(uint64(e.edit.dirty.Count()))
+		at := int64(0)
+		for _, r := range e.edit.dirty.Ranges() {
+			c.uint(uint64(r.Off - at))
+			c.uint(uint64(r.Len()))
+			at = r.End
+		}
+	}
+}
+
+func (d *decoder) entry() *entry {
+	e := &entry{key: Key(d.string()), kind: Kind(d.byte()), flags: flags(d.byte())}
+	parts := d.byte()
+	e.seq, e.since, e.when, e.size = d.uint(), d.uint(), d.int(), int64(d.uint())
+	e.attr = d.string()
+	if e.has(flagSum) {
+		e.sum = d.uint()
+	}
+	if parts&entryBase != 0 {
+		e.base = &ossclient.Version{Key: Key(d.string()), ETag: ossclient.ETag(d.string()), Size: int64(d.uint())}
+	}
+	if parts&entryStage != 0 {
+		e.stage = d.uint()
+	}
+	if parts&entryBody != 0 {
+		e.body = d.string()
+	}
+	if parts&entryEdit != 0 {
+		e.edit = &edit{limit: int64(d.uint())}
+		at := int64(0)
+		for n := d.uint(); n > 0 && !d.bad; n-- {
+			off := at + int64(d.uint())
+			at = off + int64(d.uint())
+			e.edit.dirty.Add(off, at)
+		}
+	}
+	if e.kind < Content || e.kind > Absent || e.key == "" || e.size < 0 {
+		d.fail()
+	}
+	if _, err := unpackAttr(e.attr); err != nil {
+		d.fail()
+	}
+	return e
+}
+
+// stagedEnd is how long its staged file is at least.
+func (e *entry) stagedEnd() int64 {
+	if e.edit == nil {
+		return e.size
+	}
+	ranges := e.edit.dirty.Ranges()
+	if len(ranges) == 0 {
+		return 0
+	}
+	return ranges[len(ranges)-1].End
+}

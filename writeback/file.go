@@ -1,0 +1,490 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"github.com/ossfs/ossfs/internal/attr"
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/ossclient/crc"
+	"github.com/ossfs/ossfs/writeback/disk"
+	"github.com/ossfs/ossfs/writeback/extent"
+)
+
+// Filler reads clean bytes of the version that is being edited.
+type Filler func(ctx context.Context, p []byte, off int64) error
+
+// File is content that is, or may become, pending: one for each inode, shared by its handles.
+type File struct {
+	s     *Store
+	stage uint64 // the number of its staged file
+
+	// Guarded by Store.mu, written with Store.change held too.
+	key       Key
+	detached  bool               // unlinked or replaced: its content is nobody's any more
+	users     int                // Create, Edit and OpenContent, less Release
+	uses      int                // users, and those of this package
+	attr      string             // packAttr
+	confirmed *ossclient.Version // what the bucket has of it, when known
+
+	mu      sync.RWMutex // guards the fields below
+	f       disk.File    // nil: not opened, or not even made
+	made    bool         // the staged file exists
+	size    int64
+	dirty   bool // written to since the last commit
+	base    *ossclient.Version
+	limit   int64      // bytes before it that are not local are those of base
+	local   extent.Set // bytes the staged file has
+	changed extent.Set // bytes that differ from base; all that count, when there is no base
+	fill    Filler
+	sum     uint64 // CRC-64 of the first sumEnd bytes; sumEnd < 0: not known
+	sumEnd  int64
+	closed  bool
+}
+
+func stageName(n uint64) string { return fmt.Sprintf("staged/%02x/%016x", n&0xff, n) }
+
+// newFileLocked makes a staged file. It needs change.
+func (s *Store) newFileLocked() (*File, error) {
+	s.lastStage++
+	f := &File{s: s, stage: s.lastStage}
+	if err := f.makeLocked(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *File) makeLocked() error {
+	df, err := f.s.fs.Create(stageName(f.stage))
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = f.s.fs.MkdirAll(fmt.Sprintf("staged/%02x", f.stage&0xff)); err == nil {
+			df, err = f.s.fs.Create(stageName(f.stage))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	f.f, f.made = df, true
+	return nil
+}
+
+// discard removes a staged file that nothing speaks of.
+func (f *File) discard() error {
+	return errors.Join(f.f.Close(), f.s.fs.Remove(stageName(f.stage)))
+}
+
+// attach makes f the File of a key. It needs change.
+func (s *Store) attach(f *File, key Key) {
+	s.detach(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.key, f.uses = key, f.users
+	s.live[key] = f
+	s.files[f.stage] = f
+}
+
+// detach takes the File of a key away from it: its content is nobody's any more. It needs change.
+func (s *Store) detach(key Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.live[key]; f != nil {
+		f.detached = true
+		delete(s.live, key)
+	}
+}
+
+func (s *Store) liveFile(key Key) *File {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.live[key]
+}
+
+// OpenContent opens the pending content of a key, for reading or writing. It counts as one use. Content
+// made by Put is no file; neither is an object of which only the attributes change.
+func (s *Store) OpenContent(key Key) (*File, bool) {
+	s.change.Lock()
+	defer s.change.Unlock()
+	if s.usable() != nil {
+		return nil, false
+	}
+	f := s.useLocked(key)
+	if f == nil {
+		return nil, false
+	}
+	s.mu.Lock()
+	f.users++
+	s.mu.Unlock()
+	return f, true
+}
+
+// useLocked is the File of a key, made when its content is pending; nil when there is none. It counts as a
+// use. It needs change.
+func (s *Store) useLocked(key Key) *File {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.live[key]; f != nil {
+		f.uses++
+		return f
+	}
+	e, _ := s.v.tree.Get(key)
+	if e == nil || e.stage == 0 {
+		return nil
+	}
+	f := &File{s: s, stage: e.stage, key: key, uses: 1, attr: e.attr, made: true, size: e.size, base: e.base, sumEnd: -1}
+	if e.edit != nil {
+		f.limit, f.local, f.changed = e.edit.limit, e.edit.dirty.Clone(), e.edit.dirty.Clone()
+	} else {
+		f.local, f.changed = extent.Of(extent.Range{End: e.size}), extent.Of(extent.Range{End: e.size})
+	}
+	f.confirmed = e.base
+	if e.has(flagSum) {
+		f.sum, f.sumEnd = e.sum, e.size
+	}
+	f.dirty = e.has(flagDirty)
+	s.live[key], s.files[e.stage] = f, f
+	return f
+}
+
+// Edit opens an existing object, base, for changes: only what is written is staged. When the key has
+// pending content already, it is that File. Nothing is pending until something is written. fill reads
+// clean bytes for ReadAt; nil: the bucket is asked.
+func (s *Store) Edit(key Key, base ossclient.Version, a attr.Attr, fill Filler) (*File, error) {
+	if err := s.usable(); err != nil {
+		return nil, err
+	}
+	s.change.Lock()
+	defer s.change.Unlock()
+	if f := s.useLocked(key); f != nil {
+		s.mu.Lock()
+		f.users++
+		s.mu.Unlock()
+		return f, nil
+	}
+	e := s.get(key)
+	switch {
+	case e != nil && e.kind == Absent, e != nil && e.kind == Content:
+		return nil, fmt.Errorf("writeback: edit %q: %w", key, ossclient.ErrNotExist)
+	case e != nil:
+		base, a = e.version(), e.attributes()
+	}
+	s.lastStage++
+	f := &File{s: s, stage: s.lastStage, size: base.Size, base: baseOf(base), limit: base.Size, fill: fill, users: 1,
+		attr: packAttr(&a), confirmed: baseOf(base), sumEnd: -1}
+	s.attach(f, key)
+	return f, nil
+}
+
+// Key is the key the content is, or will be, stored at.
+func (f *File) Key() Key {
+	f.s.mu.RLock()
+	defer f.s.mu.RUnlock()
+	return f.key
+}
+
+// Size is the length in bytes, uncommitted writes included.
+func (f *File) Size() int64 {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.size
+}
+
+// Attr is what will be stored with the content.
+func (f *File) Attr() attr.Attr {
+	f.s.mu.RLock()
+	packed := f.attr
+	f.s.mu.RUnlock()
+	a, err := unpackAttr(packed)
+	if err != nil {
+		panic(err) // packed by us, in memory
+	}
+	return a
+}
+
+// SetAttr changes the attributes; of a File that lost its key, for its users alone.
+func (f *File) SetAttr(a attr.Attr) error {
+	f.s.mu.Lock()
+	key, detached := f.key, f.detached
+	if detached {
+		f.attr = packAttr(&a)
+	}
+	f.s.mu.Unlock()
+	if detached {
+		return nil
+	}
+	return f.s.SetAttr(key, ossclient.Version{}, a)
+}
+
+// openLocked gives the staged file's handle. It needs f.mu.
+func (f *File) openLocked() (disk.File, error) {
+	if f.f != nil {
+		return f.f, nil
+	}
+	if f.closed {
+		return nil, ErrClosed
+	}
+	if !f.made {
+		err := f.makeLocked()
+		return f.f, err
+	}
+	df, err := f.s.fs.Open(stageName(f.stage))
+	if err != nil {
+		return nil, err
+	}
+	f.f = df
+	return df, nil
+}
+
+// WriteAt writes into the staged file. Over the budget of the stage it waits, with ctx, until something
+// was sent; the disk's own errors (ENOSPC) are the caller's, and change nothing else.
+func (f *File) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if err := f.s.space.wait(ctx, int64(len(p))); err != nil {
+		return 0, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.soilLocked(); err != nil {
+		return 0, err
+	}
+	n, err := f.f.WriteAt(p, off)
+	if n > 0 {
+		f.wroteLocked(p[:n], off)
+	}
+	if err == nil && f.size > f.s.opt.SinglePut {
+		f.streamLocked()
+	}
+	return n, err
+}
+
+func (f *File) wroteLocked(p []byte, off int64) {
+	end := off + int64(len(p))
+	switch {
+	case f.sumEnd == off:
+		f.sum, f.sumEnd = crc.Update(f.sum, p), end
+	case off < f.sumEnd:
+		f.sumEnd = -1
+	}
+	f.s.space.add(f.local.Add(off, end))
+	f.changed.Add(off, end)
+	if off > f.size { // the hole reads as zeros
+		f.s.space.add(f.local.Add(f.size, off))
+		f.changed.Add(f.size, off)
+	}
+	f.size = max(f.size, end)
+}
+
+// Truncate sets the length; what is added reads as zeros.
+func (f *File) Truncate(ctx context.Context, size int64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if size == f.size {
+		return nil
+	}
+	if err := f.soilLocked(); err != nil {
+		return err
+	}
+	if err := f.f.Truncate(size); err != nil {
+		return err
+	}
+	if size < f.size {
+		f.s.space.add(-f.local.Remove(size, f.size))
+		f.changed.Remove(size, f.size)
+		f.limit = min(f.limit, size)
+		switch {
+		case size == 0:
+			f.sum, f.sumEnd = 0, 0
+		case f.sumEnd > size:
+			f.sumEnd = -1
+		}
+	} else { // a hole: it takes no space on the disk
+		f.s.space.add(f.local.Add(f.size, size))
+		f.changed.Add(f.size, size)
+	}
+	f.size = size
+	return nil
+}
+
+// soilLocked makes the file's content pending, and written to, before the first byte of it changes.
+func (f *File) soilLocked() error {
+	if f.closed {
+		return ErrClosed
+	}
+	if _, err := f.openLocked(); err != nil {
+		return err
+	}
+	if f.dirty {
+		return nil
+	}
+	s := f.s
+	s.change.Lock()
+	defer s.change.Unlock()
+	if err := s.usable(); err != nil {
+		return err
+	}
+	s.mu.RLock()
+	key, detached, packed := f.key, f.detached, f.attr
+	s.mu.RUnlock()
+	if detached {
+		f.dirty = true
+		return nil
+	}
+	old := s.get(key)
+	base := ossclient.Version{}
+	if f.base != nil {
+		base = *f.base
+	}
+	e := s.replaceLocked(key, Content, old, base)
+	if old != nil && old.stage == f.stage {
+		e.size, e.edit, e.flags = old.size, old.edit, old.flags&^flagSum
+	} else {
+		e.size, e.edit = f.size, f.editLocked()
+	}
+	e.attr, e.stage = packed, f.stage
+	e.flags |= flagDirty
+	s.sync.adopt(f.stage)
+	if err := s.commitLocked(op{code: opSet, entry: e}); err != nil {
+		return err
+	}
+	f.dirty = true
+	return nil
+}
+
+// editLocked says which bytes of the staged file count; nil: all, and the base is not needed.
+func (f *File) editLocked() *edit {
+	limit := min(f.limit, f.size)
+	if limit == 0 || f.size <= f.s.opt.SinglePut && f.local.Contains(0, limit) {
+		return nil
+	}
+	return &edit{dirty: f.changed.Clone(), limit: limit}
+}
+
+// Commit journals content and attributes as they are now: what close() promises. With WriteThrough it
+// uploads, and returns the outcome.
+func (f *File) Commit() error {
+	if err := f.commit(); err != nil {
+		return err
+	}
+	f.s.mu.RLock()
+	key, detached := f.key, f.detached
+	f.s.mu.RUnlock()
+	if !f.s.opt.WriteThrough || detached {
+		return nil
+	}
+	return f.s.syncBucket(f.s.ctx, key)
+}
+
+func (f *File) commit() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.dirty {
+		return nil
+	}
+	s := f.s
+	s.change.Lock()
+	defer s.change.Unlock()
+	s.mu.RLock()
+	key, detached, users := f.key, f.detached, f.users
+	s.mu.RUnlock()
+	if detached {
+		f.dirty = false
+		return nil
+	}
+	old := s.get(key)
+	if old == nil || old.stage != f.stage {
+		return fmt.Errorf("writeback: %q lost its state", key) // a dirty file has one: soilLocked
+	}
+	e := old.clone()
+	e.seq, e.size, e.edit = s.nextSeqLocked(), f.size, f.editLocked()
+	e.flags &^= flagDirty | flagSum
+	if f.sumEnd == f.size {
+		e.sum, e.flags = f.sum, e.flags|flagSum
+	}
+	if err := s.commitLocked(op{code: opSet, entry: e}); err != nil {
+		return err
+	}
+	s.sync.wrote(f)
+	f.dirty = false
+	delay := s.opt.Delay
+	if users > 0 {
+		delay *= openFactor
+	}
+	s.loop.changed(e, delay)
+	return nil
+}
+
+// openFactor is how many times the delay a committed file rests unchanged before it is sent although
+// somebody still has it open.
+const openFactor = 10
+
+// Release ends one use. After the last, what was written is committed, and the delay begins.
+func (f *File) Release() {
+	if err := f.commit(); err != nil {
+		f.s.log.Error("a file was not committed", "key", string(f.Key()), "error", err)
+	}
+	s := f.s
+	s.mu.Lock()
+	f.users--
+	last := f.users == 0 && !f.detached
+	key := f.key
+	s.mu.Unlock()
+	if last {
+		if e := s.get(key); e != nil && e.stage == f.stage {
+			s.loop.changed(e, s.opt.Delay)
+		}
+	}
+	f.unuse()
+}
+
+// unuse ends one use; the last closes the staged file.
+func (f *File) unuse() {
+	s := f.s
+	s.change.Lock()
+	defer s.change.Unlock()
+	s.mu.Lock()
+	f.uses--
+	if f.uses > 0 {
+		s.mu.Unlock()
+		return
+	}
+	delete(s.files, f.stage)
+	if s.live[f.key] == f {
+		delete(s.live, f.key)
+	}
+	e, _ := s.v.tree.Get(f.key)
+	pending := !f.detached && e != nil && e.stage == f.stage
+	s.mu.Unlock()
+	f.shut(pending)
+}
+
+// shut closes the handle of a file that nobody uses. Whether its bytes stay is the map's business.
+func (f *File) shut(pending bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.f != nil {
+		if err := f.f.Close(); err != nil {
+			f.s.log.Warn("closing a staged file", "file", stageName(f.stage), "error", err)
+		}
+		f.f = nil
+	}
+	if !pending {
+		f.s.space.add(-f.local.Len())
+		if f.made {
+			f.s.sync.free(f.stage)
+		}
+	}
+}
+
+// abandon closes the handle at the end of the Store.
+func (f *File) abandon() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+}

@@ -1,0 +1,132 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/ossclient/crc"
+	"github.com/ossfs/ossfs/writeback/disk"
+	"github.com/ossfs/ossfs/writeback/extent"
+)
+
+// ReadAt reads content as it is now; io.EOF at its end. Bytes that are not staged come from the version
+// that is edited.
+func (f *File) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	n := 0
+	for n < len(p) {
+		m, err := f.readPiece(ctx, p[n:], off+int64(n))
+		n += m
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// readPiece reads bytes that are all in one place.
+func (f *File) readPiece(ctx context.Context, p []byte, off int64) (int, error) {
+	f.mu.RLock()
+	if off >= f.size {
+		f.mu.RUnlock()
+		return 0, io.EOF
+	}
+	end := min(f.size, off+int64(len(p)))
+	if missing := f.missingLocked(off, end); len(missing) == 0 || missing[0].Off > off {
+		if len(missing) > 0 {
+			end = missing[0].Off
+		}
+		handle := f.f
+		if handle == nil {
+			f.mu.RUnlock()
+			return f.reopen(ctx, p, off)
+		}
+		defer f.mu.RUnlock()
+		return readZero(handle, p[:end-off], off)
+	} else {
+		end = missing[0].End
+	}
+	base, fill := f.base, f.fill
+	f.mu.RUnlock()
+	p = p[:end-off]
+	if fill != nil {
+		if err := fill(ctx, p, off); err != nil {
+			return 0, err
+		}
+		return len(p), nil
+	}
+	if err := f.s.fetch(ctx, *base, p, off); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// missingLocked are the parts of [off, end) that only the base has. It needs f.mu.
+func (f *File) missingLocked(off, end int64) []extent.Range {
+	end = min(end, f.limit)
+	if f.base == nil || off >= end {
+		return nil
+	}
+	return f.local.Missing(off, end)
+}
+
+func (f *File) reopen(ctx context.Context, p []byte, off int64) (int, error) {
+	f.mu.Lock()
+	_, err := f.openLocked()
+	f.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	return f.readPiece(ctx, p, off)
+}
+
+// readZero reads from a staged file, whose end may lie before that of the content: then come zeros.
+func readZero(handle disk.File, p []byte, off int64) (int, error) {
+	n, err := handle.ReadAt(p, off)
+	if errors.Is(err, io.EOF) {
+		clear(p[n:])
+		return len(p), nil
+	}
+	return n, err
+}
+
+// fetch reads a range of an object's version.
+func (s *Store) fetch(ctx context.Context, v ossclient.Version, p []byte, off int64) error {
+	body, err := s.bucket.Get(ctx, ossclient.GetRequest{Key: v.Key, IfMatch: v.ETag, Offset: off, Length: int64(len(p))})
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if _, err := io.ReadFull(body, p); err != nil {
+		return fmt.Errorf("writeback: %q at %d: %w", v.Key, off, err)
+	}
+	return nil
+}
+
+// content is the staged file as the body of a request: all of it is local by now.
+type content struct {
+	f   *File
+	off int64
+}
+
+func (c content) ReadAt(p []byte, off int64) (int, error) {
+	c.f.mu.RLock()
+	handle := c.f.f
+	c.f.mu.RUnlock()
+	if handle == nil {
+		return 0, ErrClosed
+	}
+	return readZero(handle, p, c.off+off)
+}
+
+// sumOf is the CRC-64 of the first size bytes of a file.
+func sumOf(f io.ReaderAt, size int64) (uint64, error) {
+	var d crc.Digest
+	n, err := io.Copy(&d, io.NewSectionReader(f, 0, size))
+	if err == nil && n < size {
+		err = io.ErrUnexpectedEOF
+	}
+	return d.Sum64(), err
+}

@@ -1,0 +1,276 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/journal"
+)
+
+// Open reads the journal back, completes the renames that a crash interrupted, and starts to send. It does
+// not wait for what is pending. A *disk.LockedError names the process that has the directory.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	lock, err := o.Disk.Lock("lock")
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{opt: o, fs: o.Disk, log: o.Logger, bucket: o.Bucket, lock: lock, v: newView(), files: make(map[uint64]*File),
+		live: make(map[Key]*File), inflight: make(map[Key]flight), parts: make(chan struct{}, partsAtOnce)}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.loop, s.sync = newLoop(s), newSyncer(s)
+	s.space = &space{total: o.StageBudget, urge: s.pressure}
+	if err := s.recover(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	s.wg.Go(func() { s.loop.run(s.ctx) })
+	s.wg.Go(func() { s.sync.run(s.ctx) })
+	s.resumeMoves(ctx)
+	s.mu.RLock()
+	s.v.tree.Scan(func(_ Key, e *entry) bool {
+		s.loop.changed(e, 0)
+		return true
+	})
+	s.mu.RUnlock()
+	return s, nil
+}
+
+// recover reads the journal and looks after the staged files.
+func (s *Store) recover() error {
+	if err := s.fs.MkdirAll("staged"); err != nil {
+		return err
+	}
+	rd := &reader{s: s}
+	var report journal.Report
+	var err error
+	s.journal, report, err = journal.Open(s.fs, "journal", rd)
+	if err != nil {
+		return err
+	}
+	if report.Damaged > 0 || report.Gaps > 0 {
+		s.log.Error("the journal is damaged: what it said there is lost; staged files that nothing speaks of any more are kept in salvaged/",
+			"bytes", report.Damaged, "gaps", report.Gaps)
+	}
+	if report.Rebooted {
+		s.fallBack(rd.tail)
+	} else {
+		for _, r := range rd.tail {
+			s.applyAll(r)
+		}
+	}
+	s.lastStage = s.v.stage
+	s.settle(report.Rebooted)
+	s.sync.all, s.sync.pending = true, true
+	s.sync.wake()
+	return s.adoptStages(report.Damaged > 0 || report.Gaps > 0)
+}
+
+// reader applies the records of the journal: those before the last marker at once.
+type reader struct {
+	s    *Store
+	tail [][]op
+}
+
+var _ journal.Reader = (*reader)(nil)
+
+func (r *reader) Record(seq uint64, payload []byte, durable bool) error {
+	ops, err := decodeOps(payload)
+	if err != nil {
+		return err
+	}
+	for i := range ops {
+		if ops[i].entry != nil {
+			ops[i].entry.rec = seq
+		}
+	}
+	if durable {
+		r.s.applyAll(ops)
+	} else {
+		r.tail = append(r.tail, ops)
+	}
+	return nil
+}
+
+func (s *Store) applyAll(ops []op) {
+	for i := range ops {
+		s.v.apply(&ops[i])
+	}
+}
+
+// fallBack applies the records that a loss of power may have torn from their staged files: a state whose
+// file is not what the record says is passed over, and the state before it stays.
+func (s *Store) fallBack(tail [][]op) {
+	for _, ops := range tail {
+		whole := true
+		for i := range ops {
+			if e := ops[i].entry; e != nil && e.stage != 0 && !s.intact(e) {
+				s.log.Warn("a change of the last second before the loss of power is lost", "key", string(e.key))
+				whole = false
+			}
+		}
+		if whole {
+			s.applyAll(ops)
+		}
+	}
+}
+
+// intact says whether a staged file has the content its entry says it has, as far as can be seen.
+func (s *Store) intact(e *entry) bool {
+	f, err := s.fs.Open(stageName(e.stage))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return false
+	}
+	if !e.has(flagSum) {
+		return size >= e.stagedEnd()
+	}
+	sum, err := sumOf(f, e.size)
+	return err == nil && size >= e.size && sum == e.sum
+}
+
+// settle prepares the recovered entries to be sent.
+func (s *Store) settle(rebooted bool) {
+	var next []*entry
+	s.v.tree.Scan(func(_ Key, e *entry) bool {
+		c := e.clone()
+		c.flags &^= flagDirty
+		if rebooted {
+			c.flags |= flagSuspect
+		}
+		if e.has(flagDirty) {
+			s.uncommitted(c)
+		}
+		if c.flags != e.flags || c.size != e.size || c.kind != e.kind {
+			next = append(next, c)
+		}
+		s.space.used += c.staged()
+		return true
+	})
+	for _, e := range next {
+		s.v.tree.Set(e.key, e)
+	}
+}
+
+// uncommitted takes what was written to a file that was never closed: as much as the disk has.
+func (s *Store) uncommitted(e *entry) {
+	e.flags &^= flagSum
+	if e.edit != nil {
+		if e.edit.dirty.Len() == 0 && e.size == e.edit.limit && e.base != nil { // nothing was committed
+			e.kind, e.stage, e.edit = Attributes, 0, nil
+		}
+		return
+	}
+	f, err := s.fs.Open(stageName(e.stage))
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if size, err := f.Size(); err == nil {
+		e.size = size
+	}
+}
+
+// adoptStages looks at the staged files: those that no entry speaks of are removed, or kept apart when the
+// journal is damaged.
+func (s *Store) adoptStages(keep bool) error {
+	known := make(map[uint64]bool)
+	s.v.tree.Scan(func(_ Key, e *entry) bool {
+		if e.stage != 0 {
+			known[e.stage] = true
+		}
+		return true
+	})
+	dirs, err := s.fs.List("staged")
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		names, err := s.fs.List("staged/" + dir)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			n, err := strconv.ParseUint(name, 16, 64)
+			if err != nil || known[n] {
+				continue
+			}
+			s.lastStage = max(s.lastStage, n)
+			if err := s.setAside("staged/"+dir+"/"+name, name, keep); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Store) setAside(file, name string, keep bool) error {
+	if !keep {
+		return s.fs.Remove(file)
+	}
+	if err := s.fs.MkdirAll("salvaged"); err != nil {
+		return err
+	}
+	s.log.Warn("a staged file of unknown name is kept", "file", "salvaged/"+name)
+	return s.fs.Rename(file, "salvaged/"+name)
+}
+
+// resumeMoves completes the renames that a crash interrupted.
+func (s *Store) resumeMoves(ctx context.Context) {
+	s.mu.RLock()
+	moves := make([]*move, 0, len(s.v.moves))
+	for _, m := range s.v.moves {
+		moves = append(moves, m)
+	}
+	s.mu.RUnlock()
+	for _, m := range moves {
+		if err := s.resumeMove(ctx, m); err != nil {
+			s.log.Error("a rename could not be completed; the next mount tries again", "from", string(m.from), "to", string(m.to), "error", err)
+		}
+	}
+}
+
+func (s *Store) resumeMove(ctx context.Context, m *move) error {
+	release, err := s.reserve(ctx, &reservation{prefix: m.from, exact: !m.tree}, &reservation{prefix: m.to, exact: !m.tree})
+	if err != nil {
+		return err
+	}
+	defer release()
+	if m.tree {
+		return s.finishTree(ctx, m)
+	}
+	a, err := unpackAttr(m.attr)
+	if err != nil {
+		return err
+	}
+	c, err := s.copyFor(ctx, m, &a)
+	if errors.Is(err, ossclient.ErrNotExist) || errors.Is(err, ossclient.ErrPrecondition) {
+		return s.endMove(m, nil) // another client took it away: there is nothing to be moved any more
+	}
+	if err != nil {
+		return err
+	}
+	return s.endMove(m, &c)
+}
+
+// pressure is called when the stage is full: everything that can be sent is sent now.
+func (s *Store) pressure() {
+	s.loop.post(func() { s.loop.urge("", false) })
+}
+
+func (s *Store) removeStage(n uint64) error {
+	if err := s.fs.Remove(stageName(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("writeback: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package writeback
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/ossfs/ossfs/internal/budget"
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/disk"
+)
+
+// Key names an object; a directory's ends with "/".
+type Key = ossclient.Key
+
+// Bucket is what writeback asks of OSS; *ossclient.Bucket is one.
+type Bucket interface {
+	Objects
+	Uploads
+}
+
+// Objects are the requests for whole objects.
+type Objects interface {
+	Head(ctx context.Context, key Key) (ossclient.Object, error)
+	Get(ctx context.Context, g ossclient.GetRequest) (*ossclient.Body, error)
+	Put(ctx context.Context, p ossclient.PutRequest) (ossclient.PutResult, error)
+	Copy(ctx context.Context, c ossclient.CopyRequest) (ossclient.CopyResult, error)
+	DeleteMany(ctx context.Context, keys []Key) error
+	List(ctx context.Context, l ossclient.ListRequest) (ossclient.Page, error)
+}
+
+// Uploads are the requests of multipart uploads.
+type Uploads interface {
+	CreateUpload(ctx context.Context, u ossclient.UploadRequest) (ossclient.UploadID, error)
+	UploadPart(ctx context.Context, p ossclient.PartRequest) (ossclient.Part, error)
+	CopyPart(ctx context.Context, c ossclient.CopyPartRequest) (ossclient.Part, error)
+	CompleteUpload(ctx context.Context, c ossclient.CompleteRequest) (ossclient.PutResult, error)
+	AbortUpload(ctx context.Context, key Key, id ossclient.UploadID) error
+	ListParts(ctx context.Context, key Key, id ossclient.UploadID) ([]ossclient.Part, error)
+}
+
+var _ Bucket = (*ossclient.Bucket)(nil)
+
+// Conflict says what becomes of a change whose object was changed by somebody else meanwhile.
+type Conflict uint8
+
+// The ways to treat a lost update.
+const (
+	// KeepBoth leaves the bucket's object and stores ours beside it, as name.conflict-HOST-TIME.
+	KeepBoth Conflict = iota
+	// Overwrite does not look.
+	Overwrite
+	// Fail keeps ours staged and reports it as failed.
+	Fail
+)
+
+// Options are how a Store works. Dir (or Disk) and Bucket are required.
+type Options struct {
+	Dir    string // holds lock, journal/ and staged/
+	Bucket Bucket
+
+	Delay        time.Duration // how long after the last close an upload starts
+	WriteThrough bool          // File.Commit uploads and returns the outcome
+	SinglePut    int64         // up to this size a file is one PutObject; bytes, 0: 16 MiB
+	StageBudget  int64         // bytes staged at most before writers wait; 0: 80 % of what the disk has free
+	Memory       *budget.Budget
+	OnConflict   Conflict
+	Host         string // in the names of conflicting versions; empty: the host's name
+	NewObjects   ossclient.ObjectOptions
+	LocalFsync   bool // Sync means the local disk
+
+	Confirmed func(Confirmation) // told of each state the bucket has, no lock held, before the entry leaves the overlay
+	Logger    *slog.Logger
+	Disk      disk.FS // nil: the directory Dir
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.SinglePut <= 0 {
+		o.SinglePut = 16 << 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Host == "" {
+		o.Host, _ = os.Hostname() // only part of a name
+	}
+	if o.Confirmed == nil {
+		o.Confirmed = func(Confirmation) {}
+	}
+	if o.Disk == nil {
+		d, err := disk.OS(o.Dir)
+		if err != nil {
+			return o, err
+		}
+		o.Disk = d
+	}
+	if o.StageBudget <= 0 {
+		free, err := o.Disk.Free()
+		if err != nil {
+			return o, err
+		}
+		o.StageBudget = free / 5 * 4
+	}
+	return o, nil
+}

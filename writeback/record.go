@@ -1,0 +1,217 @@
+package writeback
+
+import (
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// A record of the journal is a list of ops, which take effect together or not at all.
+type opCode byte
+
+const (
+	opSet      opCode = iota + 1 // entry: the state of its key
+	opDel                        // key: the bucket has it, or there is nothing to be had
+	opUpload                     // stage, upload: a multipart upload has begun
+	opPart                       // stage, part: a part of it was sent
+	opUploaded                   // stage: the upload was completed or given up
+	opMove                       // move: a rename of what the bucket has has begun
+	opMoved                      // move's id: it is done
+	opStages                     // stage: numbers up to it were used
+)
+
+type op struct {
+	code   opCode
+	entry  *entry
+	key    Key
+	stage  uint64
+	upload *upload
+	part   sentPart
+	move   *move
+	moved  bool // not journaled: the staged file of the state that goes belongs to another key now
+}
+
+// sentPart is a part of a multipart upload that OSS has.
+type sentPart struct {
+	ossclient.Part
+	off int64 // of its first byte in the file
+}
+
+// upload is a multipart upload that has begun.
+type upload struct {
+	key   Key
+	id    ossclient.UploadID
+	attr  string // packAttr of what it was begun with
+	begun int64  // nanoseconds since 1970
+	base  ossclient.ETag
+	parts map[int]sentPart
+}
+
+func encodeOps(ops []op) []byte {
+	e := encoder{make([]byte, 0, 256)}
+	for i := range ops {
+		o := &ops[i]
+		e.byte(byte(o.code))
+		switch o.code {
+		case opSet:
+			e.entry(o.entry)
+		case opDel:
+			e.string(string(o.key))
+		case opUpload:
+			e.uint(o.stage)
+			e.string(string(o.upload.key))
+			e.string(string(o.upload.id))
+			e.string(o.upload.attr)
+			e.int(o.upload.begun)
+			e.string(string(o.upload.base))
+		case opPart:
+			e.uint(o.stage)
+			e.part(&o.part)
+		case opUploaded, opStages:
+			e.uint(o.stage)
+		case opMove:
+			e.move(o.move)
+		case opMoved:
+			e.uint(o.move.id)
+		}
+	}
+	return e.buf
+}
+
+func decodeOps(payload []byte) ([]op, error) {
+	d := decoder{buf: payload}
+	var ops []op
+	for len(d.buf) > 0 {
+		o := op{code: opCode(d.byte())}
+		switch o.code {
+		case opSet:
+			o.entry = d.entry()
+		case opDel:
+			o.key = Key(d.string())
+		case opUpload:
+			o.stage = d.uint()
+			o.upload = &upload{key: Key(d.string()), id: ossclient.UploadID(d.string()), attr: d.string(), begun: d.int(),
+				base: ossclient.ETag(d.string()), parts: make(map[int]sentPart)}
+		case opPart:
+			o.stage = d.uint()
+			o.part = d.part()
+		case opUploaded, opStages:
+			o.stage = d.uint()
+		case opMove:
+			o.move = d.move()
+		case opMoved:
+			o.move = &move{id: d.uint()}
+		default:
+			d.fail()
+		}
+		if d.bad {
+			return nil, errCodec
+		}
+		ops = append(ops, o)
+	}
+	return ops, nil
+}
+
+func (e *encoder) part(p *sentPart) {
+	e.uint(uint64(p.Number))
+	e.string(string(p.ETag))
+	e.uint(uint64(p.Size))
+	e.uint(uint64(p.off))
+	if p.HasCRC64 {
+		e.byte(1)
+		e.uint(p.CRC64)
+	} else {
+		e.byte(0)
+	}
+}
+
+func (d *decoder) part() sentPart {
+	var p sentPart
+	p.Number, p.ETag, p.Size, p.off = int(d.uint()), ossclient.ETag(d.string()), int64(d.uint()), int64(d.uint())
+	if d.byte() == 1 {
+		p.CRC64, p.HasCRC64 = d.uint(), true
+	}
+	return p
+}
+
+// view is what the records of a journal come to.
+type view struct {
+	tree    tree
+	uploads map[uint64]*upload // by the number of the staged file
+	moves   map[uint64]*move
+	seq     uint64 // the highest of any state
+	stage   uint64 // the highest number of a staged file
+	move    uint64 // the highest of any move
+}
+
+func newView() view {
+	return view{uploads: make(map[uint64]*upload), moves: make(map[uint64]*move)}
+}
+
+// apply makes an op take effect. It is the one place where the map changes, live and in replay.
+func (v *view) apply(o *op) {
+	switch o.code {
+	case opSet:
+		v.tree.Set(o.entry.key, o.entry)
+		v.seq = max(v.seq, o.entry.seq)
+		v.stage = max(v.stage, o.entry.stage)
+	case opDel:
+		v.tree.Delete(o.key)
+	case opUpload:
+		v.uploads[o.stage] = o.upload
+		v.stage = max(v.stage, o.stage)
+	case opPart:
+		if u := v.uploads[o.stage]; u != nil {
+			u.parts[o.part.Number] = o.part
+		}
+	case opUploaded:
+		delete(v.uploads, o.stage)
+	case opMove:
+		v.moves[o.move.id] = o.move
+		v.move = max(v.move, o.move.id)
+	case opMoved:
+		delete(v.moves, o.move.id)
+	case opStages:
+		v.stage = max(v.stage, o.stage)
+	}
+}
+
+// freeze returns what emits the records of a snapshot: of the view as it is now. The tree is copied on
+// write.
+func (v *view) freeze() func(emit func([]byte) error) error {
+	tree := v.tree.Copy()
+	counters := op{code: opStages, stage: v.stage}
+	var rest []op
+	for stage, u := range v.uploads {
+		rest = append(rest, op{code: opUpload, stage: stage, upload: u})
+		for _, p := range u.parts {
+			rest = append(rest, op{code: opPart, stage: stage, part: p})
+		}
+	}
+	for _, m := range v.moves {
+		rest = append(rest, op{code: opMove, move: m})
+	}
+	return func(emit func([]byte) error) error {
+		const batch = 64
+		if err := emit(encodeOps([]op{counters})); err != nil {
+			return err
+		}
+		var ops []op
+		var err error
+		tree.Scan(func(_ Key, e *entry) bool {
+			if ops = append(ops, op{code: opSet, entry: e}); len(ops) == batch {
+				err = emit(encodeOps(ops))
+				ops = ops[:0]
+			}
+			return err == nil
+		})
+		for _, o := range rest {
+			if ops = append(ops, o); len(ops) >= batch && err == nil {
+				err = emit(encodeOps(ops))
+				ops = ops[:0]
+			}
+		}
+		if err == nil && len(ops) > 0 {
+			err = emit(encodeOps(ops))
+		}
+		return err
+	}
+}

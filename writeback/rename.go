@@ -1,0 +1,174 @@
+package writeback
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ossfs/ossfs/internal/attr"
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// RenameSource is the object that is renamed, as the caller last saw it in the bucket; the zero value
+// when it has only pending content.
+type RenameSource struct {
+	Version ossclient.Version
+	Attr    attr.Attr // what is stored with it; told with the confirmation
+}
+
+// Rename gives what is at one key another, in place of what is there (toBase in the bucket). Pending
+// content moves at no cost. An object that the bucket has is copied and then deleted; a crash in between
+// is completed by the next Open.
+func (s *Store) Rename(ctx context.Context, from, to Key, src RenameSource, toBase ossclient.Version) error {
+	if from == to {
+		return nil
+	}
+	for {
+		if f := s.liveFile(from); f != nil {
+			if err := f.commit(); err != nil {
+				return err
+			}
+		}
+		moved, err := s.renamePending(from, to, toBase)
+		if moved || err != nil {
+			return err
+		}
+		if e := s.get(from); e != nil && e.kind == Content { // an edit: made whole in the bucket first
+			if err := s.syncBucket(ctx, from); err != nil {
+				return err
+			}
+			continue
+		}
+		return s.renameObject(ctx, from, to, src)
+	}
+}
+
+// renamePending moves content that is whole here; false: there is none.
+func (s *Store) renamePending(from, to Key, toBase ossclient.Version) (bool, error) {
+	s.change.Lock()
+	defer s.change.Unlock()
+	if err := s.usable(); err != nil {
+		return false, err
+	}
+	e := s.get(from)
+	switch {
+	case e == nil, e.kind == Attributes, e.edit != nil, e.base != nil && e.base.Key != from:
+		return false, nil
+	case e.kind == Absent:
+		return false, fmt.Errorf("writeback: rename %q: %w", from, ossclient.ErrNotExist)
+	}
+	next, removal := s.moveOps(e, to, toBase)
+	if err := s.commitLocked(op{code: opSet, entry: next}, removal); err != nil {
+		return false, err
+	}
+	s.rekey(from, to)
+	s.loop.changed(next, s.opt.Delay)
+	if removal.entry != nil {
+		s.loop.changed(removal.entry, s.opt.Delay)
+	} else {
+		s.loop.gone(from)
+	}
+	return true, nil
+}
+
+// moveOps are the ops that give the content of e another key. It needs change.
+func (s *Store) moveOps(e *entry, to Key, toBase ossclient.Version) (next *entry, removal op) {
+	over := s.replaceLocked(to, Content, s.get(to), toBase)
+	next = e.clone()
+	next.key, next.base, next.seq = to, over.base, over.seq
+	next.since, next.when = min(e.since, over.since), min(e.when, over.when)
+	next.flags = e.flags&^(flagUnknown|flagSuspect) | over.flags&(flagUnknown|flagSuspect)
+	removal = s.removalLocked(e.key, e, ossclient.Version{})
+	removal.moved = true
+	if removal.entry != nil {
+		removal.entry.seq = next.seq + 1
+		removal.entry.since = min(removal.entry.since, removal.entry.seq)
+	}
+	return next, removal
+}
+
+// renameObject renames what the bucket has.
+func (s *Store) renameObject(ctx context.Context, from, to Key, src RenameSource) error {
+	release, err := s.reserve(ctx, &reservation{prefix: from, exact: true}, &reservation{prefix: to, exact: true})
+	if err != nil {
+		return err
+	}
+	m, err := s.beginMove(from, to, src)
+	if err == nil {
+		err = s.finishObjectMove(ctx, m)
+	}
+	release()
+	if err != nil {
+		return err
+	}
+	return s.waitDeleted(ctx, from, true)
+}
+
+func (s *Store) beginMove(from, to Key, src RenameSource) (*move, error) {
+	s.change.Lock()
+	defer s.change.Unlock()
+	if err := s.usable(); err != nil {
+		return nil, err
+	}
+	m := &move{id: s.v.move + 1, from: from, to: to, source: src.Version, attr: packAttr(&src.Attr)}
+	if f := s.liveFile(from); f != nil && f.confirmed != nil {
+		m.source = *f.confirmed
+	}
+	if e := s.get(from); e != nil && e.kind == Attributes {
+		m.source, m.attr, m.replace = e.version(), e.attr, true
+	}
+	m.source.Key = from
+	return m, s.commitLocked(op{code: opMove, move: m})
+}
+
+// Exchange swaps what is at two keys (RENAME_EXCHANGE). What is pending of both, whole, is swapped at once;
+// otherwise it is three renames by way of a name of their own.
+func (s *Store) Exchange(ctx context.Context, a, b Key, aSource, bSource RenameSource) error {
+	if done, err := s.exchangePending(a, b); done || err != nil {
+		return err
+	}
+	temp := conflictKey(a, "exchange-"+s.opt.Host, time.Now())
+	if err := s.Rename(ctx, a, temp, aSource, ossclient.Version{}); err != nil {
+		return err
+	}
+	if err := s.Rename(ctx, b, a, bSource, ossclient.Version{}); err != nil {
+		return err
+	}
+	return s.Rename(ctx, temp, b, RenameSource{Version: ossclient.Version{Key: temp}, Attr: aSource.Attr}, ossclient.Version{})
+}
+
+func (s *Store) exchangePending(a, b Key) (bool, error) {
+	s.change.Lock()
+	defer s.change.Unlock()
+	if err := s.usable(); err != nil {
+		return false, err
+	}
+	ea, eb := s.get(a), s.get(b)
+	for _, e := range []*entry{ea, eb} {
+		if e == nil || e.kind != Content || e.edit != nil {
+			return false, nil
+		}
+	}
+	na, nb := eb.clone(), ea.clone()
+	na.key, na.base, na.seq = a, ea.base, s.nextSeqLocked()
+	nb.key, nb.base, nb.seq = b, eb.base, s.nextSeqLocked()+1
+	const bucketSide = flagUnknown | flagSuspect
+	na.flags, nb.flags = eb.flags&^bucketSide|ea.flags&bucketSide, ea.flags&^bucketSide|eb.flags&bucketSide
+	if err := s.commitLocked(op{code: opSet, entry: na, moved: true}, op{code: opSet, entry: nb, moved: true}); err != nil {
+		return false, err
+	}
+	s.mu.Lock()
+	fa, fb := s.live[a], s.live[b]
+	delete(s.live, a)
+	delete(s.live, b)
+	if fa != nil {
+		fa.key, s.live[b] = b, fa
+	}
+	if fb != nil {
+		fb.key, s.live[a] = a, fb
+	}
+	s.mu.Unlock()
+	s.loop.changed(na, s.opt.Delay)
+	s.loop.changed(nb, s.opt.Delay)
+	return true, nil
+}

@@ -1,0 +1,287 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// send makes the bucket match the state of a key. The loop sees to it that no two run for one key.
+func (s *Store) send(ctx context.Context, key Key) outcome {
+	e := s.get(key)
+	if e != nil && e.has(flagDirty) { // somebody waits for what is written so far
+		if f := s.use(key); f != nil {
+			err := f.commit()
+			f.unuse()
+			if err != nil {
+				return outcome{seq: e.seq, err: err}
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	e, f := s.begin(key, cancel)
+	if e == nil {
+		return outcome{}
+	}
+	defer s.end(key, f)
+	var err error
+	switch {
+	case e.kind == Attributes:
+		err = s.sendAttributes(ctx, e)
+	case e.kind == Content && f == nil && e.stage != 0:
+		err = errors.New("writeback: the staged file cannot be used")
+	case e.kind == Content && e.size > s.opt.SinglePut:
+		err = s.sendParts(ctx, e, f)
+	case e.kind == Content:
+		err = s.sendPut(ctx, e, f)
+	}
+	return outcome{seq: e.seq, err: err, bytes: e.size}
+}
+
+func (s *Store) use(key Key) *File {
+	s.change.Lock()
+	defer s.change.Unlock()
+	return s.useLocked(key)
+}
+
+// begin takes the state that is to be sent, and notes that it is.
+func (s *Store) begin(key Key, cancel context.CancelFunc) (*entry, *File) {
+	s.change.Lock()
+	defer s.change.Unlock()
+	e := s.get(key)
+	if e == nil || e.kind == Absent {
+		return nil, nil
+	}
+	var f *File
+	if e.stage != 0 {
+		f = s.useLocked(key)
+	}
+	s.mu.Lock()
+	s.inflight[key] = flight{e.seq, cancel}
+	s.mu.Unlock()
+	return e, f
+}
+
+func (s *Store) end(key Key, f *File) {
+	s.mu.Lock()
+	delete(s.inflight, key)
+	s.mu.Unlock()
+	if f != nil {
+		f.unuse()
+	}
+}
+
+// options of the object to be stored.
+func (s *Store) options(class string) ossclient.ObjectOptions {
+	o := s.opt.NewObjects
+	if class != "" {
+		o.StorageClass = class
+	}
+	return o
+}
+
+// sendPut stores content with one request.
+func (s *Store) sendPut(ctx context.Context, e *entry, f *File) error {
+	if f != nil {
+		if err := f.complete(ctx, 0, e.size); err != nil {
+			return s.lost(ctx, e, f, err)
+		}
+	}
+	exclusive, err := s.mayOverwrite(ctx, e)
+	if err != nil {
+		return s.lost(ctx, e, f, err)
+	}
+	a := e.attributes()
+	put := ossclient.PutRequest{Key: e.key, Size: e.size, Metadata: metadata(e.key, &a), Options: s.options(a.StorageClass), NoOverwrite: exclusive}
+	if f != nil {
+		put.Body = content{f, 0}
+	} else {
+		put.Body = stringReader(e.body)
+	}
+	if e.has(flagSum) && f != nil {
+		put.CRC64 = func() (uint64, bool) { return e.sum, true }
+	}
+	r, err := s.bucket.Put(ctx, put)
+	if err != nil {
+		return s.lost(ctx, e, f, err)
+	}
+	return s.stored(e, f, r, ossclient.Normal, put.Metadata)
+}
+
+// stored confirms content that a Put or a completed upload has stored.
+func (s *Store) stored(e *entry, f *File, r ossclient.PutResult, typ ossclient.ObjectType, m ossclient.Metadata) error {
+	o := ossclient.Object{Version: r.Version, LastModified: r.Date, Type: typ, StorageClass: "Standard", Metadata: m,
+		CRC64: r.CRC64, HasCRC64: true, VersionID: r.VersionID}
+	a := e.attributes()
+	if class := s.options(a.StorageClass).StorageClass; class != "" {
+		o.StorageClass = class
+	}
+	return s.confirm(e, f, Confirmation{Key: e.key, Object: o, Attr: a, Target: e.body})
+}
+
+// sendAttributes replaces an object's metadata by a copy onto itself.
+func (s *Store) sendAttributes(ctx context.Context, e *entry) error {
+	a := e.attributes()
+	m := metadata(e.key, &a)
+	source := e.version()
+	o := s.options(a.StorageClass)
+	r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: source, Key: e.key, Replace: &m, Options: o})
+	if errors.Is(err, ossclient.ErrPrecondition) {
+		// The content was changed by somebody else; the attributes are set on what is there now.
+		now, herr := s.bucket.Head(ctx, e.key)
+		if herr != nil {
+			return s.vanished(e, herr)
+		}
+		if s.opt.OnConflict == Fail {
+			return &ConflictError{Key: e.key, Base: source, Now: now.Version}
+		}
+		source = now.Version
+		r, err = s.bucket.Copy(ctx, ossclient.CopyRequest{Source: source, Key: e.key, Replace: &m, Options: o})
+	}
+	if errors.Is(err, ossclient.ErrNotExist) {
+		return s.vanished(e, err)
+	}
+	if tooLargeToCopy(err) {
+		return s.copyParts(ctx, e, source, m)
+	}
+	if err != nil {
+		return err
+	}
+	v := ossclient.Version{Key: e.key, ETag: r.ETag, Size: source.Size}
+	obj := ossclient.Object{Version: v, LastModified: r.LastModified, Type: ossclient.Normal, StorageClass: o.StorageClass, Metadata: m, CRC64: r.CRC64, HasCRC64: r.HasCRC64}
+	return s.confirm(e, nil, Confirmation{Key: e.key, Object: obj, Exact: true, Attr: a})
+}
+
+// vanished ends a change of attributes of an object that is not there any more: somebody deleted it, and
+// nothing of ours is lost.
+func (s *Store) vanished(e *entry, err error) error {
+	if !errors.Is(err, ossclient.ErrNotExist) || !noSuchKey(err) {
+		return err
+	}
+	s.log.Warn("attributes not stored: the object was deleted by another client", "key", string(e.key))
+	return s.confirm(e, nil, Confirmation{Key: e.key, Deleted: true})
+}
+
+// confirm tells that the bucket has a state, and then takes it out of the map; what changed meanwhile
+// stays, on top of what the bucket has now.
+func (s *Store) confirm(e *entry, f *File, c Confirmation) error {
+	if c.Object.LastModified.IsZero() && !c.Deleted {
+		c.Object.LastModified = time.Now()
+	}
+	s.opt.Confirmed(c)
+	if f != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+	}
+	s.change.Lock()
+	defer s.change.Unlock()
+	cur := s.get(e.key)
+	if f != nil {
+		f.confirmLocked(e, cur, c.Object.Version)
+	} else if live := s.liveFile(e.key); live != nil {
+		s.mu.Lock()
+		live.confirmed = baseOf(c.Object.Version)
+		s.mu.Unlock()
+	}
+	switch {
+	case cur == nil:
+		return nil
+	case cur.seq == e.seq:
+		return s.commitLocked(op{code: opDel, key: e.key})
+	}
+	next := cur.clone()
+	next.base = baseOf(c.Object.Version)
+	next.since = max(next.since, e.seq+1)
+	next.when = time.Now().UnixNano()
+	next.flags &^= flagUnknown | flagSuspect
+	if f != nil && next.stage == f.stage {
+		next.edit = f.editLocked()
+	}
+	return s.commitLocked(op{code: opSet, entry: next})
+}
+
+// confirmLocked notes that the bucket has what e says. It needs f.mu and change.
+func (f *File) confirmLocked(e, cur *entry, v ossclient.Version) {
+	s := f.s
+	s.mu.Lock()
+	same := f.key == e.key && !f.detached
+	if same {
+		f.confirmed = baseOf(v)
+	}
+	s.mu.Unlock()
+	if !same {
+		return
+	}
+	f.base, f.fill = baseOf(v), nil
+	if cur != nil && cur.seq == e.seq {
+		f.limit = f.size
+		f.changed.Clear()
+		return
+	}
+	// Written to meanwhile: which bytes were sent before and which after is not known. What is staged
+	// counts as changed; the rest is as in the version before, which it was copied from.
+	f.changed = f.local.Clone()
+}
+
+// sendAbsent deletes objects.
+func (s *Store) sendAbsent(ctx context.Context, keys []Key) outcome {
+	s.change.Lock()
+	list := make([]*entry, 0, len(keys))
+	send := make([]Key, 0, len(keys))
+	s.mu.Lock()
+	for _, key := range keys {
+		e, _ := s.v.tree.Get(key)
+		if e != nil && e.kind == Absent {
+			list = append(list, e)
+			send = append(send, key)
+			s.inflight[key] = flight{seq: e.seq}
+		}
+	}
+	s.mu.Unlock()
+	s.change.Unlock()
+	if len(send) == 0 {
+		return outcome{}
+	}
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, key := range send {
+			delete(s.inflight, key)
+		}
+	}()
+	if err := s.bucket.DeleteMany(ctx, send); err != nil {
+		return outcome{err: err}
+	}
+	for _, e := range list {
+		s.opt.Confirmed(Confirmation{Key: e.key, Deleted: true})
+	}
+	return outcome{err: s.deleted(list)}
+}
+
+// deleted takes states out of the map that the bucket has confirmed, with one record.
+func (s *Store) deleted(list []*entry) error {
+	s.change.Lock()
+	defer s.change.Unlock()
+	ops := make([]op, 0, len(list))
+	for _, e := range list {
+		cur := s.get(e.key)
+		switch {
+		case cur == nil:
+		case cur.seq == e.seq:
+			ops = append(ops, op{code: opDel, key: e.key})
+		default:
+			next := cur.clone()
+			next.base = nil
+			next.since = max(next.since, e.seq+1)
+			next.flags &^= flagUnknown | flagSuspect
+			ops = append(ops, op{code: opSet, entry: next})
+		}
+	}
+	if len(ops) == 0 {
+		return nil
+	}
+	return s.commitLocked(ops...)
+}

@@ -1,0 +1,78 @@
+package writeback
+
+import (
+	"context"
+	"io"
+	"mime"
+	"path"
+	"strings"
+
+	"github.com/ossfs/ossfs/internal/attr"
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// complete makes [off, end) local: what is missing is read from the base.
+func (f *File) complete(ctx context.Context, off, end int64) error {
+	const piece = 4 << 20
+	f.mu.Lock()
+	_, err := f.openLocked()
+	missing := f.missingLocked(off, end)
+	base := f.base
+	f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	for _, r := range missing {
+		for at := r.Off; at < r.End; at += piece {
+			p := make([]byte, min(piece, r.End-at))
+			if err := f.s.fetch(ctx, *base, p, at); err != nil {
+				return err
+			}
+			if err := f.keep(p, at); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// keep puts bytes of the base into the staged file, where nothing was written meanwhile.
+func (f *File) keep(p []byte, off int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range f.missingLocked(off, off+int64(len(p))) {
+		if _, err := f.f.WriteAt(p[r.Off-off:r.End-off], r.Off); err != nil {
+			return err
+		}
+		f.s.space.add(f.local.Add(r.Off, r.End))
+	}
+	return nil
+}
+
+// stringReader is a body of a few bytes.
+type stringReader string
+
+func (s stringReader) ReadAt(p []byte, off int64) (int, error) {
+	return strings.NewReader(string(s)).ReadAt(p, off)
+}
+
+var _ io.ReaderAt = stringReader("")
+
+// metadata is what is stored with an object. Content-Type is by the name's extension when none is given.
+func metadata(key Key, a *attr.Attr) ossclient.Metadata {
+	m := a.Metadata()
+	if m.ContentType == "" {
+		m.ContentType = contentType(key, a)
+	}
+	return m
+}
+
+func contentType(key Key, a *attr.Attr) string {
+	if strings.HasSuffix(string(key), "/") || a.Type() == attr.TypeDir {
+		return "application/x-directory"
+	}
+	if t := mime.TypeByExtension(path.Ext(string(key))); t != "" {
+		return t
+	}
+	return "application/octet-stream"
+}

@@ -1,0 +1,70 @@
+package writeback
+
+import (
+	"context"
+	"sync"
+)
+
+// space counts the bytes that are staged. Over the budget writers wait until something was sent.
+type space struct {
+	total    int64
+	urge     func()      // the stage is full: send what can be sent, now
+	hopeless func() bool // nothing is being sent, and nothing can be
+
+	mu      sync.Mutex // guards the fields below
+	used    int64
+	waiters []chan struct{}
+}
+
+func (sp *space) add(n int64) {
+	if n == 0 {
+		return
+	}
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	sp.used += n
+	if n < 0 && sp.used < sp.total {
+		sp.releaseLocked()
+	}
+}
+
+func (sp *space) releaseLocked() {
+	for _, w := range sp.waiters {
+		close(w)
+	}
+	sp.waiters = nil
+}
+
+// poke wakes the waiters to look again.
+func (sp *space) poke() {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	sp.releaseLocked()
+}
+
+func (sp *space) usage() int64 {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	return sp.used
+}
+
+// wait returns when n bytes more may be staged. One write may run over the budget, so that a budget
+// smaller than a write is no deadlock.
+func (sp *space) wait(ctx context.Context, n int64) error {
+	for {
+		sp.mu.Lock()
+		if sp.used == 0 || sp.used+n <= sp.total {
+			sp.mu.Unlock()
+			return nil
+		}
+		w := make(chan struct{})
+		sp.waiters = append(sp.waiters, w)
+		sp.mu.Unlock()
+		sp.urge()
+		select {
+		case <-w:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

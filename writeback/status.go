@@ -1,0 +1,70 @@
+package writeback
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Status is what a Store has to do, and how it goes.
+type Status struct {
+	Waiting, Sending, Failed int           // entries
+	Bytes                    int64         // of the content that is pending
+	SentObjects, SentBytes   int64         // since the Store was opened
+	Rate                     float64       // bytes a second, since the last quarter of a minute
+	Oldest                   time.Duration // since the oldest change that the bucket does not have
+	StageUsed, StageBudget   int64         // bytes
+	Conflicts                int64         // since the Store was opened
+	Moves                    int           // renames that are not finished
+	Failures                 []Failure     // the first hundred
+}
+
+// Failure is an entry that could not be sent.
+type Failure struct {
+	Key       Key
+	Kind      Kind
+	Err       error // usually an *ossclient.Error
+	Permanent bool  // trying again by itself does not help
+	Attempts  int
+	Since     time.Time
+}
+
+// Status looks at everything that is pending.
+func (s *Store) Status() Status {
+	st := Status{StageUsed: s.space.usage(), StageBudget: s.opt.StageBudget, Conflicts: s.conflicts.Load()}
+	now := time.Now()
+	s.mu.RLock()
+	st.Moves = len(s.v.moves)
+	total := 0
+	s.v.tree.Scan(func(_ Key, e *entry) bool {
+		total++
+		if e.kind == Content {
+			st.Bytes += e.size
+		}
+		st.Oldest = max(st.Oldest, e.age(now))
+		return true
+	})
+	s.mu.RUnlock()
+	err := s.loop.ask(func() {
+		l := s.loop
+		st.Sending = len(l.active)
+		st.SentObjects, st.SentBytes = l.objects, l.bytes
+		for key, t := range l.troubles {
+			e := s.get(key)
+			if e == nil {
+				continue
+			}
+			if t.permanent && t.seq == e.seq {
+				st.Failed++
+			}
+			st.Failures = append(st.Failures, Failure{Key: key, Kind: e.kind, Err: t.err, Permanent: t.permanent && t.seq == e.seq, Attempts: t.attempts, Since: t.since})
+		}
+	})
+	if err != nil {
+		return st
+	}
+	slices.SortFunc(st.Failures, func(a, b Failure) int { return cmp.Compare(a.Key, b.Key) })
+	st.Failures = st.Failures[:min(len(st.Failures), 100)]
+	st.Waiting = max(total-st.Sending-st.Failed, 0)
+	return st
+}

@@ -1,0 +1,162 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/disk"
+	"github.com/ossfs/ossfs/writeback/journal"
+)
+
+// ErrClosed is the error of a Store that was closed.
+var ErrClosed = errors.New("writeback: the store is closed")
+
+// Store is the persistent map from key to desired state, and what makes the bucket match it.
+type Store struct {
+	opt     Options
+	fs      disk.FS
+	log     *slog.Logger
+	bucket  Bucket
+	journal *journal.Log
+	lock    io.Closer
+	loop    *loop
+	sync    *syncer
+	space   *space
+
+	ctx       context.Context // ends when the Store is closed: every request's parent
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup // every goroutine of the Store
+	conflicts atomic.Int64
+	parts     chan struct{} // a token for each part that may be sent at once
+
+	change    sync.Mutex // one change of the map at a time: it is journaled, then applied; guards the next
+	lastStage uint64     // the highest number given to a staged file
+
+	mu       sync.RWMutex     // guards the fields below; held over no disk and no request
+	v        view             // written only with change held too
+	files    map[uint64]*File // in use, by the number of the staged file
+	live     map[Key]*File    // those in use that have a key
+	inflight map[Key]flight   // what is being sent
+	closed   bool
+}
+
+// flight is a state that is being sent.
+type flight struct {
+	seq    uint64
+	cancel context.CancelFunc
+}
+
+// get returns the entry of a key, nil when there is none.
+func (s *Store) get(key Key) *entry {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	e, _ := s.v.tree.Get(key)
+	return e
+}
+
+// commitLocked journals ops as one record and applies them. It needs change.
+func (s *Store) commitLocked(ops ...op) error {
+	rec, err := s.journal.Append(encodeOps(ops))
+	if err != nil {
+		return fmt.Errorf("writeback: the journal: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range ops {
+		if e := ops[i].entry; e != nil {
+			e.rec = rec
+		}
+		s.dropStageLocked(&ops[i], rec)
+		s.v.apply(&ops[i])
+	}
+	s.sync.wake()
+	return nil
+}
+
+// dropStageLocked notices that an op takes away the last mention of a staged file.
+func (s *Store) dropStageLocked(o *op, rec uint64) {
+	key := o.key
+	switch o.code {
+	case opSet:
+		key = o.entry.key
+	case opDel:
+	default:
+		return
+	}
+	old, ok := s.v.tree.Get(key)
+	if !ok || old.stage == 0 || o.moved || o.code == opSet && o.entry.stage == old.stage {
+		return
+	}
+	if s.files[old.stage] == nil { // else its last use takes it away
+		s.space.add(-old.staged())
+	}
+	s.sync.orphan(old.stage, rec)
+}
+
+// nextSeqLocked is the number of a new state. It needs change.
+func (s *Store) nextSeqLocked() uint64 { return s.v.seq + 1 }
+
+// replaceLocked makes the entry that follows old (nil: none) at key: the bucket's side is inherited, since
+// the map knows best what the bucket has at a key that it has a state of. It needs change.
+func (s *Store) replaceLocked(key Key, kind Kind, old *entry, base ossclient.Version) *entry {
+	seq := s.nextSeqLocked()
+	e := &entry{key: key, kind: kind, seq: seq, since: seq, when: time.Now().UnixNano(), base: baseOf(base)}
+	if old != nil {
+		e.base, e.since, e.when = old.base, old.since, old.when
+		e.flags = old.flags & (flagUnknown | flagSuspect)
+	}
+	s.mu.RLock()
+	_, sending := s.inflight[key]
+	s.mu.RUnlock()
+	if sending && old == nil {
+		e.flags |= flagUnknown
+	}
+	return e
+}
+
+// usable is the error of a Store that was closed.
+func (s *Store) usable() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return ErrClosed
+	}
+	return nil
+}
+
+// Close stops sending: what is in flight is cut, and stays pending. It makes everything durable and gives
+// the directory free. Files still open can be read but not written.
+func (s *Store) Close(ctx context.Context) error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
+	done := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		<-done // every goroutine ends with s.ctx: this is short, and the journal must not be closed under them
+	}
+	err := s.sync.flush()
+	s.mu.Lock()
+	for _, f := range s.files {
+		f.abandon()
+	}
+	s.mu.Unlock()
+	return errors.Join(err, s.journal.Close(), s.lock.Close())
+}

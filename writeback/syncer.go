@@ -1,0 +1,196 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"sync"
+	"time"
+)
+
+// syncer makes the journal and the staged files durable, in groups: at most once each second, and when
+// somebody asks. It removes staged files, once a loss of power can no longer bring back the entry that
+// spoke of them.
+type syncer struct {
+	s      *Store
+	wakeup chan struct{}
+
+	mu      sync.Mutex          // guards the fields below
+	pending bool                // something was journaled since the last group
+	stages  map[uint64]struct{} // staged files with bytes that may not be durable
+	all     bool                // more of them than are worth counting
+	orphans map[uint64]uint64   // staged files no entry speaks of, and the record that took the last mention away
+}
+
+const (
+	syncEvery = time.Second
+	// syncFiles is up to how many staged files are synced one by one; more are synced with the whole
+	// filesystem. Measured: see DESIGN.md.
+	syncFiles = 8
+)
+
+func newSyncer(s *Store) *syncer {
+	return &syncer{s: s, wakeup: make(chan struct{}, 1), stages: make(map[uint64]struct{}), orphans: make(map[uint64]uint64)}
+}
+
+func (y *syncer) wake() {
+	y.mu.Lock()
+	y.pending = true
+	y.mu.Unlock()
+	select {
+	case y.wakeup <- struct{}{}:
+	default:
+	}
+}
+
+// wrote notes that a staged file has bytes that were committed.
+func (y *syncer) wrote(f *File) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if len(y.stages) > syncFiles {
+		y.all = true
+		return
+	}
+	y.stages[f.stage] = struct{}{}
+}
+
+// orphan notes that record rec took the last mention of a staged file away.
+func (y *syncer) orphan(stage, rec uint64) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.orphans[stage] = rec
+}
+
+// adopt notes that a staged file is spoken of again.
+func (y *syncer) adopt(stage uint64) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	delete(y.orphans, stage)
+}
+
+// free notes that nobody uses a staged file that has no entry.
+func (y *syncer) free(stage uint64) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if _, known := y.orphans[stage]; !known {
+		y.orphans[stage] = 0
+	}
+	y.pending = true
+	select {
+	case y.wakeup <- struct{}{}:
+	default:
+	}
+}
+
+func (y *syncer) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-y.wakeup:
+		}
+		if err := y.flush(); err != nil {
+			y.s.log.Error("the journal was not made durable", "error", err)
+			y.wake()
+		}
+		y.compact()
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(syncEvery):
+		}
+	}
+}
+
+// flush makes durable all that was journaled before it was called.
+func (y *syncer) flush() error {
+	var upto uint64
+	y.mu.Lock()
+	pending := y.pending
+	y.pending = false
+	y.mu.Unlock()
+	if !pending {
+		return nil
+	}
+	upto, err := y.s.journal.Sync(y.syncData)
+	if err != nil {
+		y.mu.Lock()
+		y.pending, y.all = true, true
+		y.mu.Unlock()
+		return err
+	}
+	y.sweep(upto)
+	return nil
+}
+
+func (y *syncer) syncData() error {
+	y.mu.Lock()
+	stages, all := y.stages, y.all || len(y.stages) > syncFiles
+	y.stages, y.all = make(map[uint64]struct{}), false
+	y.mu.Unlock()
+	if all {
+		return y.s.fs.SyncAll()
+	}
+	dirs := make(map[string]struct{})
+	for stage := range stages {
+		name := stageName(stage)
+		f, err := y.s.fs.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // sent and removed meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+		dirs[name[:len("staged/xx")]] = struct{}{}
+	}
+	for dir := range dirs {
+		if err := y.s.fs.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweep removes the staged files whose last mention is durably gone, and that nobody uses.
+func (y *syncer) sweep(upto uint64) {
+	y.s.mu.RLock()
+	y.mu.Lock()
+	var gone []uint64
+	for stage, rec := range y.orphans {
+		if rec <= upto && y.s.files[stage] == nil {
+			gone = append(gone, stage)
+			delete(y.orphans, stage)
+		}
+	}
+	y.mu.Unlock()
+	y.s.mu.RUnlock()
+	for _, stage := range gone {
+		if err := y.s.fs.Remove(stageName(stage)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			y.s.log.Warn("a staged file was not removed", "file", stageName(stage), "error", err)
+		}
+	}
+}
+
+// compact forgets the journal's past when it has grown.
+func (y *syncer) compact() {
+	if !y.s.journal.Grown() {
+		return
+	}
+	s := y.s
+	err := s.journal.Compact(func(rotate func() error) (func(emit func([]byte) error) error, error) {
+		s.change.Lock()
+		defer s.change.Unlock()
+		if err := rotate(); err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.v.freeze(), nil
+	})
+	if err != nil {
+		s.log.Error("the journal was not compacted", "error", err)
+	}
+}

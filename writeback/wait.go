@@ -1,0 +1,264 @@
+package writeback
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Unsent is the error of a flush that left something behind: it is kept, and sent by the next mount.
+type Unsent struct {
+	Count int   // entries
+	Err   error // the first one's
+}
+
+// Error says how many, and why the first.
+func (e *Unsent) Error() string {
+	return fmt.Sprintf("writeback: %d not sent (kept): %v", e.Count, e.Err)
+}
+
+// Unwrap is the first failure.
+func (e *Unsent) Unwrap() error { return e.Err }
+
+// Progress is how far a Flush has come.
+type Progress struct {
+	Entries, DoneEntries int64
+	Bytes, DoneBytes     int64
+	Failed               int
+}
+
+// waiter waits until the bucket has everything below a prefix, or one key, as it was when it began.
+type waiter struct {
+	prefix     Key
+	exact      bool
+	upto       uint64
+	witness    Key  // an entry that is not sent yet
+	absentOnly bool // only deletes that need not wait for a Hold; nothing is urged
+	stopAt     bool // the first permanent failure ends it
+	done       chan struct{}
+	failed     int
+	err        error // of the first that failed
+}
+
+func (w *waiter) covers(key Key) bool {
+	if w.exact {
+		return key == w.prefix
+	}
+	return strings.HasPrefix(string(key), string(w.prefix))
+}
+
+// Sync sends what is pending of a key now, and returns when the bucket has it (LocalFsync: the disk). A
+// failure that trying again cannot cure is returned; other failures are tried again until ctx ends.
+func (s *Store) Sync(ctx context.Context, key Key) error {
+	if f := s.liveFile(key); f != nil {
+		if err := f.commit(); err != nil {
+			return err
+		}
+	}
+	if s.opt.LocalFsync {
+		return s.syncDisk(ctx)
+	}
+	return s.syncBucket(ctx, key)
+}
+
+func (s *Store) syncBucket(ctx context.Context, key Key) error {
+	return s.wait(ctx, &waiter{prefix: key, exact: true, stopAt: true})
+}
+
+// SyncTree is Sync for everything below a prefix, and the prefix itself.
+func (s *Store) SyncTree(ctx context.Context, prefix Key) error {
+	if err := s.commitBelow(prefix); err != nil {
+		return err
+	}
+	if s.opt.LocalFsync {
+		return s.syncDisk(ctx)
+	}
+	return s.wait(ctx, &waiter{prefix: prefix})
+}
+
+// commitBelow commits what is written to open files.
+func (s *Store) commitBelow(prefix Key) error {
+	var files []*File
+	s.mu.RLock()
+	for key, f := range s.live {
+		if strings.HasPrefix(string(key), string(prefix)) {
+			files = append(files, f)
+		}
+	}
+	s.mu.RUnlock()
+	for _, f := range files {
+		if err := f.commit(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) syncDisk(ctx context.Context) error {
+	done := make(chan error, 1)
+	if err := s.usable(); err != nil {
+		return err
+	}
+	s.wg.Go(func() { done <- s.sync.flush() })
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Flush sends everything below a prefix, failed entries too, and returns when the bucket has it or
+// nothing but permanent failures is left: then the error is *Unsent. report, when not nil, is called
+// from time to time.
+func (s *Store) Flush(ctx context.Context, prefix Key, report func(Progress)) error {
+	if err := s.commitBelow(prefix); err != nil {
+		return err
+	}
+	w := &waiter{prefix: prefix}
+	if report == nil {
+		return s.unsent(w, s.wait(ctx, w))
+	}
+	end := make(chan error, 1)
+	start := s.progress(prefix, Progress{})
+	s.wg.Go(func() { end <- s.wait(ctx, w) })
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-end:
+			report(s.progress(prefix, start))
+			return s.unsent(w, err)
+		case <-tick.C:
+			report(s.progress(prefix, start))
+		}
+	}
+}
+
+func (s *Store) unsent(w *waiter, err error) error {
+	if err != nil && w.failed > 0 {
+		return &Unsent{w.failed, err}
+	}
+	return err
+}
+
+// progress compares what is pending with what was, at the start.
+func (s *Store) progress(prefix Key, start Progress) Progress {
+	var now Progress
+	s.mu.RLock()
+	s.v.tree.below(prefix, "", func(e *entry) bool {
+		now.Entries++
+		now.Bytes += e.size
+		return true
+	})
+	s.mu.RUnlock()
+	p := Progress{Entries: max(start.Entries, now.Entries), Bytes: max(start.Bytes, now.Bytes)}
+	p.DoneEntries, p.DoneBytes = p.Entries-now.Entries, p.Bytes-now.Bytes
+	return p
+}
+
+func (s *Store) wait(ctx context.Context, w *waiter) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	w.done = make(chan struct{})
+	s.loop.post(func() { s.loop.addWaiter(w) })
+	select {
+	case <-w.done:
+		return w.err
+	case <-ctx.Done():
+		s.loop.post(func() { delete(s.loop.waiters, w) })
+		return ctx.Err()
+	case <-s.ctx.Done():
+		return ErrClosed
+	}
+}
+
+func (l *loop) addWaiter(w *waiter) {
+	l.s.mu.RLock()
+	w.upto = l.s.v.seq
+	l.s.mu.RUnlock()
+	if !w.absentOnly {
+		l.urge(w.prefix, w.exact)
+	}
+	l.waiters[w] = struct{}{}
+	l.advance(w)
+}
+
+// look lets the waiters see that something happened to a key.
+func (l *loop) look(key Key) {
+	for w := range l.waiters {
+		if w.witness == key {
+			l.advance(w)
+		}
+	}
+}
+
+// advance looks for an entry the waiter has to wait for; there being none, it is done. It goes on where
+// it found the last one, and once more from the beginning, since an entry may have been renamed to a key
+// that was passed already.
+func (l *loop) advance(w *waiter) {
+	from := w.witness
+	if l.find(w, from) || from != "" && l.find(w, "") {
+		return
+	}
+	delete(l.waiters, w)
+	close(w.done)
+}
+
+func (l *loop) find(w *waiter, from Key) bool {
+	w.witness = ""
+	if from == "" {
+		w.failed, w.err = 0, nil
+	}
+	l.s.mu.RLock()
+	defer l.s.mu.RUnlock()
+	l.s.v.tree.below(w.prefix, from, func(e *entry) bool {
+		if w.exact && e.key != w.prefix {
+			return false
+		}
+		if e.since > w.upto {
+			return true
+		}
+		if _, held := l.held[e.key]; w.absentOnly && (held || l.holds[e.key] > 0 || e.kind != Absent) {
+			return true
+		}
+		if t := l.troubles[e.key]; t != nil && t.permanent && t.seq == e.seq && l.active[e.key] == nil && !l.small.has(e.key) && !l.large.has(e.key) && !l.absent.has(e.key) {
+			w.failed++
+			if w.err == nil {
+				w.err = t.err
+			}
+			return !w.stopAt
+		}
+		w.witness = e.key
+		return false
+	})
+	return w.witness != ""
+}
+
+func (q *queue) has(key Key) bool {
+	_, in := q.queued[key]
+	return in
+}
+
+// Hold says that a clean file is open: as long as it is held, a delete or an overwrite of the object by
+// us waits, so that what was opened can be read. A Sync of the key does not wait.
+func (s *Store) Hold(key Key) (release func()) {
+	s.loop.post(func() { s.loop.holds[key]++ })
+	return func() { s.loop.post(func() { s.loop.unhold(key) }) }
+}
+
+func (l *loop) unhold(key Key) {
+	if l.holds[key]--; l.holds[key] > 0 {
+		return
+	}
+	delete(l.holds, key)
+	if _, waiting := l.held[key]; !waiting {
+		return
+	}
+	delete(l.held, key)
+	if e := l.s.get(key); e != nil {
+		l.enqueue(e, false)
+	}
+}
