@@ -87,9 +87,9 @@ func packAttr(a *attr.Attr) string {
 	var parts byte
 	headers := a.ContentType != "" || a.ContentEncoding != "" || a.ContentDisposition != "" || a.ContentLanguage != "" ||
 		a.CacheControl != "" || a.Expires != "" || a.StorageClass != ""
-	for bit, on := range map[byte]bool{attrRdev: a.Rdev != 0, attrXattr: len(a.Xattr) > 0, attrMeta: len(a.Meta) > 0, attrHeaders: headers} {
+	for i, on := range [...]bool{a.Rdev != 0, len(a.Xattr) > 0, len(a.Meta) > 0, headers} {
 		if on {
-			parts |= bit
+			parts |= 1 << i
 		}
 	}
 	e.byte(byte(a.Has))
@@ -137,6 +137,9 @@ func attrStrings(a *attr.Attr) []*string {
 
 // unpackAttr is the inverse of packAttr.
 func unpackAttr(s string) (attr.Attr, error) {
+	if s == "" { // of what shall be absent
+		return attr.Attr{}, nil
+	}
 	d := decoder{buf: []byte(s)}
 	var a attr.Attr
 	a.Has = attr.Has(d.byte())

@@ -347,20 +347,22 @@ func (l *loop) failed(e *entry, a *sending, out outcome) {
 	heap.Push(&l.timers, timer{time.Now().Add(delay), e.key, e.seq})
 }
 
-// urge has everything below a prefix, or one key, sent now.
-func (l *loop) urge(prefix Key, exact bool) {
+// urge has everything below a prefix, or one key, sent now; or only the deletes, those held apart.
+func (l *loop) urge(prefix Key, exact, absentOnly bool) {
 	var list []*entry
 	l.s.mu.RLock()
 	l.s.v.tree.below(prefix, "", func(e *entry) bool {
 		if exact && e.key != prefix {
 			return false
 		}
-		list = append(list, e)
+		if !absentOnly || e.kind == Absent {
+			list = append(list, e)
+		}
 		return true
 	})
 	l.s.mu.RUnlock()
 	for _, e := range list {
-		l.enqueue(e, true)
+		l.enqueue(e, !absentOnly)
 	}
 	if l.absent.len() > 0 {
 		l.since = time.Time{} // no more waiting for company

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -91,7 +90,7 @@ func (s *Store) copyFor(ctx context.Context, m *move, a *attr.Attr) (Confirmatio
 func (s *Store) endMove(m *move, c *Confirmation) error {
 	if c != nil {
 		c.Source = m.source
-		s.opt.Confirmed(*c)
+		s.tell(*c)
 	}
 	s.change.Lock()
 	defer s.change.Unlock()
@@ -132,7 +131,6 @@ func (s *Store) rebase(f *File, v ossclient.Version) {
 
 // waitDeleted returns when the objects that a rename left behind are gone, those that are held apart.
 func (s *Store) waitDeleted(ctx context.Context, prefix Key, exact bool) error {
-	s.loop.post(func() { s.loop.since = time.Time{} })
 	err := s.wait(ctx, &waiter{prefix: prefix, exact: exact, absentOnly: true})
 	if err != nil {
 		s.log.Debug("a rename is done, its old keys are still to be deleted", "key", string(prefix), "error", err)
@@ -293,7 +291,7 @@ func (s *Store) movePage(ctx context.Context, m *move, objects []ossclient.Objec
 	}
 	for _, c := range confirmations {
 		if c.Key != "" {
-			s.opt.Confirmed(c)
+			s.tell(c)
 		}
 	}
 	s.change.Lock()

@@ -33,6 +33,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.wg.Go(func() { s.loop.run(s.ctx) })
 	s.wg.Go(func() { s.sync.run(s.ctx) })
 	s.resumeMoves(ctx)
+	s.opened.Store(true)
 	s.mu.RLock()
 	s.v.tree.Scan(func(_ Key, e *entry) bool {
 		s.loop.changed(e, 0)
@@ -263,9 +264,16 @@ func (s *Store) resumeMove(ctx context.Context, m *move) error {
 	return s.endMove(m, &c)
 }
 
+// tell passes a confirmation on; while the Store is being opened there is nobody to hear it.
+func (s *Store) tell(c Confirmation) {
+	if s.opened.Load() {
+		s.opt.Confirmed(c)
+	}
+}
+
 // pressure is called when the stage is full: everything that can be sent is sent now.
 func (s *Store) pressure() {
-	s.loop.post(func() { s.loop.urge("", false) })
+	s.loop.post(func() { s.loop.urge("", false, false) })
 }
 
 func (s *Store) removeStage(n uint64) error {

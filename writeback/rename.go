@@ -9,8 +9,8 @@ import (
 	"github.com/ossfs/ossfs/ossclient"
 )
 
-// RenameSource is the object that is renamed, as the caller last saw it in the bucket; the zero value
-// when it has only pending content.
+// RenameSource is the object that is renamed, as the caller last saw it in the bucket; when it has only
+// pending content, Version has its key alone.
 type RenameSource struct {
 	Version ossclient.Version
 	Attr    attr.Attr // what is stored with it; told with the confirmation
@@ -122,8 +122,12 @@ func (s *Store) beginMove(from, to Key, src RenameSource) (*move, error) {
 }
 
 // Exchange swaps what is at two keys (RENAME_EXCHANGE). What is pending of both, whole, is swapped at once;
-// otherwise it is three renames by way of a name of their own.
-func (s *Store) Exchange(ctx context.Context, a, b Key, aSource, bSource RenameSource) error {
+// otherwise it is three renames by way of a name of their own. The keys are those of the versions.
+func (s *Store) Exchange(ctx context.Context, aSource, bSource RenameSource) error {
+	a, b := aSource.Version.Key, bSource.Version.Key
+	if a == "" || b == "" || a == b {
+		return ossclient.ErrInvalid
+	}
 	if done, err := s.exchangePending(a, b); done || err != nil {
 		return err
 	}

@@ -171,7 +171,7 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation) error {
 	if c.Object.LastModified.IsZero() && !c.Deleted {
 		c.Object.LastModified = time.Now()
 	}
-	s.opt.Confirmed(c)
+	s.tell(c)
 	if f != nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -256,7 +256,7 @@ func (s *Store) sendAbsent(ctx context.Context, keys []Key) outcome {
 		return outcome{err: err}
 	}
 	for _, e := range list {
-		s.opt.Confirmed(Confirmation{Key: e.key, Deleted: true})
+		s.tell(Confirmation{Key: e.key, Deleted: true})
 	}
 	return outcome{err: s.deleted(list)}
 }

@@ -34,6 +34,7 @@ type Store struct {
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup // every goroutine of the Store
 	conflicts atomic.Int64
+	opened    atomic.Bool
 	parts     chan struct{} // a token for each part that may be sent at once
 
 	change    sync.Mutex // one change of the map at a time: it is journaled, then applied; guards the next

@@ -179,9 +179,7 @@ func (l *loop) addWaiter(w *waiter) {
 	l.s.mu.RLock()
 	w.upto = l.s.v.seq
 	l.s.mu.RUnlock()
-	if !w.absentOnly {
-		l.urge(w.prefix, w.exact)
-	}
+	l.urge(w.prefix, w.exact, w.absentOnly)
 	l.waiters[w] = struct{}{}
 	l.advance(w)
 }
