@@ -56,7 +56,7 @@ func byCode(e *ossclient.Error, cfg ossclient.Config, endpoint string) (found, c
 	case wrongRegion(e):
 		return fmt.Sprintf("the bucket does not lie in the region %s", cfg.Region) + where, "give its own region with --region"
 	case errors.Is(e, ossclient.ErrCredentials):
-		return oneLine(innermost(e)), "configure one of the sources of credentials, or use --profile, --ram-role or --anonymous"
+		return oneLine(innermost(e)), "set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, write ~/.oss/credentials, or use --profile, --ram-role or --anonymous"
 	case errors.Is(e, ossclient.ErrInvalid) && e.Status == 0 && e.Err != nil:
 		return oneLine(e.Err.Error()), "correct the command line"
 	}

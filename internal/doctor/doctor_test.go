@@ -256,7 +256,7 @@ func TestCredentialsThatFail(t *testing.T) {
 	defer provider.Close()
 	o.Config.Credentials, o.Explain = provider, provider.Explain
 	c := check(t, run(t, o), "credentials")
-	if c.Outcome != Fail || !strings.Contains(c.Found, "missing") || len(c.Details) != 4 {
+	if c.Outcome != Fail || !strings.Contains(c.Found, "of 4 sources none is configured") || len(c.Details) != 4 || !strings.Contains(c.Details[0], `"missing"`) {
 		t.Errorf("got %+v, want a failure that names the profile and the four files", c)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/ossclient/credentials"
 )
 
 const (
@@ -39,6 +40,9 @@ func (e *examination) credentials(ctx context.Context) bool {
 	if err != nil {
 		c.Outcome = Fail
 		c.Found, c.Cure = diagnose(err, e.Config, "")
+		if e.Explain != nil {
+			c.Found = whyNone(e.Explain().Tried, c.Found)
+		}
 	} else {
 		c.Found = "an access key"
 		if !cred.Expires.IsZero() {
@@ -54,6 +58,9 @@ func (e *examination) credentials(ctx context.Context) bool {
 			}
 		}
 		for _, a := range x.Tried {
+			if a.Outcome == credentials.Used {
+				continue
+			}
 			line := fmt.Sprintf("%s: %s", a.Source, a.Outcome)
 			if a.Why != "" {
 				line += ": " + a.Why
@@ -63,6 +70,26 @@ func (e *examination) credentials(ctx context.Context) bool {
 	}
 	e.add(c, start)
 	return err == nil
+}
+
+// whyNone is the reason in short where the details say the rest; text is the reason in full.
+func whyNone(tried []credentials.Attempt, text string) string {
+	var there []string
+	for _, a := range tried {
+		switch a.Outcome {
+		case credentials.Failed:
+			return text
+		case credentials.Unusable:
+			there = append(there, a.Source+": "+a.Why)
+		}
+	}
+	switch {
+	case len(there) > 0:
+		return strings.Join(there, "; ")
+	case len(tried) > 0:
+		return fmt.Sprintf("there are none: of %d sources none is configured", len(tried))
+	}
+	return text
 }
 
 // endpoint says where requests will go. It asks nobody.

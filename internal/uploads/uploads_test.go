@@ -72,8 +72,10 @@ func TestListAndAbort(t *testing.T) {
 		t.Errorf("got %+v, want three parts, 300 KiB, two days", u)
 	}
 	var text strings.Builder
-	Print(&text, list)
-	for _, want := range []string{"2d0h     300 KiB       3  pre/old\n", `"pre/old\n[31m"`, "1h0m     100 KiB       1  pre/young\n", "3 uploads, 400 KiB"} {
+	if err := Print(&text, list); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"2d     300 KiB       3  pre/old\n", `"pre/old\n[31m"`, "1h     100 KiB       1  pre/young\n", "3 uploads, 400 KiB"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("the table has no %q:\n%s", want, &text)
 		}
@@ -135,10 +137,10 @@ func TestCancelled(t *testing.T) {
 
 func TestAge(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		-time.Second: "0s", 5 * time.Second: "5s", 61 * time.Second: "1m1s", 25 * time.Hour: "1d1h", 90 * time.Minute: "1h30m",
+		-time.Second: "0s", 24 * time.Hour: "1d", 0: "0s", 5 * time.Second: "5s", 61 * time.Second: "1m1s", 25 * time.Hour: "1d1h", 90 * time.Minute: "1h30m",
 	} {
-		if got := age(d); got != want {
-			t.Errorf("age(%v) = %q, want %q", d, got, want)
+		if got := Age(d); got != want {
+			t.Errorf("Age(%v) = %q, want %q", d, got, want)
 		}
 	}
 }

@@ -137,7 +137,8 @@ func searched(tried []Attempt) string {
 			there = append(there, fmt.Sprintf("%s: %s", a.Source, a.Why))
 			continue
 		}
-		names = append(names, a.Source)
+		short, _, _ := strings.Cut(a.Source, " (")
+		names = append(names, short)
 	}
 	switch {
 	case len(there) > 0 && len(names) > 0:
