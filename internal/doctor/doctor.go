@@ -117,28 +117,29 @@ func Run(ctx context.Context, o Options) Report {
 	return e.report
 }
 
-// remote is everything beyond this machine; each step needs the ones before.
+// remote is everything beyond this machine. Each step needs those before it, but the way to the endpoint,
+// which needs no credentials.
 func (e *examination) remote(ctx context.Context) {
+	key := e.credentials(ctx)
 	steps := []struct {
 		name string
 		do   func(context.Context) bool
+		key  bool // needs credentials
 	}{
-		{"credentials", e.credentials},
-		{"endpoint", e.endpoint},
-		{"connection", e.connection},
-		{"bucket", e.open},
-		{"list", e.list},
-		{"permissions", e.permissions},
-		{"speed", e.speed},
+		{"endpoint", e.endpoint, false},
+		{"connection", e.connection, false},
+		{"bucket", e.open, true},
+		{"list", e.list, true},
+		{"permissions", e.permissions, true},
+		{"speed", e.speed, true},
 	}
-	for i, step := range steps {
-		if step.do(ctx) {
+	reached := true
+	for _, step := range steps {
+		if reached = reached && (key || !step.key); !reached {
+			e.add(Check{Name: step.name, Outcome: Skip, Found: "not reached"}, time.Now())
 			continue
 		}
-		for _, missed := range steps[i+1:] {
-			e.add(Check{Name: missed.name, Outcome: Skip, Found: "not reached"}, time.Now())
-		}
-		return
+		reached = step.do(ctx)
 	}
 }
 

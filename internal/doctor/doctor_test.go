@@ -259,6 +259,10 @@ func TestCredentialsThatFail(t *testing.T) {
 	if c.Outcome != Fail || !strings.Contains(c.Found, "of 4 sources none is configured") || len(c.Details) != 4 || !strings.Contains(c.Details[0], `"missing"`) {
 		t.Errorf("got %+v, want a failure that names the profile and the four files", c)
 	}
+	r := run(t, o)
+	if check(t, r, "connection").Outcome != OK || check(t, r, "bucket").Outcome != Skip {
+		t.Errorf("got %+v, want that the way is examined and the bucket is not", r.Checks)
+	}
 }
 
 func TestCredentialsAreExplained(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 
 const (
 	envProcess     = "OSSFS_CREDENTIAL_PROCESS"
+	envNoExternal  = "ALIBABA_CLOUD_DISABLE_EXTERNAL_PROCESS" // the CLI's: no commands, no URIs
 	processTimeout = time.Minute
 )
 
@@ -32,11 +33,19 @@ type processSource struct {
 var _ Source = processSource{}
 
 func (k *kit) process(command string) (Source, error) {
+	if k.noExternal() {
+		return nil, unusable("%s is set", envNoExternal)
+	}
 	args, err := splitCommand(command)
 	if err != nil {
 		return nil, unusable("the credential process: %v", err)
 	}
 	return processSource{func() []string { return args }, processTimeout}, nil
+}
+
+func (k *kit) noExternal() bool {
+	v := k.env(envNoExternal)
+	return v == "1" || strings.EqualFold(v, "true")
 }
 
 func (p processSource) String() string {

@@ -53,6 +53,13 @@ func TestProcessOfAProfile(t *testing.T) {
 	script := w.script("keys.sh", "echo '"+tempAnswer("2999-01-01T00:00:00Z")+"'")
 	w.file(".aliyun/config.json", `{"current":"a","profiles":[{"name":"a","mode":"External","process_command":"`+script+`"}]}`)
 	wantKey(t, w.provider(), temp)
+
+	w.vars[envNoExternal], w.vars[envURI] = "true", "http://127.0.0.1:1/"
+	w.opt.Process = script
+	p := w.provider()
+	if _, err := p.Retrieve(context.Background()); err == nil || strings.Count(err.Error(), envNoExternal+" is set") != 3 {
+		t.Errorf("got %v, want that profile, process and URI are switched off", err)
+	}
 }
 
 // A command that never ends is ended, with what it started.

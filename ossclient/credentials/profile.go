@@ -50,6 +50,9 @@ func (k *kit) source(p profileOf) (Source, error) {
 		if uri == "" {
 			return nil, unusable("%s names no credentials_uri", p)
 		}
+		if k.noExternal() {
+			return nil, unusable("%s is set", envNoExternal)
+		}
 		return k.uri(uri), nil
 	case "external", "process", "credentialprocess":
 		return k.process(p.fields.get("process_command", "credential_process", "command"))

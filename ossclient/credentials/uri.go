@@ -72,5 +72,8 @@ func (e envURISource) Retrieve(ctx context.Context) (ossclient.Credential, error
 	if raw == "" {
 		return ossclient.Credential{}, absent("it is not set")
 	}
+	if e.kit.noExternal() {
+		return ossclient.Credential{}, unusable("%s is set", envNoExternal)
+	}
 	return e.kit.uri(raw).Retrieve(ctx)
 }
