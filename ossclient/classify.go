@@ -37,10 +37,10 @@ func classOfCode(code string) (class, bool) {
 		return class{kind: ErrNotAppendable}, true
 	case "NotImplemented", "MethodNotAllowed", "OperationNotSupported", "FileImmutable", "NotSymlink", "ObjectNotSymlink":
 		return class{kind: ErrUnsupported}, true
-	case "QuotaExceeded", "StorageCapacityExceeded", "TooManyBuckets":
+	case "QuotaExceeded", "StorageCapacityExceeded", "UserDisable", "TooManyBuckets":
 		return class{kind: ErrQuota}, true
 	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "RequestTimeTooSkewed", "SecurityTokenExpired",
-		"InvalidSecurityToken", "UserDisable", "AccountNotActive", "KmsServiceNotEnabled", "SecurityTokenNotSupported":
+		"InvalidSecurityToken", "AccountNotActive", "KmsServiceNotEnabled", "SecurityTokenNotSupported":
 		return class{kind: ErrPermission}, true
 	case "InvalidDigest", "BadDigest", "InvalidCrc64", "CrcMismatch":
 		return class{kind: ErrCorrupt, retry: true}, true

@@ -151,10 +151,20 @@ func (t *target) address(host, style string) error {
 	switch {
 	case style == addressPath:
 		t.prefix = "/" + t.bucket
-	case style == addressVirtual && !(strings.HasPrefix(host, t.bucket+".") && strings.HasSuffix(name, ossDomain) && strings.Count(name, ".") > 2 && !strings.HasSuffix(name, ".oss"+ossDomain)):
-		t.host = t.bucket + "." + host
+	case style == addressVirtual:
+		rest, named := strings.CutPrefix(host, t.bucket+".")
+		if !named || !isEndpoint(hostname(rest)) {
+			t.host = t.bucket + "." + host
+		}
 	}
 	return nil
+}
+
+// isEndpoint reports whether a name is one of Alibaba's, without a bucket: oss-REGION, or REGION.oss.
+func isEndpoint(name string) bool {
+	name, ok := strings.CutSuffix(name, ossDomain)
+	region, dualstack := strings.CutSuffix(name, ".oss")
+	return ok && !strings.Contains(region, ".") && (dualstack || strings.HasPrefix(name, "oss-"))
 }
 
 // checkBucketName keeps nonsense out of host names; OSS itself knows the rest

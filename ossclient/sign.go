@@ -116,6 +116,7 @@ func appendHeaders(dst []byte, list []ossHeader) []byte {
 	return dst
 }
 
+// sortParams brings parameters into the order of their escaped names, which is that of the signatures.
 func sortParams(params []param) {
-	slices.SortStableFunc(params, func(a, b param) int { return strings.Compare(a.name, b.name) })
+	slices.SortStableFunc(params, func(a, b param) int { return strings.Compare(escapeQuery(a.name), escapeQuery(b.name)) })
 }
