@@ -1,40 +1,18 @@
 package namespace
 
-import (
-	"github.com/ossfs/ossfs/internal/attr"
-	"github.com/ossfs/ossfs/ossclient"
+import "github.com/ossfs/ossfs/writeback"
+
+// What the overlay speaks of is writeback's: a Tree reads it and changes nothing.
+type (
+	Kind         = writeback.Kind
+	State        = writeback.State
+	Item         = writeback.Item
+	Confirmation = writeback.Confirmation
 )
 
-type Kind uint8
-
+// The kinds of desired state.
 const (
-	Content Kind = iota + 1
-	Attributes
-	Absent
+	Content    = writeback.Content
+	Attributes = writeback.Attributes
+	Absent     = writeback.Absent
 )
-
-type State struct {
-	Key    ossclient.Key
-	Kind   Kind
-	Attr   attr.Attr
-	Size   int64
-	Target string
-	Base   ossclient.Version
-	Seq    uint64
-	Open   bool
-}
-
-type Item struct {
-	Name  ossclient.Key
-	Dir   bool
-	State State
-}
-
-type Confirmation struct {
-	Key     ossclient.Key
-	Deleted bool
-	Object  ossclient.Object
-	Exact   bool
-	Attr    attr.Attr
-	Target  string
-}
