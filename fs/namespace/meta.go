@@ -26,6 +26,13 @@ func newHeads() heads {
 	return heads{slots: make(chan struct{}, headsAtOnce), calls: make(map[ossclient.Key]*call)}
 }
 
+// waiting is how many questions have no answer yet.
+func (h *heads) waiting() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.calls)
+}
+
 // call is one question for attributes. When done is closed, the other fields stay as they are.
 type call struct {
 	began uint64 // its number in the order of events; 0: nothing was asked
