@@ -124,6 +124,11 @@ func (t *Tree) inquire(o ossclient.Object, began uint64) *call {
 
 // ask asks the bucket for an object and remembers the answer.
 func (t *Tree) ask(ctx context.Context, o ossclient.Object) (*meta, error) {
+	if o.ETag != "" { // another question may have been answered since the index was asked
+		if r, ok := t.o.Index.Get(o.Key, cache.IdentityOf(&o)); ok {
+			return recorded(o, r), nil
+		}
+	}
 	if o.Type == ossclient.Symlink {
 		return t.askSymlink(ctx, o)
 	}
