@@ -171,7 +171,7 @@ type spoiler struct {
 	done  bool
 }
 
-// pass looks at the next bytes; it returns how many may go on before the connection must end, -1 for all.
+// pass looks at the next bytes; it returns after how many of them the body ends or stalls, -1 for neither.
 func (s *spoiler) pass(p []byte) int {
 	start := s.pos
 	s.pos += int64(len(p))
@@ -181,12 +181,10 @@ func (s *spoiler) pass(p []byte) int {
 	s.done = true
 	i := int(s.at - start)
 	switch s.fault.Kind {
-	case CutBody:
+	case CutBody, Stall:
 		return i
 	case FlipBit:
 		p[i] ^= 1 << s.call.server.faults.random(8)
-	case Stall:
-		s.stall()
 	case Error500, Error503, SlowDown, ResetBefore, ResetAfter:
 	}
 	return -1
@@ -216,7 +214,10 @@ type spoiledReader struct {
 func (r *spoiledReader) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
 	if n > 0 && r.spoil.pass(p[:n]) >= 0 {
-		return 0, errAbandoned
+		if r.spoil.fault.Kind == CutBody {
+			return 0, errAbandoned
+		}
+		r.spoil.stall()
 	}
 	return n, err
 }
@@ -229,11 +230,20 @@ type spoiledWriter struct {
 
 func (w *spoiledWriter) Write(p []byte) (int, error) {
 	p = append([]byte(nil), p...) // what is stored stays as it is
-	if n := w.spoil.pass(p); n >= 0 {
-		if _, err := w.w.Write(p[:n]); err != nil {
-			return 0, err
-		}
+	n := w.spoil.pass(p)
+	if n < 0 {
+		return w.w.Write(p)
+	}
+	if _, err := w.w.Write(p[:n]); err != nil {
+		return 0, err
+	}
+	if w.spoil.fault.Kind == CutBody {
 		return n, errAbandoned
 	}
-	return w.w.Write(p)
+	if f, ok := w.w.(http.Flusher); ok {
+		f.Flush()
+	}
+	w.spoil.stall()
+	m, err := w.w.Write(p[n:])
+	return n + m, err
 }

@@ -74,7 +74,7 @@ func (x *xmlWriter) escape(s string) {
 			with = "&quot;"
 		case c == '\'':
 			with = "&apos;"
-		case c < 0x20 || c == 0x7f:
+		case c < 0x20 && c != '\n' && c != '\t' || c == 0x7f:
 			with = "&#x" + strconv.FormatUint(uint64(c), 16) + ";"
 		case c >= utf8.RuneSelf:
 			r, n := utf8.DecodeRuneInString(s[i:])
