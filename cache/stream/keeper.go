@@ -95,7 +95,7 @@ func (f *File) shrink() {
 	for _, w := range f.windows {
 		w.size /= 2
 		for index := range w.holds {
-			if w.beyond(index, w.size) {
+			if w.beyond(index) {
 				f.object.letGoLocked(w, index)
 			}
 		}

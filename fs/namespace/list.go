@@ -159,5 +159,11 @@ func (t *Tree) Refresh(ctx context.Context, dir ossclient.Key) error {
 	return err
 }
 
+// Forget drops what is remembered of the directory that key is in: the bucket turned out to have something else.
+func (t *Tree) Forget(key ossclient.Key) {
+	dir, _ := names.Split(key)
+	t.listings.Forget(dir)
+}
+
 // refreshPages bounds what Refresh compares: the kernel does not hold much more of one directory.
 const refreshPages = 1000

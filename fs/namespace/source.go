@@ -29,50 +29,32 @@ type source interface {
 const pageRows = 1000
 
 // source begins after the sort key from, in memory or in the bucket.
-func (t *Tree) source(ctx context.Context, dir ossclient.Key, from string) (source, error) {
-	l := t.known(dir)
-	if w := t.opening(dir); w != nil && l != nil {
-		w.reached(dir)
-	} else if w != nil && from == "" {
-		if ok, err := w.open(ctx, dir); err != nil {
-			return nil, err
-		} else if ok {
-			l = t.fresh(dir)
-		}
-	}
-	own, cancel := context.WithCancel(t.ctx)
-	if l != nil {
+func (t *Tree) source(dir ossclient.Key, from string) source {
+	if l := t.known(dir); l != nil {
 		at := 0
 		if from != "" {
 			at = l.Seek(from + "\x00")
 		}
-		return &memorySource{pages: pages{t: t, ctx: own, dir: dir}, cancel: cancel, l: l, at: at}, nil
+		return &memorySource{t: t, l: l, at: at}
 	}
-	s := &bucketSource{pages: pages{t: t, ctx: own, dir: dir}, from: from, ready: make(chan *page, 1), cancel: cancel}
+	s := &bucketSource{t: t, dir: dir, from: from, pages: make(chan *page, 1)}
+	ctx, cancel := context.WithCancel(t.ctx)
+	s.cancel = cancel
 	t.work.Go(func() {
-		defer close(s.ready)
-		s.run(own)
+		defer close(s.pages)
+		s.run(ctx)
 	})
-	return s, nil
-}
-
-// pages makes the pages of one source.
-type pages struct {
-	t      *Tree
-	ctx    context.Context // ends with the source
-	dir    ossclient.Key
-	marked chan struct{} // closed when the directories of the page before have been asked for; nil: there was none
+	return s
 }
 
 // memorySource gives a remembered listing.
 type memorySource struct {
-	pages
-	cancel context.CancelFunc
-	l      *cache.Listing
-	at     int
+	t  *Tree
+	l  *cache.Listing
+	at int
 }
 
-func (s *memorySource) close() { s.cancel() }
+func (s *memorySource) close() {}
 
 func (s *memorySource) next(context.Context) (*page, error) {
 	end := min(s.at+pageRows, s.l.Len())
@@ -87,7 +69,7 @@ func (s *memorySource) next(context.Context) (*page, error) {
 	for i := s.at; i < end; i++ {
 		rows = append(rows, s.l.At(i))
 	}
-	p := s.page(rows, began, s.l.Asked.Add(s.t.o.TTL))
+	p := s.t.page(s.l.Dir, rows, began, s.l.Asked.Add(s.t.o.TTL))
 	if end < s.l.Len() {
 		p.upto = rows[len(rows)-1].Sort()
 	}
@@ -100,74 +82,48 @@ func (s *memorySource) next(context.Context) (*page, error) {
 }
 
 // page makes items of rows and begins to find their attributes.
-func (s *pages) page(rows []cache.Row, began uint64, until time.Time) *page {
+func (t *Tree) page(dir ossclient.Key, rows []cache.Row, began uint64, until time.Time) *page {
 	p := &page{items: make([]item, len(rows)), began: began, until: until}
 	objects := make([]ossclient.Object, 0, len(rows))
-	var dirs []*item
 	for i := range rows {
-		it := &p.items[i]
-		*it = item{component: rows[i].Component, dir: rows[i].Dir, listed: true, began: began, until: until}
-		if it.dir {
-			dirs = append(dirs, it)
-		} else {
-			objects = append(objects, rows[i].Object(names.Join(s.dir, rows[i].Component, false)))
+		p.items[i] = item{component: rows[i].Component, dir: rows[i].Dir, listed: true, began: began, until: until}
+		if !rows[i].Dir {
+			objects = append(objects, rows[i].Object(names.Join(dir, rows[i].Component, false)))
 		}
 	}
-	calls := s.t.describePage(objects, began)
+	calls := t.describePage(objects, began)
 	for i := range p.items {
-		if it := &p.items[i]; !it.dir {
-			it.call, calls = calls[0], calls[1:]
+		it := &p.items[i]
+		if it.dir {
+			it.call = t.describeDir(names.Join(dir, it.component, true), began)
+			continue
 		}
+		it.call, calls = calls[0], calls[1:]
 	}
-	s.mark(dirs, began)
 	return p
 }
 
-// mark begins to find the attributes of directories.
-func (s *pages) mark(dirs []*item, began uint64) {
-	var keys []ossclient.Key
-	var calls []*call
-	for _, it := range dirs {
-		key := names.Join(s.dir, it.component, true)
-		if l := s.t.fresh(key); l != nil {
-			it.call = s.t.selfOf(l)
-			continue
-		}
-		if s.t.o.NoHead {
-			it.call = answered(nil)
-			continue
-		}
-		it.call = &call{done: make(chan struct{})}
-		keys, calls = append(keys, key), append(calls, it.call)
+// describeDir begins to find the attributes of a directory that was listed.
+func (t *Tree) describeDir(key ossclient.Key, began uint64) *call {
+	c, _ := t.marker(key, &base{began: began, dir: true})
+	if c == nil {
+		return answered(nil)
 	}
-	if len(keys) < enoughDirs || s.t.o.TTL <= 0 {
-		for i := range keys {
-			s.t.answer(calls[i], s.t.inquire(ossclient.Object{Version: ossclient.Version{Key: keys[i]}}, began))
-		}
-		return
-	}
-	before, done := s.marked, make(chan struct{})
-	s.marked = done
-	s.t.work.Go(func() {
-		defer close(done)
-		if before != nil {
-			<-before
-		}
-		s.t.markers(s.ctx, s.dir, keys, calls, began)
-	})
+	return c
 }
 
 // bucketSource asks for the pages one after the other, ahead of who reads them.
 type bucketSource struct {
-	pages
+	t      *Tree
+	dir    ossclient.Key
 	from   string
-	ready  chan *page
+	pages  chan *page
 	cancel context.CancelFunc
 }
 
 func (s *bucketSource) next(ctx context.Context) (*page, error) {
 	select {
-	case p, ok := <-s.ready:
+	case p, ok := <-s.pages:
 		if !ok {
 			return nil, context.Canceled
 		}
@@ -201,7 +157,7 @@ func (s *bucketSource) run(ctx context.Context) {
 			rows = rows[1:]
 		}
 		b = s.collect(b, began, rows, self)
-		p := s.page(rows, began, until)
+		p := s.t.page(s.dir, rows, began, until)
 		p.self = self
 		if got.Next == "" {
 			if b != nil {
@@ -231,7 +187,7 @@ func lastSort(dir ossclient.Key, p *ossclient.Page) string {
 
 func (s *bucketSource) send(ctx context.Context, p *page) bool {
 	select {
-	case s.ready <- p:
+	case s.pages <- p:
 		return true
 	case <-ctx.Done():
 		return false

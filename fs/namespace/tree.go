@@ -69,7 +69,6 @@ type Tree struct {
 	heads    heads
 	seen     seen
 	counts   counts
-	walks    walks
 }
 
 // New makes a Tree. Nothing is asked yet.

@@ -1,0 +1,93 @@
+package fs
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// gate keeps changes away from what is being renamed. A rename of what the bucket has takes requests;
+// a change that was addressed to the old key meanwhile would bring that key back to life. So a change
+// passes the gate with its key, and a rename shuts the gate for both of its keys and all below them: it
+// waits for the changes that are inside, and later changes of those keys wait for it.
+//
+// Waiting is interruptible, reads never wait, and a change of another key never waits.
+type gate struct {
+	mu     sync.Mutex // guards the fields below; a leaf
+	inside map[*passage]struct{}
+}
+
+// passage is one change, or one rename, that is inside the gate.
+type passage struct {
+	keys   []ossclient.Key
+	rename bool
+	done   chan struct{} // closed when it leaves
+}
+
+func newGate() *gate { return &gate{inside: make(map[*passage]struct{})} }
+
+// enter lets a change of key in; leave is to be called when it is journaled.
+func (g *gate) enter(ctx context.Context, keys ...ossclient.Key) (leave func(), err error) {
+	return g.pass(ctx, &passage{keys: keys, done: make(chan struct{})})
+}
+
+// shut lets a rename of the keys in, alone.
+func (g *gate) shut(ctx context.Context, keys ...ossclient.Key) (open func(), err error) {
+	return g.pass(ctx, &passage{keys: keys, rename: true, done: make(chan struct{})})
+}
+
+func (g *gate) pass(ctx context.Context, p *passage) (func(), error) {
+	for {
+		other := g.tryEnter(p)
+		if other == nil {
+			return func() { g.leave(p) }, nil
+		}
+		select {
+		case <-other.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// tryEnter adds p, or returns one that is in its way.
+func (g *gate) tryEnter(p *passage) *passage {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for q := range g.inside {
+		if p.rename && overlap(p.keys, q.keys) || q.rename && overlap(q.keys, p.keys) {
+			return q
+		}
+	}
+	g.inside[p] = struct{}{}
+	return nil
+}
+
+func (g *gate) leave(p *passage) {
+	g.mu.Lock()
+	delete(g.inside, p)
+	g.mu.Unlock()
+	close(p.done)
+}
+
+// overlap says whether one of keys is, or lies below, one of the renamed, or the reverse.
+func overlap(renamed, keys []ossclient.Key) bool {
+	for _, r := range renamed {
+		for _, k := range keys {
+			if within(r, k) || within(k, r) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// within says whether key is dir, or lies below it if dir is a directory's key.
+func within(dir, key ossclient.Key) bool {
+	if dir == key {
+		return true
+	}
+	return (dir == "" || strings.HasSuffix(string(dir), "/")) && strings.HasPrefix(string(key), string(dir))
+}

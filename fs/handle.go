@@ -1,0 +1,187 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"syscall"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/ossfs/ossfs/cache/stream"
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback"
+)
+
+// handle is one open of a regular file.
+type handle struct {
+	n      *node
+	flags  uint32 // of open(2)
+	writer bool
+
+	// The fields below are guarded by n.mu.
+	epoch   uint64            // of the node when the file was opened
+	stream  *stream.File      // reads of the clean file; made by the first
+	version ossclient.Version // what stream reads
+	release func()            // ends the hold on the object; nil when there is none
+	closed  bool
+}
+
+var (
+	_ fusefs.FileReader    = (*handle)(nil)
+	_ fusefs.FileWriter    = (*handle)(nil)
+	_ fusefs.FileFlusher   = (*handle)(nil)
+	_ fusefs.FileFsyncer   = (*handle)(nil)
+	_ fusefs.FileReleaser  = (*handle)(nil)
+	_ fusefs.FileAllocater = (*handle)(nil)
+	_ fusefs.FileLseeker   = (*handle)(nil)
+)
+
+// reader is where h reads from: the node's content, or a stream of the version that was opened.
+func (h *handle) reader() (*writeback.File, *stream.File, error) {
+	n := h.n
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.content != nil {
+		return n.content, nil, nil
+	}
+	if h.epoch != n.epoch {
+		return nil, nil, stream.ErrStale
+	}
+	if h.stream == nil || !n.gone && h.version != n.entry.Version {
+		if h.stream != nil { // the same bytes under another key or ETag, by our own doing
+			_ = h.stream.Close()
+		}
+		h.version = n.entry.Version
+		h.stream = n.m.openStream(n.entry)
+	}
+	return nil, h.stream, nil
+}
+
+// Read fills dest unless the file ends before: the kernel takes anything less for the end.
+func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	content, clean, err := h.reader()
+	if err != nil {
+		return nil, h.n.m.fail("read", h.n.Key(), err)
+	}
+	var got int
+	if content != nil {
+		got, err = content.ReadAt(ctx, dest, off)
+	} else {
+		got, err = clean.ReadAt(ctx, dest, off)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		if errors.Is(err, stream.ErrStale) {
+			h.n.stale(h.version)
+		}
+		return nil, h.n.m.fail("read", h.n.Key(), err)
+	}
+	return fuse.ReadResultData(dest[:got]), 0
+}
+
+// Write stores the bytes in the staged file; it waits for the network only when the stage is full.
+func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
+	got, err := h.write(ctx, data, off)
+	if err != nil && got == 0 {
+		return 0, h.n.m.fail("write", h.n.Key(), err)
+	}
+	if h.flags&syscall.O_DSYNC != 0 { // part of O_SYNC too
+		if err := h.n.sync(ctx); err != nil {
+			return 0, h.n.m.fail("write", h.n.Key(), err)
+		}
+	}
+	return uint32(got), 0
+}
+
+func (h *handle) write(ctx context.Context, data []byte, off int64) (int, error) {
+	content, err := h.staged(ctx)
+	if err != nil {
+		return 0, err
+	}
+	got, err := content.WriteAt(ctx, data, off)
+	if got > 0 {
+		h.n.wrote(ctx)
+	}
+	return got, err
+}
+
+// staged is the content to change through h. A file that others changed since it was opened is not
+// written any more: the bytes meant for one version would land in another.
+func (h *handle) staged(ctx context.Context) (*writeback.File, error) {
+	if !h.writer {
+		return nil, syscall.EBADF
+	}
+	h.n.mu.Lock()
+	old := h.n.content == nil && h.epoch != h.n.epoch
+	h.n.mu.Unlock()
+	if old {
+		return nil, stream.ErrStale
+	}
+	return h.n.stage(ctx)
+}
+
+// Flush is close(2), once for each descriptor: what was written is journaled when it returns, and
+// with write-through the bucket has it.
+func (h *handle) Flush(context.Context) syscall.Errno {
+	if !h.writer {
+		return 0
+	}
+	return h.n.m.fail("close", h.n.Key(), h.n.settle())
+}
+
+// Fsync returns when the bucket has the file, or the disk where the mount says that fsync means that.
+func (h *handle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
+	return h.n.m.fail("fsync", h.n.Key(), h.n.sync(ctx))
+}
+
+// Release ends the handle. Programs do not wait for it, and an unmount may cut it off: Mount.Close
+// settles what it then has not. A shared mapping may have been written after the last close.
+func (h *handle) Release(context.Context) syscall.Errno {
+	err := h.n.settle()
+	h.close()
+	return h.n.m.fail("release", h.n.Key(), err)
+}
+
+// close counts the handle out.
+func (h *handle) close() {
+	n := h.n
+	n.mu.Lock()
+	if h.closed {
+		n.mu.Unlock()
+		return
+	}
+	h.closed = true
+	clean, release := h.stream, h.release
+	h.stream, h.release = nil, nil
+	n.mu.Unlock()
+	if clean != nil {
+		_ = clean.Close() // a reader that ends has nothing to lose
+	}
+	writers := 0
+	if h.writer {
+		writers = 1
+	}
+	n.giveBack(writers)
+	if release != nil {
+		release()
+	}
+}
+
+// Lseek finds data and holes; a bucket's object is all data.
+func (h *handle) Lseek(ctx context.Context, off uint64, whence uint32) (uint64, syscall.Errno) {
+	var out fuse.AttrOut
+	if e := h.n.Getattr(ctx, h, &out); e != 0 {
+		return 0, e
+	}
+	const seekData, seekHole = 3, 4
+	switch {
+	case whence != seekData && whence != seekHole:
+		return 0, syscall.EINVAL
+	case off >= out.Size:
+		return 0, syscall.ENXIO
+	case whence == seekHole:
+		return out.Size, 0
+	}
+	return off, 0
+}

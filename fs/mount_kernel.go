@@ -1,0 +1,126 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+// attach mounts and waits until the mount answers.
+func (m *Mount) attach() error {
+	direct := os.Geteuid() == 0
+	if !direct {
+		if _, err := exec.LookPath("fusermount3"); err != nil {
+			return fmt.Errorf("mount on %s: fusermount3 is missing (apt-get install fuse3): %w", m.options.Mountpoint, err)
+		}
+	}
+	profile := m.options.profile(direct)
+	raw := fusefs.NewNodeFS(m.root, profile)
+	server, err := fuse.NewServer(raw, m.options.Mountpoint, &profile.MountOptions)
+	if err != nil {
+		return fmt.Errorf("mount on %s: %w", m.options.Mountpoint, err)
+	}
+	m.server = server
+	go func() {
+		defer close(m.served)
+		server.Serve()
+	}()
+	if err := server.WaitMount(); err != nil {
+		return errors.Join(fmt.Errorf("mount on %s: %w", m.options.Mountpoint, err), m.Detach())
+	}
+	if direct {
+		m.setReadAhead()
+	}
+	return nil
+}
+
+// setReadAhead raises the kernel's read-ahead: 128 KiB halves the speed of reading. Only root may, and
+// a machine without /sys is as good as one without the right.
+func (m *Mount) setReadAhead() {
+	var st unix.Stat_t
+	if err := unix.Stat(m.options.Mountpoint, &st); err != nil {
+		m.options.Logger.Warn("read-ahead stays at the kernel's default", "err", err)
+		return
+	}
+	name := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", unix.Major(st.Dev), unix.Minor(st.Dev))
+	if err := os.WriteFile(name, []byte(strconv.Itoa(readAheadKB)), 0); err != nil {
+		m.options.Logger.Debug("read-ahead stays at the kernel's default", "err", err)
+	}
+}
+
+// Wait returns when the kernel has let go of the mount, whoever unmounted it.
+func (m *Mount) Wait() { <-m.served }
+
+// Unmount asks the kernel to let go and waits until it has. A mount in use stays as it is, and the error is
+// EBUSY: the caller decides whether to try again or to Detach.
+func (m *Mount) Unmount(ctx context.Context) error {
+	return m.letGo(ctx, 0, "-u")
+}
+
+// Detach takes the mount out of the tree of files at once; who uses it goes on until it is done. Wait tells
+// when.
+func (m *Mount) Detach() error {
+	err := m.release(unix.MNT_DETACH, "-uz")
+	if m.unmounted() || errors.Is(err, syscall.EINVAL) {
+		return nil
+	}
+	return err
+}
+
+func (m *Mount) letGo(ctx context.Context, flags int, words string) error {
+	if m.unmounted() {
+		return nil
+	}
+	if err := m.release(flags, words); err != nil && !m.unmounted() {
+		return fmt.Errorf("umount %s: %w", m.options.Mountpoint, err)
+	}
+	select {
+	case <-m.served:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// release calls umount2(2), or fusermount3 where that is not allowed.
+func (m *Mount) release(flags int, words string) error {
+	err := unix.Unmount(m.options.Mountpoint, flags)
+	if !errors.Is(err, syscall.EPERM) {
+		return err
+	}
+	out, err := exec.Command("fusermount3", words, m.options.Mountpoint).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w", out, syscall.EBUSY)
+	}
+	return nil
+}
+
+func (m *Mount) unmounted() bool {
+	select {
+	case <-m.served:
+		return true
+	default:
+		return false
+	}
+}
+
+// relative is a path below the mountpoint, absolute or not, as the names from the root down.
+func (m *Mount) relative(path string) (string, error) {
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(m.options.Mountpoint, path)
+	}
+	rel, err := filepath.Rel(m.options.Mountpoint, filepath.Clean(path))
+	if err != nil || rel == ".." || len(rel) > 2 && rel[:3] == "../" {
+		return "", fmt.Errorf("%s is not below %s: %w", path, m.options.Mountpoint, syscall.EINVAL)
+	}
+	return rel, nil
+}

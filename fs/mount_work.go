@@ -1,0 +1,187 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+
+	"github.com/ossfs/ossfs/cache/stream"
+	"github.com/ossfs/ossfs/fs/namespace"
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback"
+)
+
+// fail turns an error of an operation into the program's errno. Failures that no program causes are
+// logged, with what support asks for.
+func (m *Mount) fail(op string, key ossclient.Key, err error) syscall.Errno {
+	e := errno(err)
+	switch {
+	case errors.Is(err, ossclient.ErrArchived):
+		m.options.Logger.Warn("archived object: restore it first, such as with setfattr -n user.oss.restore -v DAYS",
+			"op", op, "key", string(key), "err", err)
+	case !expected(e):
+		m.options.Logger.Warn("operation failed", "op", op, "key", string(key), "errno", e.Error(), "err", err)
+	}
+	return e
+}
+
+// confirmed hears from the stager that the bucket has a state, before the overlay drops it.
+func (m *Mount) confirmed(c writeback.Confirmation) {
+	<-m.ready
+	if m.tree == nil {
+		return
+	}
+	m.tree.Confirmed(c)
+	if n := m.nodes.get(c.Key); n != nil && !c.Deleted {
+		n.confirmed(c.Object.Version)
+	}
+}
+
+// changed hears from the tree what others did. The kernel forgets the entry; a live node of it learns
+// more when it is next asked for.
+func (m *Mount) changed(c namespace.Change) {
+	if dir := m.nodes.get(c.Dir); dir != nil {
+		m.notify.tell(notice{dir: dir.EmbeddedInode(), name: c.Name})
+	}
+	if n := m.nodes.get(c.Key); n != nil {
+		n.expire()
+		m.notify.tell(notice{node: n.EmbeddedInode()})
+	}
+}
+
+// open is a stream of the clean file e.
+func (m *Mount) openStream(e namespace.Entry) *stream.File {
+	hint := stream.Hint{Next: func(n int) []ossclient.Version { return m.tree.Following(e, n) }}
+	if i := strings.LastIndexByte(string(e.Key), '/'); i >= 0 {
+		hint.Dir = string(e.Key[:i+1])
+	}
+	if e.Object.HasCRC64 {
+		crc := e.Object.CRC64
+		hint.CRC64 = &crc
+	}
+	return m.pool.Open(e.Version, hint)
+}
+
+// filler reads the clean bytes of an object that is being edited, through the blocks in memory.
+func (m *Mount) filler(v ossclient.Version) writeback.Filler {
+	if v.ETag == "" {
+		return nil
+	}
+	return func(ctx context.Context, p []byte, off int64) error {
+		f := m.pool.Open(v, stream.Hint{})
+		defer f.Close()
+		n, err := f.ReadAt(ctx, p, off)
+		if n == len(p) {
+			return nil
+		}
+		if err == nil || errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return fmt.Errorf("reading %s at %d: %w", v.Key, off+int64(n), err)
+	}
+}
+
+// stale hears that the object is no longer the version that was opened: a fresh open is to see the new one.
+func (n *node) stale(v ossclient.Version) {
+	n.m.options.Logger.Warn("the object was replaced while it was open", "key", string(v.Key), "etag", string(v.ETag))
+	n.m.tree.Forget(v.Key)
+	n.expire()
+	n.m.notify.tell(notice{node: n.EmbeddedInode(), pages: true})
+}
+
+// sync is fsync(2) of the node: it returns when the bucket has what was written.
+func (n *node) sync(ctx context.Context) error {
+	if err := n.settle(); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	key, gone := n.key, n.gone
+	n.mu.Unlock()
+	if gone {
+		return nil
+	}
+	return n.m.store.Sync(ctx, key)
+}
+
+// syncTree is fsync(2) of a directory: it returns when the bucket has all below it.
+func (n *node) syncTree(ctx context.Context) error {
+	for _, child := range n.m.nodes.below(n.Key()) {
+		if err := child.settle(); err != nil {
+			return err
+		}
+	}
+	return n.m.store.SyncTree(ctx, n.Key())
+}
+
+// Flush returns when the bucket has all below a path in the mount, "" being everything; report, which may
+// be nil, hears how it goes. What failed for good is tried once more. Some left unsent is a
+// *writeback.Unsent.
+func (m *Mount) Flush(ctx context.Context, path string, report func(writeback.Progress)) error {
+	key, err := m.resolve(ctx, path)
+	if err != nil {
+		return err
+	}
+	for _, n := range m.nodes.below(key) {
+		if err := n.settle(); err != nil {
+			return err
+		}
+	}
+	return m.store.Flush(ctx, key, report)
+}
+
+// Refresh makes the listing of the directory at path, and all that is remembered of it, be asked for
+// again.
+func (m *Mount) Refresh(ctx context.Context, path string) error {
+	key, err := m.resolve(ctx, path)
+	if err != nil {
+		return err
+	}
+	if key != m.options.Prefix && !strings.HasSuffix(string(key), "/") {
+		return fmt.Errorf("refresh %s: %w", path, syscall.ENOTDIR)
+	}
+	return m.tree.Refresh(ctx, key)
+}
+
+// resolve is the key of a path in the mount.
+func (m *Mount) resolve(ctx context.Context, path string) (ossclient.Key, error) {
+	rel, err := m.relative(path)
+	if err != nil {
+		return "", err
+	}
+	key := m.options.Prefix
+	if rel == "." {
+		return key, nil
+	}
+	for name := range strings.SplitSeq(rel, "/") {
+		e, err := m.tree.Lookup(ctx, key, name)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", path, err)
+		}
+		key = e.Key
+	}
+	return key, nil
+}
+
+// Status is what a mount is doing.
+type Status struct {
+	Source     string
+	Mountpoint string
+	StateDir   string
+	Writeback  writeback.Status
+	Bucket     ossclient.Stats
+	Memory     map[string]int64 // bytes in use by class of use
+	MemoryAll  int64            // bytes, the budget
+	Inodes     int              // live
+}
+
+// Status asks every part; it does not wait for the network.
+func (m *Mount) Status() Status {
+	return Status{
+		Source: m.options.Source, Mountpoint: m.options.Mountpoint, StateDir: m.options.StateDir,
+		Writeback: m.store.Status(), Bucket: m.options.Bucket.Stats(),
+		Memory: m.memory.Used(), MemoryAll: m.memory.Total(), Inodes: m.nodes.count(),
+	}
+}

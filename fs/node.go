@@ -1,0 +1,261 @@
+package fs
+
+import (
+	"context"
+	"sync"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/ossfs/ossfs/fs/namespace"
+	"github.com/ossfs/ossfs/internal/attr"
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback"
+)
+
+// blockSize is the st_blksize shown: what stdio and cp take as the size of a good write.
+const blockSize = 128 << 10
+
+// dirSize is the st_size of every directory.
+const dirSize = 4096
+
+// ownPages stands for an ETag in node.pages: the kernel's pages hold what was written here.
+const ownPages ossclient.ETag = "(staged)"
+
+// node is a live inode of any type.
+type node struct {
+	fusefs.Inode
+	m          *Mount
+	typ        uint32 // type bits of the mode
+	ino        uint64 // set once, by the table
+	generation uint64 // set once, by the table: no two nodes share it
+
+	mu      sync.Mutex      // guards the fields below
+	key     ossclient.Key   // where it is now; a directory's ends with "/"
+	entry   namespace.Entry // what was last known of it
+	gone    bool            // its name was removed
+	content *writeback.File // not nil: its bytes are staged, and one reference is held
+	handles int             // open handles of a regular file
+	writers int             // those of them that may write
+	epoch   uint64          // counts the changes that others made to the bytes
+	pages   ossclient.ETag  // what the kernel's pages hold; empty: nothing that is known
+	dirty   bool            // the content was changed since it was journaled last
+	written time.Time       // the last write that the staged attributes do not tell of; zero: none
+	touched time.Time       // a directory: its last change of entries through this mount; zero: none
+}
+
+var (
+	_ fusefs.InodeEmbedder   = (*node)(nil)
+	_ fusefs.NodeOnForgetter = (*node)(nil)
+	_ fusefs.NodeGetattrer   = (*node)(nil)
+	_ fusefs.NodeReadlinker  = (*node)(nil)
+	_ fusefs.NodeStatfser    = (*node)(nil)
+)
+
+// Key is where the node is now.
+func (n *node) Key() ossclient.Key {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.key
+}
+
+// OnForget drops the node from the table; it does nothing that could wait. A FORGET that raced with a
+// lookup may have come too early: use puts the node back.
+func (n *node) OnForget() {
+	n.m.nodes.forget(n, n.Key())
+}
+
+// learn takes what the tree says now. When others have changed the bytes, the epoch ends and the kernel
+// drops its pages.
+func (n *node) learn(e namespace.Entry) {
+	n.mu.Lock()
+	if n.gone || n.key != e.Key {
+		n.mu.Unlock()
+		return
+	}
+	etag := e.Version.ETag
+	foreign := n.content == nil && !e.Staged && n.pages != "" && etag != "" && n.pages != etag
+	if foreign {
+		n.pages = ""
+		n.epoch++
+	}
+	n.entry = e
+	n.mu.Unlock()
+	if foreign {
+		n.m.notify.tell(notice{node: n.EmbeddedInode(), pages: true})
+	}
+}
+
+// confirmed hears that the bucket has what was written here.
+func (n *node) confirmed(v ossclient.Version) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.pages != "" {
+		n.pages = v.ETag
+	}
+	n.entry.Until = time.Now()
+}
+
+// expire has the tree asked before the entry is believed again.
+func (n *node) expire() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.entry.Until = time.Now()
+}
+
+// fresh is the entry, asked for again unless it may still be believed and nothing of ours is staged over
+// it. Of a node that is gone, and of the root, there is nothing to ask.
+func (n *node) fresh(ctx context.Context) (namespace.Entry, error) {
+	n.mu.Lock()
+	e, gone := n.entry, n.gone
+	n.mu.Unlock()
+	if gone || n.IsRoot() {
+		return e, nil
+	}
+	if !e.Staged && time.Now().Before(e.Until) {
+		if _, staged := n.m.store.Lookup(e.Key); !staged {
+			return e, nil
+		}
+	}
+	now, err := n.m.tree.Stat(ctx, e)
+	if err != nil {
+		n.mu.Lock()
+		moved := n.gone || n.key != e.Key
+		n.mu.Unlock()
+		if moved { // renamed or removed meanwhile: what is known of it stands
+			return e, nil
+		}
+		return e, err
+	}
+	n.learn(now)
+	return now, nil
+}
+
+// Getattr answers for the node, whatever handle the kernel names: size and dirty state are the node's.
+func (n *node) Getattr(ctx context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	n.mu.Lock()
+	staged := n.content != nil
+	n.mu.Unlock()
+	if !staged {
+		if _, err := n.fresh(ctx); err != nil {
+			return n.m.fail("stat", n.Key(), err)
+		}
+	}
+	n.show(&out.Attr)
+	out.SetTimeout(n.patience())
+	return 0
+}
+
+// patience is how long the kernel may believe what it is told of the node now. Zero is not a time but
+// means the mount's default, which is the whole TTL.
+func (n *node) patience() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.content != nil || n.gone || n.entry.Staged || n.entry.Until.IsZero() {
+		return n.m.options.TTL
+	}
+	return min(max(time.Until(n.entry.Until), time.Nanosecond), n.m.options.TTL)
+}
+
+// show fills in the attributes as they are known.
+func (n *node) show(out *fuse.Attr) {
+	n.mu.Lock()
+	a, size := n.attrLocked()
+	gone, touched := n.gone, n.touched
+	n.mu.Unlock()
+	if touched.After(a.Mtime) {
+		a.Mtime = touched
+	}
+	if touched.After(a.Ctime) {
+		a.Ctime = touched
+	}
+	out.Ino = n.ino
+	out.Mode = n.typ | a.Mode&attr.PermMask
+	out.Uid, out.Gid = a.UID, a.GID
+	out.Nlink = 1 // of directories too: no count of subdirectories is kept, and 1 says so to find(1)
+	if gone {
+		out.Nlink = 0
+	}
+	out.SetTimes(&a.Atime, &a.Mtime, &a.Ctime)
+	out.Size, out.Blksize = uint64(size), blockSize
+	switch n.typ {
+	case attr.TypeDir:
+		out.Size = dirSize
+	case attr.TypeChar, attr.TypeBlock:
+		out.Rdev = a.Rdev
+	}
+	out.Blocks = (out.Size + 511) / 512
+}
+
+// attrLocked is what the node shows: completed attributes and the size in bytes.
+func (n *node) attrLocked() (attr.Attr, int64) {
+	if n.content == nil {
+		return n.entry.Attr, n.entry.Size
+	}
+	a := n.m.options.Defaults.Fill(n.content.Attr(), n.typ, n.entry.Attr.Mtime)
+	if !n.written.IsZero() {
+		a.Mtime, a.Ctime = n.written, n.written
+	}
+	return a, n.content.Size()
+}
+
+// rawLocked is what is stored with the node now: the base of a change of attributes.
+func (n *node) rawLocked() attr.Attr {
+	if n.content != nil {
+		a := n.content.Attr().Clone()
+		if !n.written.IsZero() {
+			a.SetMtime(n.written)
+			a.SetCtime(n.written)
+		}
+		return a
+	}
+	return n.entry.Raw.Clone()
+}
+
+// answer fills in an entry for the kernel.
+func (n *node) answer(out *fuse.EntryOut) *fusefs.Inode {
+	n.show(&out.Attr)
+	patience := n.patience()
+	out.SetEntryTimeout(patience)
+	out.SetAttrTimeout(patience)
+	return n.EmbeddedInode()
+}
+
+// touch notes that an entry of the directory came or went.
+func (n *node) touch() {
+	n.mu.Lock()
+	n.touched = time.Now()
+	key := n.key
+	n.mu.Unlock()
+	n.m.tree.Touched(key)
+}
+
+// Readlink is the target of a symbolic link.
+func (n *node) Readlink(ctx context.Context) ([]byte, syscall.Errno) {
+	e, err := n.fresh(ctx)
+	if err != nil {
+		return nil, n.m.fail("readlink", n.Key(), err)
+	}
+	return []byte(e.Target), 0
+}
+
+// Statfs describes a bucket: it is never full, and what can be written does not depend on the stage,
+// which only delays a writer. The figures are a pebibyte of free space and a billion of free files.
+func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
+	const blocks = 1 << 50 / 4096
+	*out = fuse.StatfsOut{
+		Bsize: 4096, Frsize: 4096, NameLen: 255,
+		Blocks: blocks, Bfree: blocks, Bavail: blocks,
+		Files: 1e9, Ffree: 1e9,
+	}
+	return 0
+}
+
+func caller(ctx context.Context) (uid, gid uint32) {
+	if c, ok := fuse.FromContext(ctx); ok {
+		return c.Uid, c.Gid
+	}
+	return 0, 0
+}

@@ -1,0 +1,247 @@
+package fs
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/ossfs/ossfs/internal/attr"
+	"github.com/ossfs/ossfs/writeback"
+)
+
+var _ fusefs.NodeOpener = (*node)(nil)
+
+// Open opens a regular file; the kernel has checked the modes. Nothing is staged before the first
+// write, so opening for writing alone costs nothing.
+func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	if n.typ != attr.TypeFile {
+		return nil, 0, syscall.EIO // the kernel opens the other types itself
+	}
+	e, err := n.fresh(ctx)
+	if err != nil {
+		return nil, 0, n.m.fail("open", n.Key(), err)
+	}
+	n.m.nodes.keep(n, e.Key)
+	n.borrow()
+	defer n.giveBack(0)
+	if e.Staged {
+		n.join()
+	}
+	h := n.newHandle(flags)
+	if flags&syscall.O_TRUNC != 0 && h.writer {
+		if err := n.empty(ctx); err != nil {
+			h.close()
+			return nil, 0, n.m.fail("open", n.Key(), err)
+		}
+	}
+	return h, n.openFlags(h), 0
+}
+
+// newHandle counts a handle in.
+func (n *node) newHandle(flags uint32) *handle {
+	h := &handle{n: n, flags: flags, writer: flags&syscall.O_ACCMODE != syscall.O_RDONLY}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.handles++
+	if h.writer {
+		n.writers++
+	}
+	h.epoch = n.epoch
+	if n.content == nil && !n.gone {
+		h.release = n.m.store.Hold(n.key)
+	}
+	return h
+}
+
+// openFlags says whether the kernel's pages are still those of the file that h has opened.
+func (n *node) openFlags(h *handle) uint32 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	want := n.entry.Version.ETag
+	if n.content != nil {
+		want = ownPages
+	}
+	if h.flags&syscall.O_DIRECT != 0 {
+		return fuse.FOPEN_DIRECT_IO
+	}
+	if n.pages == want && want != "" {
+		return fuse.FOPEN_KEEP_CACHE
+	}
+	n.pages = want
+	return 0
+}
+
+// join takes up the staged content that the key has. Without one its attributes alone are staged, or
+// the bucket has got it meanwhile.
+func (n *node) join() {
+	n.mu.Lock()
+	key, have := n.key, n.content != nil || n.gone
+	n.mu.Unlock()
+	if have {
+		return
+	}
+	if c, ok := n.m.store.OpenContent(key); ok {
+		n.share(c)
+	}
+}
+
+// share makes c the node's content, unless another call was faster.
+func (n *node) share(c *writeback.File) *writeback.File {
+	n.mu.Lock()
+	mine := n.content == nil
+	if mine {
+		n.content = c
+		if n.pages != "" {
+			n.pages = ownPages
+		}
+	}
+	c, extra := n.content, c
+	n.mu.Unlock()
+	if !mine {
+		extra.Release()
+	}
+	return c
+}
+
+// stage is the node's content, made from the bucket's object by the first call.
+func (n *node) stage(ctx context.Context) (*writeback.File, error) {
+	for {
+		n.mu.Lock()
+		c, gone := n.content, n.gone
+		n.mu.Unlock()
+		if c != nil {
+			return c, nil
+		}
+		if gone { // removal stages what has writers, so nobody can want this
+			return nil, syscall.ESTALE
+		}
+		if c, err := n.edit(ctx); c != nil || err != nil {
+			return c, err
+		}
+	}
+}
+
+// edit stages the object that the node is; nil without an error when the node was renamed meanwhile.
+func (n *node) edit(ctx context.Context) (*writeback.File, error) {
+	e, err := n.fresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if e.Content { // a directory's own bytes, shown as a file
+		return nil, syscall.EPERM
+	}
+	leave, err := n.m.gate.enter(ctx, e.Key)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if n.Key() != e.Key {
+		return nil, nil
+	}
+	c, err := n.m.store.Edit(e.Key, e.Version, e.Raw.Clone(), n.m.filler(e.Version))
+	if err != nil {
+		return nil, err
+	}
+	return n.share(c), nil
+}
+
+// empty makes the content empty, as O_TRUNC does: nothing of the object is read.
+func (n *node) empty(ctx context.Context) error {
+	c, err := n.stage(ctx)
+	if err != nil {
+		return err
+	}
+	return n.truncate(ctx, c, 0)
+}
+
+// truncate gives the content a new size.
+func (n *node) truncate(ctx context.Context, c *writeback.File, size int64) error {
+	if err := c.Truncate(ctx, size); err != nil {
+		return err
+	}
+	n.wrote(ctx)
+	return nil
+}
+
+// wrote notes a change of the bytes: new times, and no suid nor sgid unless the writer is root
+// (FUSE_HANDLE_KILLPRIV_V2 leaves that to us).
+func (n *node) wrote(ctx context.Context) {
+	uid, _ := caller(ctx)
+	now := time.Now()
+	n.mu.Lock()
+	n.written, n.dirty = now, true
+	c := n.content
+	n.mu.Unlock()
+	if uid != 0 && c != nil {
+		n.dropPrivileges(c)
+	}
+}
+
+// borrow keeps the content for the time of one operation that has no handle.
+func (n *node) borrow() {
+	n.mu.Lock()
+	n.handles++
+	n.mu.Unlock()
+}
+
+// giveBack ends what borrow, or an open, began.
+func (n *node) giveBack(writers int) {
+	n.mu.Lock()
+	n.handles--
+	n.writers -= writers
+	var last *writeback.File
+	if n.handles == 0 && n.content != nil {
+		n.entry.Attr, n.entry.Size = n.attrLocked()
+		n.entry.Raw, n.entry.Staged = n.rawLocked(), true
+		last, n.content = n.content, nil
+	}
+	n.mu.Unlock()
+	if last != nil {
+		last.Release()
+	}
+}
+
+// abandon gives up the content though handles are open: the mount has ended.
+func (n *node) abandon() {
+	n.mu.Lock()
+	c := n.content
+	n.content = nil
+	n.mu.Unlock()
+	if c != nil {
+		c.Release()
+	}
+}
+
+// settle journals what was written so far, its times included. It is what close promises.
+func (n *node) settle() error {
+	n.mu.Lock()
+	c, gone, written := n.content, n.gone, n.written
+	if c == nil || gone || !n.dirty {
+		n.mu.Unlock()
+		return nil
+	}
+	n.dirty = false
+	var a attr.Attr
+	if !written.IsZero() {
+		a = n.rawLocked()
+	}
+	n.mu.Unlock()
+	err := error(nil)
+	if !written.IsZero() {
+		err = c.SetAttr(a)
+	}
+	if err == nil {
+		err = c.Commit()
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err != nil {
+		n.dirty = true
+	} else if n.written.Equal(written) {
+		n.written = time.Time{}
+	}
+	return err
+}

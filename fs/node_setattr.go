@@ -1,0 +1,179 @@
+package fs
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/ossfs/ossfs/internal/attr"
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback"
+)
+
+var _ fusefs.NodeSetattrer = (*node)(nil)
+
+const setID = syscall.S_ISUID | syscall.S_ISGID
+
+// Setattr is truncate, chmod, chown and utimensat, and any mix of them. The kernel has checked who may.
+func (n *node) Setattr(ctx context.Context, _ fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	if size, ok := in.GetSize(); ok {
+		if err := n.resize(ctx, int64(size), in.Valid&fuse.FATTR_FH == 0); err != nil {
+			return n.m.fail("truncate", n.Key(), err)
+		}
+	}
+	const others = fuse.FATTR_MODE | fuse.FATTR_UID | fuse.FATTR_GID | fuse.FATTR_ATIME | fuse.FATTR_MTIME
+	if in.Valid&others != 0 {
+		err := n.change(ctx, func(a *attr.Attr, shown attr.Attr) error {
+			applyTo(a, shown, n.typ, in)
+			return nil
+		})
+		if err != nil {
+			return n.m.fail("setattr", n.Key(), err)
+		}
+		if in.Valid&fuse.FATTR_MTIME != 0 {
+			n.forgetTouch()
+		}
+	}
+	n.show(&out.Attr)
+	out.SetTimeout(n.patience())
+	return 0
+}
+
+// applyTo changes what is stored, shown being what a reader sees of it. chown takes suid and sgid from all
+// but directories, whoever calls it: FUSE_HANDLE_KILLPRIV_V2 leaves that to us.
+func applyTo(a *attr.Attr, shown attr.Attr, typ uint32, in *fuse.SetAttrIn) {
+	if mode, ok := in.GetMode(); ok {
+		a.SetMode(typ | mode)
+	}
+	uid, newUID := in.GetUID()
+	gid, newGID := in.GetGID()
+	if newUID {
+		a.UID, a.Has = uid, a.Has|attr.HasUID
+	}
+	if newGID {
+		a.GID, a.Has = gid, a.Has|attr.HasGID
+	}
+	if _, newMode := in.GetMode(); (newUID || newGID) && !newMode && typ != attr.TypeDir {
+		if mode := withoutSetID(shown.Mode); mode != shown.Mode {
+			a.SetMode(typ | mode&attr.PermMask)
+		}
+	}
+	if t, ok := in.GetATime(); ok {
+		a.SetAtime(t)
+	}
+	if t, ok := in.GetMTime(); ok {
+		a.SetMtime(t)
+	}
+	a.SetCtime(time.Now())
+}
+
+// withoutSetID clears suid, and sgid where the group may execute: alone it means mandatory locking.
+func withoutSetID(mode uint32) uint32 {
+	mode &^= syscall.S_ISUID
+	if mode&syscall.S_IXGRP != 0 {
+		mode &^= syscall.S_ISGID
+	}
+	return mode
+}
+
+// resize gives the file a new size. A truncate by name is a change of its own and journaled at once;
+// one by descriptor waits for the close.
+func (n *node) resize(ctx context.Context, size int64, byName bool) error {
+	if n.typ != attr.TypeFile {
+		return syscall.EINVAL
+	}
+	n.borrow()
+	defer n.giveBack(0)
+	c, err := n.stage(ctx)
+	if err != nil {
+		return err
+	}
+	if err := n.truncate(ctx, c, size); err != nil {
+		return err
+	}
+	if byName {
+		return n.settle()
+	}
+	return nil
+}
+
+// change edits the stored attributes of the node, whatever state it is in, and journals them.
+func (n *node) change(ctx context.Context, edit func(a *attr.Attr, shown attr.Attr) error) error {
+	for {
+		n.mu.Lock()
+		staged, gone := n.content != nil, n.gone
+		n.mu.Unlock()
+		if !staged && !gone {
+			if _, err := n.fresh(ctx); err != nil {
+				return err
+			}
+		}
+		if done, err := n.tryChange(ctx, edit); done || err != nil {
+			return err
+		}
+	}
+}
+
+// tryChange is change; done is false when the node was renamed meanwhile.
+func (n *node) tryChange(ctx context.Context, edit func(a *attr.Attr, shown attr.Attr) error) (done bool, err error) {
+	key := n.Key()
+	leave, err := n.m.gate.enter(ctx, key)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	n.mu.Lock()
+	if n.key != key {
+		n.mu.Unlock()
+		return false, nil
+	}
+	a, e, c, gone, written := n.rawLocked(), n.entry, n.content, n.gone, n.written
+	shown, _ := n.attrLocked()
+	n.mu.Unlock()
+	if err := edit(&a, shown); err != nil {
+		return true, err
+	}
+	switch {
+	case e.Content:
+		return true, syscall.EPERM
+	case c != nil:
+		err = c.SetAttr(a)
+	case gone:
+	case n.IsRoot(): // no object stands for it: what is set lasts as long as the mount
+	case e.Dir && !e.Marker && !e.Staged:
+		err = n.m.store.Put(key, a, "", ossclient.Version{})
+	default:
+		err = n.m.store.SetAttr(key, e.Version, a)
+	}
+	if err != nil {
+		return true, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.entry.Raw = a
+	n.entry.Attr = n.m.options.Defaults.Fill(a, n.typ, e.Object.LastModified)
+	if n.written.Equal(written) {
+		n.written = time.Time{}
+	}
+	return true, nil
+}
+
+// dropPrivileges clears suid and sgid after a write by somebody who is not root.
+func (n *node) dropPrivileges(c *writeback.File) {
+	a := c.Attr().Clone()
+	if mode := withoutSetID(a.Mode); mode != a.Mode {
+		a.SetMode(mode)
+		if err := c.SetAttr(a); err != nil {
+			n.m.fail("write", n.Key(), err)
+		}
+	}
+}
+
+func (n *node) forgetTouch() {
+	n.mu.Lock()
+	n.touched = time.Time{}
+	n.mu.Unlock()
+}

@@ -1,0 +1,90 @@
+package fs
+
+import (
+	"sync"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+)
+
+// notice is something that the kernel must forget: the entry name of dir, or, when name is empty, the
+// attributes of node, with its pages when pages is set.
+type notice struct {
+	dir   *fusefs.Inode
+	name  string
+	node  *fusefs.Inode
+	pages bool
+}
+
+// notifier tells the kernel what others changed. It has one goroutine, which holds no lock while it
+// tells: the kernel may answer only after a request that it has sent us, so telling from within a
+// handler of the same directory or file would deadlock.
+type notifier struct {
+	wake chan struct{} // one token: the queue has something, or is closed
+	done chan struct{} // closed when the goroutine has ended
+
+	mu     sync.Mutex // guards the fields below; a leaf
+	queue  []notice
+	closed bool
+}
+
+func newNotifier() *notifier {
+	n := &notifier{wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go n.run()
+	return n
+}
+
+// tell queues a notice; it never waits.
+func (n *notifier) tell(x notice) {
+	n.mu.Lock()
+	if !n.closed {
+		n.queue = append(n.queue, x)
+	}
+	n.mu.Unlock()
+	n.signal()
+}
+
+func (n *notifier) signal() {
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// close drops what is queued and waits for the goroutine. The connection to the kernel must have
+// ended, or have nothing in the way of a notice.
+func (n *notifier) close() {
+	n.mu.Lock()
+	n.closed, n.queue = true, nil
+	n.mu.Unlock()
+	n.signal()
+	<-n.done
+}
+
+func (n *notifier) run() {
+	defer close(n.done)
+	for range n.wake {
+		n.mu.Lock()
+		batch, closed := n.queue, n.closed
+		n.queue = nil
+		n.mu.Unlock()
+		if closed {
+			return
+		}
+		for _, x := range batch {
+			x.send()
+		}
+	}
+}
+
+// send tells the kernel. It answers ENOENT for what it does not know, which is as good as done, and
+// nothing else that could be acted on.
+func (x notice) send() {
+	switch {
+	case x.name != "":
+		_ = x.dir.NotifyEntry(x.name)
+	case x.pages:
+		_ = x.node.NotifyContent(0, 0)
+	default:
+		_ = x.node.NotifyContent(-1, 0) // a negative offset: attributes alone (fuse_reverse_inval_inode)
+	}
+}

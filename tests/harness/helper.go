@@ -1,0 +1,120 @@
+package harness
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Helper runs a job in a process of its own and fails the test when it fails.
+func Helper(t testing.TB, job string, args ...string) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), exe)
+	cmd.Env = append(os.Environ(), helperVariable+"="+strings.Join(append([]string{job}, args...), "\n"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s %q: %v\n%s", job, args, err, out)
+	}
+}
+
+// help does a helper's job and gives its exit status.
+func help(line string) int {
+	job, rest, _ := strings.Cut(line, "\n")
+	args := strings.Split(rest, "\n")
+	jobs := map[string]func([]string) error{"mmap-read": mmapRead, "mmap-shared": mmapShared, "mmap-private": mmapPrivate, "sticky": sticky, "mount": mountProcess}
+	do, ok := jobs[job]
+	if !ok {
+		fmt.Fprintf(os.Stderr, "no job %q\n", job)
+		return 2
+	}
+	if err := do(args); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func mapped(path string, flags, prot, how int, do func(f *os.File, p []byte) error) error {
+	f, err := os.OpenFile(path, flags, 0)
+	if err != nil {
+		return err
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	p, err := unix.Mmap(int(f.Fd()), 0, int(st.Size()), prot, how)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(f, p), unix.Munmap(p), f.Close())
+}
+
+// mmapRead compares a file, mapped, with another: mount's, plain.
+func mmapRead(args []string) error {
+	want, err := os.ReadFile(args[1])
+	if err != nil {
+		return err
+	}
+	return mapped(args[0], os.O_RDONLY, unix.PROT_READ, unix.MAP_SHARED, func(_ *os.File, p []byte) error {
+		if !bytes.Equal(p, want) {
+			return errors.New("the mapping shows other bytes")
+		}
+		return nil
+	})
+}
+
+// mmapShared writes args[1] at the start of each 100 KiB through a shared mapping, and closes the file
+// before it unmaps, as programs do.
+func mmapShared(args []string) error {
+	return mapped(args[0], os.O_RDWR, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED, func(_ *os.File, p []byte) error {
+		for off := 0; off < len(p); off += 100 << 10 {
+			copy(p[off:], args[1])
+		}
+		return unix.Msync(p, unix.MS_SYNC)
+	})
+}
+
+// mmapPrivate writes into a private mapping, of which the file must not see anything.
+func mmapPrivate(args []string) error {
+	return mapped(args[0], os.O_RDONLY, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE, func(_ *os.File, p []byte) error {
+		copy(p, "private")
+		if string(p[:7]) != "private" {
+			return errors.New("the mapping does not keep what was written")
+		}
+		return nil
+	})
+}
+
+// sticky checks, as the user nobody, that the modes are checked: args are a file that is not readable, and a
+// setuid file that is writable.
+func sticky(args []string) error {
+	const nobody = 65534
+	if err := syscall.Setgid(nobody); err != nil {
+		return err
+	}
+	if err := syscall.Setuid(nobody); err != nil {
+		return err
+	}
+	if _, err := os.Open(args[0]); !errors.Is(err, syscall.EACCES) {
+		return fmt.Errorf("open of %s: got %v, want EACCES", args[0], err)
+	}
+	f, err := os.OpenFile(args[1], os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteString("x"); err != nil {
+		return err
+	}
+	return f.Close()
+}

@@ -1,0 +1,270 @@
+package tests
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossfs/ossfs/internal/ossserver"
+	"github.com/ossfs/ossfs/tests/harness"
+)
+
+// inBucket says whether the bucket has these bytes at key, now.
+func inBucket(b *harness.Bed, key string, want string) bool {
+	o, ok := b.Server.Object(harness.Bucket, key)
+	if !ok {
+		return false
+	}
+	body, err := o.Body()
+	return err == nil && string(body) == want
+}
+
+// Each way of asking for durability, with what must then be in the bucket. The write-back delay is an
+// hour, so nothing else sends it.
+func TestDurability(t *testing.T) {
+	tests := []struct {
+		name string
+		do   func(t *testing.T, b *harness.Bed)
+		want bool
+	}{
+		{"close alone", func(*testing.T, *harness.Bed) {}, false},
+		{"fsync", func(t *testing.T, b *harness.Bed) { withFile(t, b.Path("d", "f"), os.O_RDWR, (*os.File).Sync) }, true},
+		{"fsync of a descriptor that only reads", func(t *testing.T, b *harness.Bed) {
+			withFile(t, b.Path("d", "f"), os.O_RDONLY, (*os.File).Sync)
+		}, true},
+		{"fdatasync", func(t *testing.T, b *harness.Bed) {
+			withFile(t, b.Path("d", "f"), os.O_RDWR, func(f *os.File) error { return unix.Fdatasync(int(f.Fd())) })
+		}, true},
+		{"fsync of the directory", func(t *testing.T, b *harness.Bed) {
+			withFile(t, b.Path("d"), os.O_RDONLY, (*os.File).Sync)
+		}, true},
+		{"fsync of the root", func(t *testing.T, b *harness.Bed) {
+			withFile(t, b.Dir, os.O_RDONLY, (*os.File).Sync)
+		}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := harness.New(t)
+			must(t, os.Mkdir(b.Path("d"), 0o755))
+			must(t, os.WriteFile(b.Path("d", "f"), []byte("content"), 0o644))
+			must(t, os.WriteFile(b.Path("other"), []byte("content"), 0o644))
+			tt.do(t, b)
+			if got := inBucket(b, "d/f", "content"); got != tt.want {
+				t.Errorf("in the bucket: got %v, want %v; it has %q", got, tt.want, b.Server.Keys(harness.Bucket))
+			}
+			if strings.Contains(tt.name, "root") {
+				return
+			}
+			if inBucket(b, "other", "content") {
+				t.Error("a file that nobody asked for was sent too")
+			}
+		})
+	}
+}
+
+func withFile(t *testing.T, path string, flags int, do func(*os.File) error) {
+	t.Helper()
+	f, err := os.OpenFile(path, flags, 0)
+	must(t, err)
+	must(t, do(f))
+	must(t, f.Close())
+}
+
+// O_SYNC and O_DSYNC: the bucket has each write when it returns.
+func TestSynchronousWrites(t *testing.T) {
+	for name, flag := range map[string]int{"O_SYNC": syscall.O_SYNC, "O_DSYNC": syscall.O_DSYNC} {
+		t.Run(name, func(t *testing.T) {
+			b := harness.New(t)
+			f, err := os.OpenFile(b.Path("f"), os.O_CREATE|os.O_WRONLY|flag, 0o644)
+			must(t, err)
+			defer f.Close()
+			for _, want := range []string{"one", "onetwo"} {
+				_, err = f.WriteString(want[len(want)-3:])
+				must(t, err)
+				if !inBucket(b, "f", want) {
+					t.Errorf("the bucket does not have %q", want)
+				}
+			}
+		})
+	}
+}
+
+// fsync of what is not yet closed, and of what was removed.
+func TestFsyncOfAnOpenFile(t *testing.T) {
+	b := harness.New(t)
+	f, err := os.Create(b.Path("f"))
+	must(t, err)
+	defer f.Close()
+	_, err = f.WriteString("first")
+	must(t, err)
+	must(t, f.Sync())
+	if !inBucket(b, "f", "first") {
+		t.Error("the bucket does not have the first write")
+	}
+	_, err = f.WriteString(", second")
+	must(t, err)
+	must(t, f.Sync())
+	if !inBucket(b, "f", "first, second") {
+		t.Error("the bucket does not have the second write")
+	}
+	must(t, os.Remove(b.Path("f")))
+	must(t, f.Sync())
+	b.Flush()
+	if keys := b.Server.Keys(harness.Bucket); len(keys) != 0 {
+		t.Errorf("left in the bucket: %q", keys)
+	}
+}
+
+// With write-back off, close uploads and gives the outcome.
+func TestWriteThrough(t *testing.T) {
+	b := harness.New(t, func(o *fsOptions) { o.WriteThrough = true })
+	must(t, os.WriteFile(b.Path("f"), []byte("content"), 0o644))
+	if !inBucket(b, "f", "content") {
+		t.Error("the bucket does not have what was closed")
+	}
+}
+
+// With fsync=local the bucket need not have it.
+func TestLocalFsync(t *testing.T) {
+	b := harness.New(t, func(o *fsOptions) { o.LocalFsync = true })
+	withFile(t, makeFile(t, b.Path("f"), "content"), os.O_RDWR, (*os.File).Sync)
+	if inBucket(b, "f", "content") {
+		t.Error("fsync sent the file")
+	}
+}
+
+func makeFile(t *testing.T, path, content string) string {
+	t.Helper()
+	must(t, os.WriteFile(path, []byte(content), 0o644))
+	return path
+}
+
+// What was closed is there after a remount, sent or not.
+func TestUnsentSurvivesARemount(t *testing.T) {
+	b := harness.New(t)
+	must(t, os.Mkdir(b.Path("d"), 0o711))
+	must(t, os.WriteFile(b.Path("d", "new"), noise(30, 100_000), 0o640))
+	must(t, os.WriteFile(b.Path("gone"), []byte("x"), 0o644))
+	must(t, os.WriteFile(b.Path("edited"), noise(31, 100_000), 0o644))
+	b.Flush()
+	must(t, os.Remove(b.Path("gone")))
+	want := noise(31, 100_000)
+	copy(want[50_000:], "edited")
+	withFile(t, b.Path("edited"), os.O_RDWR, func(f *os.File) error { _, err := f.WriteAt([]byte("edited"), 50_000); return err })
+	must(t, os.Chmod(b.Path("d", "new"), 0o600))
+	must(t, os.Symlink("d/new", b.Path("link")))
+	before := b.Server.Keys(harness.Bucket)
+	b.Remount()
+	if after := b.Server.Keys(harness.Bucket); !slices.Equal(before, after) {
+		t.Errorf("something was sent: %q became %q", before, after)
+	}
+	check := func() {
+		wantNames(t, b.Dir, "d", "edited", "link")
+		wantFile(t, b.Path("link"), noise(30, 100_000))
+		wantFile(t, b.Path("edited"), want)
+		if got := stat(t, b.Path("d", "new")).Mode & 0o777; got != 0o600 {
+			t.Errorf("mode: got %o, want 600", got)
+		}
+	}
+	check()
+	b.Afresh()
+	check()
+}
+
+func TestMmap(t *testing.T) {
+	b := harness.New(t)
+	content := noise(32, 3<<20+100)
+	must(t, os.WriteFile(b.Path("f"), content, 0o644))
+	plain := filepath.Join(t.TempDir(), "plain")
+	must(t, os.WriteFile(plain, content, 0o644))
+	harness.Helper(t, "mmap-read", b.Path("f"), plain)
+	b.Afresh()
+	harness.Helper(t, "mmap-read", b.Path("f"), plain)
+	harness.Helper(t, "mmap-private", b.Path("f"))
+	wantFile(t, b.Path("f"), content)
+	harness.Helper(t, "mmap-shared", b.Path("f"), "shared mapping")
+	for off := 0; off < len(content); off += 100 << 10 {
+		copy(content[off:], "shared mapping")
+	}
+	if !inBucket(b, "f", string(content)) {
+		t.Error("msync returned before the bucket had it")
+	}
+	wantEverywhere(t, b, "f", content)
+}
+
+func TestReadOnlyMount(t *testing.T) {
+	b := harness.New(t)
+	must(t, os.WriteFile(b.Path("f"), []byte("content"), 0o644))
+	b.Flush()
+	b.Options.ReadOnly = true
+	b.Afresh()
+	wantFile(t, b.Path("f"), []byte("content"))
+	wantErrno(t, "create", os.WriteFile(b.Path("g"), nil, 0o644), syscall.EROFS)
+	wantErrno(t, "unlink", os.Remove(b.Path("f")), syscall.EROFS)
+	wantErrno(t, "chmod", os.Chmod(b.Path("f"), 0o600), syscall.EROFS)
+}
+
+// A mount in use is not taken away; one whose user has gone is.
+func TestUnmountBusy(t *testing.T) {
+	b := harness.New(t)
+	f, err := os.Create(b.Path("f"))
+	must(t, err)
+	if err := b.Mount.Unmount(t.Context()); !errors.Is(err, syscall.EBUSY) {
+		t.Errorf("got %v, want EBUSY", err)
+	}
+	_, err = f.WriteString("still there")
+	must(t, err)
+	must(t, f.Close())
+	wantFile(t, b.Path("f"), []byte("still there"))
+}
+
+// A detached mount serves who uses it until the end; what was written then is not lost.
+func TestDetach(t *testing.T) {
+	b := harness.New(t)
+	f, err := os.Create(b.Path("f"))
+	must(t, err)
+	must(t, b.Mount.Detach())
+	_, err = f.WriteString("after the detach")
+	must(t, err)
+	must(t, f.Close())
+	b.Mount.Wait()
+	b.Detach()
+	b.Attach()
+	wantEverywhere(t, b, "f", []byte("after the detach"))
+}
+
+// One hung request stops nobody else: no lock is held across a request.
+func TestAHungReadStopsNobody(t *testing.T) {
+	b := harness.New(t)
+	must(t, os.WriteFile(b.Path("slow"), noise(40, 1<<20), 0o644))
+	must(t, os.WriteFile(b.Path("other"), noise(41, 1000), 0o644))
+	b.Afresh()
+	wantNames(t, b.Dir, "other", "slow")
+	b.Server.SetFaults(ossserver.Fault{Op: "GetObject", KeyPrefix: "slow", Kind: ossserver.Stall, Stall: 4 * time.Second, Count: 1})
+	b.Server.ResetCounts()
+	done := make(chan error, 1)
+	go func() {
+		_, err := os.ReadFile(b.Path("slow"))
+		done <- err
+	}()
+	harness.Eventually(t, "the request that hangs", func() bool { return b.Server.Counts()["GetObject"] > 0 })
+	wantFile(t, b.Path("other"), noise(41, 1000))
+	must(t, os.WriteFile(b.Path("new"), []byte("x"), 0o644))
+	must(t, os.Chmod(b.Path("slow"), 0o600))
+	must(t, os.Rename(b.Path("new"), b.Path("renamed")))
+	wantNames(t, b.Dir, "other", "renamed", "slow")
+	must(t, os.Remove(b.Path("renamed")))
+	select {
+	case <-done:
+		t.Error("everybody waited for one hung GET, or it did not hang")
+	default:
+	}
+	must(t, <-done)
+}
