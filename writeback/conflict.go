@@ -10,6 +10,7 @@ import (
 
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/ossclient/crc"
 )
 
 // ConflictError says that an object was changed by another client since the version a change is based on.
@@ -63,9 +64,13 @@ func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
 	if herr != nil {
 		return herr
 	}
-	if e.has(flagSum) && now.HasCRC64 && now.CRC64 == e.sum && now.Size == e.size {
-		// It is what we wanted to store: the answer to an earlier request was lost. Attributes may differ.
+	switch own, err := s.ours(e, f); {
+	case err != nil:
+		return err
+	case own.is(&now): // the answer to an earlier request was lost; attributes may differ
 		return s.confirmSame(ctx, e, f, now)
+	case e.trial.is(&now): // an earlier state of ours: this one may follow it
+		return s.follow(e, f, now.Version)
 	}
 	if s.opt.OnConflict == Fail {
 		return &ConflictError{Key: e.key, Base: e.version(), Now: now.Version}
@@ -91,6 +96,53 @@ func (s *Store) confirmSame(ctx context.Context, e *entry, f *File, now ossclien
 func packOf(m ossclient.Metadata) string {
 	a := attr.FromMetadata(m)
 	return packAttr(&a)
+}
+
+// ours is the content to be stored, when all of it is here.
+func (s *Store) ours(e *entry, f *File) (*trial, error) {
+	switch {
+	case e.kind != Content:
+		return nil, nil
+	case f == nil:
+		return &trial{e.size, crc.Update(0, []byte(e.body))}, nil
+	case e.has(flagSum):
+		return &trial{e.size, e.sum}, nil
+	}
+	f.mu.RLock()
+	whole := len(f.missingLocked(0, e.size)) == 0 && f.f != nil
+	f.mu.RUnlock()
+	if !whole {
+		return nil, nil
+	}
+	sum, err := sumOf(content{f, 0}, e.size)
+	return &trial{e.size, sum}, err
+}
+
+// follow makes the state one that follows what the bucket has.
+func (s *Store) follow(e *entry, f *File, v ossclient.Version) error {
+	if f != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+	}
+	s.change.Lock()
+	defer s.change.Unlock()
+	cur := s.get(e.key)
+	if cur == nil {
+		return nil
+	}
+	next := cur.clone()
+	next.base, next.trial = baseOf(v), nil
+	next.flags &^= flagUnknown | flagSuspect
+	s.mu.Lock()
+	delete(s.tried, e.key)
+	s.mu.Unlock()
+	if err := s.commitLocked(op{code: opSet, entry: next}); err != nil {
+		return err
+	}
+	if f != nil {
+		f.base = next.base
+	}
+	return errAgain
 }
 
 // orphaned goes on after another client deleted the object that an edit is based on: the bytes that were

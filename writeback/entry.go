@@ -14,7 +14,8 @@ type entry struct {
 	attr  string // packAttr
 	body  string // content that is no staged file
 	base  *ossclient.Version
-	edit  *edit // which bytes of the staged file count; nil: all
+	trial *trial // an earlier state that the bucket may have got without our knowing
+	edit  *edit  // which bytes of the staged file count; nil: all
 	seq   uint64
 	since uint64 // the seq of the oldest change that the bucket has nothing of
 	rec   uint64 // the number of its record in the journal
@@ -40,6 +41,17 @@ const (
 type edit struct {
 	dirty extent.Set
 	limit int64
+}
+
+// trial is content that was sent, and of which no answer is known yet. When the bucket turns out to have
+// it, nobody else has changed the object.
+type trial struct {
+	size int64
+	sum  uint64
+}
+
+func (t *trial) is(o *ossclient.Object) bool {
+	return t != nil && o.HasCRC64 && o.CRC64 == t.sum && o.Size == t.size
 }
 
 func (e *entry) has(f flags) bool { return e.flags&f != 0 }
@@ -103,6 +115,7 @@ const (
 	entryEdit
 	entryStage
 	entryBody
+	entryTrial
 )
 
 func (c *encoder) entry(e *entry) {
@@ -118,6 +131,9 @@ func (c *encoder) entry(e *entry) {
 	}
 	if e.body != "" {
 		parts |= entryBody
+	}
+	if e.trial != nil {
+		parts |= entryTrial
 	}
 	c.string(string(e.key))
 	c.byte(byte(e.kind))
@@ -141,6 +157,10 @@ func (c *encoder) entry(e *entry) {
 	}
 	if parts&entryBody != 0 {
 		c.string(e.body)
+	}
+	if parts&entryTrial != 0 {
+		c.uint(uint64(e.trial.size))
+		c.uint(e.trial.sum)
 	}
 	if parts&entryEdit != 0 {
 		c.uint(uint64(e.edit.limit))
@@ -170,6 +190,9 @@ func (d *decoder) entry() *entry {
 	}
 	if parts&entryBody != 0 {
 		e.body = d.string()
+	}
+	if parts&entryTrial != 0 {
+		e.trial = &trial{int64(d.uint()), d.uint()}
 	}
 	if parts&entryEdit != 0 {
 		e.edit = &edit{limit: int64(d.uint())}

@@ -384,6 +384,10 @@ func (f *File) Commit() error {
 func (f *File) commit() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.commitLocked()
+}
+
+func (f *File) commitLocked() error {
 	if !f.dirty {
 		return nil
 	}

@@ -106,6 +106,8 @@ func (s *Store) endMove(m *move, c *Confirmation) error {
 	if err := s.commitLocked(ops...); err != nil {
 		return err
 	}
+	s.recent.note(m.from, &m.source, ossclient.Version{Key: m.from})
+	s.recent.note(m.to, nil, c.Object.Version)
 	s.rekey(m.from, m.to)
 	if f := s.liveFile(m.to); f != nil {
 		s.mu.Lock()
@@ -305,6 +307,7 @@ func (s *Store) movePage(ctx context.Context, m *move, objects []ossclient.Objec
 		e := s.replaceLocked(o.Key, Absent, s.get(o.Key), o.Version)
 		e.seq, e.since, seq = seq, seq, seq+1
 		copied = append(copied, e)
+		s.recent.note(confirmations[i].Key, nil, confirmations[i].Object.Version)
 		ops = append(ops, op{code: opSet, entry: e})
 		if old := s.get(confirmations[i].Key); old != nil && old.kind == Absent {
 			ops = append(ops, op{code: opDel, key: old.key})

@@ -23,7 +23,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{opt: o, fs: o.Disk, log: o.Logger, bucket: o.Bucket, lock: lock, v: newView(), files: make(map[uint64]*File),
-		live: make(map[Key]*File), inflight: make(map[Key]flight), parts: make(chan struct{}, partsAtOnce)}
+		live: make(map[Key]*File), inflight: make(map[Key]flight), tried: make(map[Key]*trial), parts: make(chan struct{}, partsAtOnce)}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.loop, s.sync = newLoop(s), newSyncer(s)
 	s.space = &space{total: o.StageBudget, urge: s.pressure}
@@ -67,10 +67,16 @@ func (s *Store) recover() error {
 		}
 	}
 	s.lastStage = s.v.stage
-	s.settle(report.Rebooted)
+	torn := s.settle(report.Rebooted)
+	if damaged := report.Damaged > 0 || report.Gaps > 0; report.Rebooted || damaged {
+		// What was passed over must not come back: no later marker may speak for it.
+		if err := s.compact(); err != nil {
+			return errors.Join(err, s.journal.Close())
+		}
+	}
 	s.sync.all, s.sync.pending = true, true
 	s.sync.wake()
-	return s.adoptStages(report.Damaged > 0 || report.Gaps > 0)
+	return s.adoptStages(torn || report.Damaged > 0 || report.Gaps > 0)
 }
 
 // reader applies the records of the journal: those before the last marker at once.
@@ -111,7 +117,13 @@ func (s *Store) fallBack(tail [][]op) {
 	for _, ops := range tail {
 		whole := true
 		for i := range ops {
-			if e := ops[i].entry; e != nil && e.stage != 0 && !s.intact(e) {
+			e := ops[i].entry
+			if e == nil || e.stage == 0 {
+				continue
+			}
+			if e.has(flagDirty) { // never closed: whatever was before is better
+				whole = false
+			} else if !s.intact(e) {
 				s.log.Warn("a change of the last second before the loss of power is lost", "key", string(e.key))
 				whole = false
 			}
@@ -140,10 +152,15 @@ func (s *Store) intact(e *entry) bool {
 	return err == nil && size >= e.size && sum == e.sum
 }
 
-// settle prepares the recovered entries to be sent.
-func (s *Store) settle(rebooted bool) {
-	var next []*entry
+// settle prepares the recovered entries to be sent. Files that were never closed before a loss of power are
+// taken out, since nobody knows what their bytes are; it says whether there were any.
+func (s *Store) settle(rebooted bool) (setAside bool) {
+	var next, gone []*entry
 	s.v.tree.Scan(func(_ Key, e *entry) bool {
+		if rebooted && e.has(flagDirty) && e.edit == nil {
+			gone = append(gone, e)
+			return true
+		}
 		c := e.clone()
 		c.flags &^= flagDirty
 		if rebooted {
@@ -161,6 +178,11 @@ func (s *Store) settle(rebooted bool) {
 	for _, e := range next {
 		s.v.tree.Set(e.key, e)
 	}
+	for _, e := range gone {
+		s.log.Warn("a file that was still being written when the power failed is not stored; its bytes are kept", "key", string(e.key), "file", stageName(e.stage))
+		s.v.tree.Delete(e.key)
+	}
+	return len(gone) > 0
 }
 
 // uncommitted takes what was written to a file that was never closed: as much as the disk has.

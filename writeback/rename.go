@@ -110,7 +110,7 @@ func (s *Store) beginMove(from, to Key, src RenameSource) (*move, error) {
 	if err := s.usable(); err != nil {
 		return nil, err
 	}
-	m := &move{id: s.v.move + 1, from: from, to: to, source: src.Version, attr: packAttr(&src.Attr)}
+	m := &move{id: s.v.move + 1, from: from, to: to, source: s.recent.now(from, src.Version), attr: packAttr(&src.Attr)}
 	if f := s.liveFile(from); f != nil && f.confirmed != nil {
 		m.source = *f.confirmed
 	}

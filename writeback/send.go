@@ -6,28 +6,18 @@ import (
 	"time"
 
 	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/ossclient/crc"
 )
 
 // send makes the bucket match the state of a key. The loop sees to it that no two run for one key.
 func (s *Store) send(ctx context.Context, key Key) outcome {
-	e := s.get(key)
-	if e != nil && e.has(flagDirty) { // somebody waits for what is written so far
-		if f := s.use(key); f != nil {
-			err := f.commit()
-			f.unuse()
-			if err != nil {
-				return outcome{seq: e.seq, err: err}
-			}
-		}
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	e, f := s.begin(key, cancel)
+	e, f, err := s.begin(key, cancel)
 	if e == nil {
-		return outcome{}
+		return outcome{err: err}
 	}
 	defer s.end(key, f)
-	var err error
 	switch {
 	case e.kind == Attributes:
 		err = s.sendAttributes(ctx, e)
@@ -41,28 +31,44 @@ func (s *Store) send(ctx context.Context, key Key) outcome {
 	return outcome{seq: e.seq, err: err, bytes: e.size}
 }
 
+// begin takes the state that is to be sent, and notes that it is. What is written to an open file so far
+// is committed first: somebody waits for it.
+func (s *Store) begin(key Key, cancel context.CancelFunc) (*entry, *File, error) {
+	f := s.use(key)
+	if f != nil {
+		f.mu.Lock() // nothing is written between the commit and the note
+		defer f.mu.Unlock()
+		if err := f.commitLocked(); err != nil {
+			return nil, nil, errors.Join(err, s.unuseLater(f))
+		}
+	}
+	s.change.Lock()
+	defer s.change.Unlock()
+	e := s.get(key)
+	switch {
+	case e == nil || e.kind == Absent:
+		return nil, nil, s.unuseLater(f)
+	case e.has(flagDirty), f == nil && e.stage != 0, f != nil && f.stage != e.stage && e.stage != 0:
+		return nil, nil, errors.Join(errAgain, s.unuseLater(f)) // replaced in between
+	}
+	s.mu.Lock()
+	s.inflight[key] = flight{e.seq, cancel}
+	s.mu.Unlock()
+	return e, f, nil
+}
+
 func (s *Store) use(key Key) *File {
 	s.change.Lock()
 	defer s.change.Unlock()
 	return s.useLocked(key)
 }
 
-// begin takes the state that is to be sent, and notes that it is.
-func (s *Store) begin(key Key, cancel context.CancelFunc) (*entry, *File) {
-	s.change.Lock()
-	defer s.change.Unlock()
-	e := s.get(key)
-	if e == nil || e.kind == Absent {
-		return nil, nil
+// unuseLater ends a use by one who holds locks that it needs.
+func (s *Store) unuseLater(f *File) error {
+	if f != nil {
+		s.wg.Go(f.unuse)
 	}
-	var f *File
-	if e.stage != 0 {
-		f = s.useLocked(key)
-	}
-	s.mu.Lock()
-	s.inflight[key] = flight{e.seq, cancel}
-	s.mu.Unlock()
-	return e, f
+	return nil
 }
 
 func (s *Store) end(key Key, f *File) {
@@ -94,6 +100,10 @@ func (s *Store) sendPut(ctx context.Context, e *entry, f *File) error {
 	if err != nil {
 		return s.lost(ctx, e, f, err)
 	}
+	sum, err := s.try(e, f)
+	if err != nil {
+		return err
+	}
 	a := e.attributes()
 	put := ossclient.PutRequest{Key: e.key, Size: e.size, Metadata: metadata(e.key, &a), Options: s.options(a.StorageClass), NoOverwrite: exclusive}
 	if f != nil {
@@ -101,14 +111,46 @@ func (s *Store) sendPut(ctx context.Context, e *entry, f *File) error {
 	} else {
 		put.Body = stringReader(e.body)
 	}
-	if e.has(flagSum) && f != nil {
-		put.CRC64 = func() (uint64, bool) { return e.sum, true }
-	}
+	put.CRC64 = func() (uint64, bool) { return sum, true }
 	r, err := s.bucket.Put(ctx, put)
 	if err != nil {
 		return s.lost(ctx, e, f, err)
 	}
 	return s.stored(e, f, r, ossclient.Normal, put.Metadata)
+}
+
+// try notes what is about to be sent: should the answer be lost, what the bucket has is known by it. It
+// returns the checksum, made while the file was written, or of what is staged.
+func (s *Store) try(e *entry, f *File) (uint64, error) {
+	sum := e.sum
+	var err error
+	switch {
+	case f == nil:
+		sum = crc.Update(0, []byte(e.body))
+	case !e.has(flagSum):
+		sum, err = sumOf(content{f, 0}, e.size)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return sum, s.noteTrial(e, &trial{e.size, sum})
+}
+
+// noteTrial journals, for content that cannot be summed again after a crash, what is about to be sent;
+// other content is its own witness. A state that comes after this one takes the note over.
+func (s *Store) noteTrial(e *entry, t *trial) error {
+	s.change.Lock()
+	defer s.change.Unlock()
+	s.mu.Lock()
+	s.tried[e.key] = t
+	s.mu.Unlock()
+	cur := s.get(e.key)
+	if cur == nil || cur.seq == e.seq && e.edit == nil {
+		return nil
+	}
+	next := cur.clone()
+	next.trial = t
+	return s.commitLocked(op{code: opSet, entry: next})
 }
 
 // stored confirms content that a Put or a completed upload has stored.
@@ -178,6 +220,10 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation) error {
 	}
 	s.change.Lock()
 	defer s.change.Unlock()
+	s.mu.Lock()
+	delete(s.tried, e.key)
+	s.mu.Unlock()
+	s.recent.note(e.key, e.base, c.Object.Version)
 	cur := s.get(e.key)
 	if f != nil {
 		f.confirmLocked(e, cur, c.Object.Version)
@@ -194,6 +240,7 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation) error {
 	}
 	next := cur.clone()
 	next.base = baseOf(c.Object.Version)
+	next.trial = nil
 	next.since = max(next.since, e.seq+1)
 	next.when = time.Now().UnixNano()
 	next.flags &^= flagUnknown | flagSuspect
@@ -245,6 +292,10 @@ func (s *Store) sendAbsent(ctx context.Context, keys []Key) outcome {
 	if len(send) == 0 {
 		return outcome{}
 	}
+	last := uint64(0)
+	for _, e := range list {
+		last = max(last, e.rec)
+	}
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -252,6 +303,10 @@ func (s *Store) sendAbsent(ctx context.Context, keys []Key) outcome {
 			delete(s.inflight, key)
 		}
 	}()
+	// A delete cannot be taken back: a loss of power must not bring back the state before it.
+	if err := s.sync.durable(last); err != nil {
+		return outcome{err: err}
+	}
 	if err := s.bucket.DeleteMany(ctx, send); err != nil {
 		return outcome{err: err}
 	}
@@ -265,6 +320,14 @@ func (s *Store) sendAbsent(ctx context.Context, keys []Key) outcome {
 func (s *Store) deleted(list []*entry) error {
 	s.change.Lock()
 	defer s.change.Unlock()
+	s.mu.Lock()
+	for _, e := range list {
+		delete(s.tried, e.key)
+	}
+	s.mu.Unlock()
+	for _, e := range list {
+		s.recent.note(e.key, e.base, ossclient.Version{Key: e.key})
+	}
 	ops := make([]op, 0, len(list))
 	for _, e := range list {
 		cur := s.get(e.key)
@@ -274,7 +337,7 @@ func (s *Store) deleted(list []*entry) error {
 			ops = append(ops, op{code: opDel, key: e.key})
 		default:
 			next := cur.clone()
-			next.base = nil
+			next.base, next.trial = nil, nil
 			next.since = max(next.since, e.seq+1)
 			next.flags &^= flagUnknown | flagSuspect
 			ops = append(ops, op{code: opSet, entry: next})

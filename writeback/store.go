@@ -39,12 +39,14 @@ type Store struct {
 
 	change    sync.Mutex // one change of the map at a time: it is journaled, then applied; guards the next
 	lastStage uint64     // the highest number given to a staged file
+	recent    recent
 
 	mu       sync.RWMutex     // guards the fields below; held over no disk and no request
 	v        view             // written only with change held too
 	files    map[uint64]*File // in use, by the number of the staged file
 	live     map[Key]*File    // those in use that have a key
 	inflight map[Key]flight   // what is being sent
+	tried    map[Key]*trial   // what was sent, and not confirmed yet
 	closed   bool
 }
 
@@ -64,6 +66,13 @@ func (s *Store) get(key Key) *entry {
 
 // commitLocked journals ops as one record and applies them. It needs change.
 func (s *Store) commitLocked(ops ...op) error {
+	s.mu.RLock()
+	for i := range ops {
+		if e := ops[i].entry; e != nil && e.trial == nil {
+			e.trial = s.tried[e.key]
+		}
+	}
+	s.mu.RUnlock()
 	rec, err := s.journal.Append(encodeOps(ops))
 	if err != nil {
 		return fmt.Errorf("writeback: the journal: %w", err)
@@ -108,10 +117,14 @@ func (s *Store) nextSeqLocked() uint64 { return s.v.seq + 1 }
 // the map knows best what the bucket has at a key that it has a state of. It needs change.
 func (s *Store) replaceLocked(key Key, kind Kind, old *entry, base ossclient.Version) *entry {
 	seq := s.nextSeqLocked()
+	if old == nil {
+		base = s.recent.now(key, base)
+	}
 	e := &entry{key: key, kind: kind, seq: seq, since: seq, when: time.Now().UnixNano(), base: baseOf(base)}
 	if old != nil {
 		e.base, e.since, e.when = old.base, old.since, old.when
 		e.flags = old.flags & (flagUnknown | flagSuspect)
+		e.trial = old.trial
 	}
 	s.mu.RLock()
 	_, sending := s.inflight[key]

@@ -14,6 +14,7 @@ import (
 type syncer struct {
 	s      *Store
 	wakeup chan struct{}
+	group  sync.Mutex // held by whoever makes a group durable; others wait for it, and then have nothing to do
 
 	mu      sync.Mutex          // guards the fields below
 	pending bool                // something was journaled since the last group
@@ -104,7 +105,8 @@ func (y *syncer) run(ctx context.Context) {
 
 // flush makes durable all that was journaled before it was called.
 func (y *syncer) flush() error {
-	var upto uint64
+	y.group.Lock()
+	defer y.group.Unlock()
 	y.mu.Lock()
 	pending := y.pending
 	y.pending = false
@@ -121,6 +123,14 @@ func (y *syncer) flush() error {
 	}
 	y.sweep(upto)
 	return nil
+}
+
+// durable returns when a record of the journal is.
+func (y *syncer) durable(rec uint64) error {
+	if y.s.journal.Synced() >= rec {
+		return nil
+	}
+	return y.flush()
 }
 
 func (y *syncer) syncData() error {
@@ -179,8 +189,13 @@ func (y *syncer) compact() {
 	if !y.s.journal.Grown() {
 		return
 	}
-	s := y.s
-	err := s.journal.Compact(func(rotate func() error) (func(emit func([]byte) error) error, error) {
+	if err := y.s.compact(); err != nil {
+		y.s.log.Error("the journal was not compacted", "error", err)
+	}
+}
+
+func (s *Store) compact() error {
+	return s.journal.Compact(func(rotate func() error) (func(emit func([]byte) error) error, error) {
 		s.change.Lock()
 		defer s.change.Unlock()
 		if err := rotate(); err != nil {
@@ -190,7 +205,4 @@ func (y *syncer) compact() {
 		defer s.mu.Unlock()
 		return s.v.freeze(), nil
 	})
-	if err != nil {
-		s.log.Error("the journal was not compacted", "error", err)
-	}
 }

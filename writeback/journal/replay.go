@@ -113,7 +113,8 @@ type replay struct {
 	log    *Log
 	r      Reader
 	report Report
-	boot   string
+	boot   string // of the last file that says something
+	header string // of the file being read
 	began  bool
 	tail   []frame // records that no marker has followed yet
 }
@@ -145,8 +146,9 @@ func (rd *replay) file(jf journalFile) error {
 	damaged, torn, err := frames(b, func(f frame) error {
 		switch f.kind {
 		case kindHeader:
-			if !jf.snap {
-				rd.boot = string(f.payload)
+			rd.header = string(f.payload)
+			if jf.snap {
+				rd.boot = rd.header
 			}
 			if rd.began && f.seq > l.seq {
 				rd.report.Gaps++
@@ -154,8 +156,10 @@ func (rd *replay) file(jf journalFile) error {
 			l.seq = max(l.seq, f.seq)
 			rd.began = true
 		case kindRecord:
+			rd.boot = rd.header
 			rd.record(f, jf.snap)
 		case kindMarker:
+			rd.boot = rd.header
 			upto, err := strconv.ParseUint(string(f.payload), 10, 64)
 			if err == nil { // it has a checksum: it is what we wrote
 				rd.flush(upto, true)

@@ -1,0 +1,44 @@
+package writeback
+
+import "github.com/ossfs/ossfs/ossclient"
+
+// recent remembers how we changed objects a short time ago: a caller may have looked at a key before a
+// state of it was confirmed, and come with the version from before. It keeps the last few thousand.
+type recent struct {
+	young, old map[Key]step
+}
+
+// step is a change of ours: from what the bucket had to what it has.
+type step struct{ from, to ossclient.Version }
+
+const recentMost = 8192
+
+func (r *recent) note(key Key, from *ossclient.Version, to ossclient.Version) {
+	if len(r.young) >= recentMost || r.young == nil {
+		r.old, r.young = r.young, make(map[Key]step)
+	}
+	st := step{to: to}
+	if from != nil && from.Key == key {
+		st.from = *from
+	}
+	if before, ok := r.find(key); ok && before.to.ETag == st.from.ETag {
+		st.from = before.from // two steps; who saw the middle one is not helped
+	}
+	r.young[key] = st
+}
+
+func (r *recent) find(key Key) (step, bool) {
+	if st, ok := r.young[key]; ok {
+		return st, true
+	}
+	st, ok := r.old[key]
+	return st, ok
+}
+
+// now is the version that a caller means who saw v.
+func (r *recent) now(key Key, v ossclient.Version) ossclient.Version {
+	if st, ok := r.find(key); ok && (st.from.ETag == v.ETag || v.ETag == "") {
+		return st.to
+	}
+	return v
+}
