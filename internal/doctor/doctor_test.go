@@ -299,6 +299,33 @@ func TestSilentServer(t *testing.T) {
 	}
 }
 
+// A bucket that hangs in the middle costs the time that was given, and no more; nothing is left behind.
+func TestStalledBucket(t *testing.T) {
+	s := ossservertest.NewTest(t, ossserver.Options{})
+	s.SetFaults(ossserver.Fault{Op: "GetObject", Kind: ossserver.Stall})
+	o := healthy(t, s)
+	o.Limit = cleanupTime + 2*time.Second
+	start := time.Now()
+	r := run(t, o)
+	if d := time.Since(start); d > o.Limit {
+		t.Errorf("took %v, want at most %v", d, o.Limit)
+	}
+	if c := check(t, r, "get"); c.Outcome != Fail || !strings.Contains(c.Found, "does not answer in time") {
+		t.Errorf("got %+v, want that it does not answer", c)
+	}
+	nothingLeft(t, s)
+}
+
+func TestThrottledBucket(t *testing.T) {
+	s := ossservertest.NewTest(t, ossserver.Options{})
+	s.SetFaults(ossserver.Fault{Op: "UploadPart", Kind: ossserver.SlowDown, Skip: 1, Count: 3})
+	o := healthy(t, s)
+	o.Measure = DefaultMeasure
+	if c := check(t, run(t, o), "upload"); c.Outcome != Warn || !strings.Contains(c.Cure, "at its limit") {
+		t.Errorf("got %+v, want that OSS told us to slow down", c)
+	}
+}
+
 // A slow bucket is measured all the same, in time, and cleaned up.
 func TestSlowBucket(t *testing.T) {
 	s := ossservertest.NewTest(t, ossserver.Options{Latency: 60 * time.Millisecond, Bandwidth: 300_000})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -117,6 +118,43 @@ func TestManyAndOneRefused(t *testing.T) {
 	}
 	if n := len(s.Uploads(ossservertest.Bucket)); n != 1 {
 		t.Errorf("%d left, want 1", n)
+	}
+}
+
+// restless is a bucket whose uploads end while they are asked about.
+type restless struct {
+	*ossclient.Bucket
+	busy, most atomic.Int64
+}
+
+func (r *restless) ListParts(ctx context.Context, k ossclient.Key, id ossclient.UploadID) ([]ossclient.Part, error) {
+	r.most.Store(max(r.most.Load(), r.busy.Add(1)))
+	defer r.busy.Add(-1)
+	if k < "k100" {
+		return nil, &ossclient.Error{Op: "ListParts", Kind: ossclient.ErrNotExist}
+	}
+	return r.Bucket.ListParts(ctx, k, id)
+}
+
+func (r *restless) AbortUpload(context.Context, ossclient.Key, ossclient.UploadID) error {
+	return &ossclient.Error{Op: "AbortMultipartUpload", Kind: ossclient.ErrNotExist}
+}
+
+func TestUploadsThatEndMeanwhile(t *testing.T) {
+	s := ossservertest.NewTest(t, ossserver.Options{Latency: time.Millisecond})
+	b := &restless{Bucket: open(t, s)}
+	for i := range 200 {
+		begin(t, b.Bucket, ossclient.Key(fmt.Sprintf("k%03d", i)), 0)
+	}
+	list, err := List(context.Background(), b, "", 0, time.Now().Add(time.Minute))
+	if err != nil || len(list) != 100 || list[0].Key != "k100" {
+		t.Fatalf("got %d uploads, %v; want those from k100 on", len(list), err)
+	}
+	if most := b.most.Load(); most < 2 || most > atOnce {
+		t.Errorf("%d asked about at once, want 2 to %d", most, atOnce)
+	}
+	if failed := Abort(context.Background(), b, list); failed != 0 {
+		t.Errorf("%d failed: what has ended is ended", failed)
 	}
 }
 
