@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossfs/ossfs/internal/control"
+)
+
+// handler is what a session does for callers of its socket.
+type handler struct{ x *session }
+
+var _ control.Handler = (*handler)(nil)
+
+func (h *handler) Status(context.Context) (any, error) { return h.x.report(), nil }
+
+func (h *handler) Flush(ctx context.Context, path string, report func(control.Progress)) (control.Result, error) {
+	return h.x.flush(ctx, path, report)
+}
+
+func (h *handler) Refresh(ctx context.Context, path string) error {
+	return h.x.mount.Refresh(ctx, path)
+}
+
+// Unmount sends, unmounts, and answers when the session has sent what came in between. A mount that is
+// in use stays as it is.
+func (h *handler) Unmount(ctx context.Context, req control.UnmountRequest, report func(control.Progress)) (control.Result, error) {
+	x := h.x
+	if !req.Now {
+		if _, err := x.flush(ctx, "", report); err != nil {
+			return control.Result{}, err
+		}
+	}
+	x.mu.Lock()
+	x.now = req.Now
+	x.mu.Unlock()
+	detached, err := x.unmountNow(ctx, req.Lazy)
+	if err != nil {
+		x.mu.Lock()
+		x.now = false
+		x.mu.Unlock()
+		return control.Result{}, err
+	}
+	if detached { // its users end it, whenever they are done
+		return x.unsent(), nil
+	}
+	select {
+	case <-x.finished:
+	case <-ctx.Done():
+		return control.Result{}, ctx.Err()
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.result, nil
+}
+
+// unmountNow asks the kernel to let go. Busy is a failure of its own kind, that names who holds it.
+func (x *session) unmountNow(ctx context.Context, lazy bool) (detached bool, err error) {
+	err = x.mount.Unmount(ctx)
+	switch {
+	case err == nil || x.isUnmounted():
+		return false, nil
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	case lazy:
+		return true, x.mount.Detach()
+	case errors.Is(err, unix.EBUSY):
+		text := "the mount is in use"
+		if users := x.holders(); users != "" {
+			text += " by " + users
+		}
+		return false, &control.Failure{Kind: control.KindBusy, Text: text}
+	default:
+		return false, err
+	}
+}

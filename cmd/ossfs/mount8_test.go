@@ -1,0 +1,81 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// installed runs a script in a mount namespace of its own, where the program is /usr/local/bin/ossfs:
+// mount(8) gives its helpers no PATH. $MNT is the mountpoint, $SRC the source.
+func (r *rig) installed(script string) processResult {
+	r.t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	bin := filepath.Join(r.home, "bin")
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.Symlink(program, filepath.Join(bin, "ossfs")); err != nil && !os.IsExist(err) {
+		r.t.Fatal(err)
+	}
+	cmd := exec.Command("unshare", "-m", "sh", "-ec", "mount --bind "+bin+" /usr/local/bin\n"+script)
+	cmd.Env = append(append([]string{}, r.env...), "MNT="+r.mnt, "SRC="+r.source())
+	return finish(r.t, cmd)
+}
+
+// needHelper skips where mount(8) has no way to a FUSE filesystem.
+func needHelper(t *testing.T) {
+	t.Helper()
+	needRoot(t)
+	needFuse(t)
+	if _, err := exec.LookPath("mount.fuse"); err != nil {
+		t.Skip("mount.fuse is missing: apt-get install fuse3")
+	}
+}
+
+// mount -t fuse.ossfs and umount, by mount(8) and umount(8) themselves.
+func TestMount8(t *testing.T) {
+	needHelper(t)
+	r := newRig(t)
+	got := r.installed(`
+		mount -t fuse.ossfs "$SRC" "$MNT" -o attr_ttl=5m,_netdev,nofail,noatime,write_back=1h
+		grep -q "^$SRC $MNT fuse.ossfs " /proc/self/mounts
+		printf world > "$MNT/hello"
+		pid=$(ossfs status --json "$MNT" | sed -n 's/^  "pid": \([0-9]*\),/\1/p')
+		umount "$MNT"
+		while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done`)
+	if body, _ := r.object("hello"); got.status != 0 || body != "world" {
+		t.Errorf("got %d %q, the bucket has %q\n%s", got.status, got.err, body, r.log())
+	}
+	got = r.installed(`mount -t fuse.ossfs "$SRC" "$MNT" -o memroy=1G`)
+	if got.status == 0 || got.err != "ossfs: no such mount option memroy: did you mean memory?\n" {
+		t.Errorf("a wrong option: got %d %q", got.status, got.err)
+	}
+}
+
+// The fstab line of the README, with mount -a at boot and umount -a at shutdown, which names the types.
+func TestFstab(t *testing.T) {
+	needHelper(t)
+	r := newRig(t)
+	fstab := filepath.Join(r.home, "fstab")
+	line := r.source() + " " + r.mnt + " fuse.ossfs region=cn-hangzhou,_netdev,nofail,x-systemd.requires=network.target,write_back=1h 0 0\n"
+	if err := os.WriteFile(fstab, []byte(line), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := r.installed(strings.ReplaceAll(`
+		mount -a -T FSTAB
+		mount -a -T FSTAB
+		[ "$(grep -c "$MNT fuse.ossfs" /proc/self/mounts)" = 1 ]
+		printf world > "$MNT/hello"
+		pid=$(ossfs status --json "$MNT" | sed -n 's/^  "pid": \([0-9]*\),/\1/p')
+		umount -a -t fuse.ossfs
+		while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done`, "FSTAB", fstab))
+	if body, _ := r.object("hello"); got.status != 0 || body != "world" {
+		t.Errorf("got %d %q, the bucket has %q\n%s", got.status, got.err, body, r.log())
+	}
+}

@@ -1,0 +1,347 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
+)
+
+// registered is what a test wants to know of a mount.
+type registered struct {
+	pid    string
+	number int
+	report report
+}
+
+func (r *rig) entry() (registered, bool) {
+	r.t.Helper()
+	got := r.run("status", "--json", r.mnt)
+	if got.status != 0 {
+		return registered{}, false
+	}
+	var rep report
+	if err := json.Unmarshal([]byte(got.out), &rep); err != nil {
+		r.t.Fatalf("status --json: %v:\n%s", err, got.out)
+	}
+	return registered{strconv.Itoa(rep.PID), rep.PID, rep}, true
+}
+
+func TestMountWriteUmount(t *testing.T) {
+	r := newRig(t)
+	r.mount("--write-back", "1h") // nothing is sent before it has to be
+	r.write("hello", "world")
+	if _, there := r.object("hello"); there {
+		t.Error("the object is there before the delay has passed")
+	}
+	e, _ := r.entry()
+	if e.report.Queue.Waiting != 1 || e.report.Queue.Bytes != 5 || e.report.Source != r.source() {
+		t.Errorf("status: got %+v", e.report.Queue)
+	}
+	if got := r.run("status"); got.status != 0 || !strings.Contains(got.out, r.source()+" on "+r.mnt) || !strings.Contains(got.out, "1 waiting") {
+		t.Errorf("status: got %d %q", got.status, got.out)
+	}
+	got := r.run("flush", filepath.Join(r.mnt, "hello"))
+	if body, _ := r.object("hello"); got.status != 0 || body != "world" {
+		t.Errorf("flush: got %d %q, the bucket has %q", got.status, got.err, body)
+	}
+	r.write("more", "words")
+	r.umount()
+	if body, _ := r.object("more"); body != "words" {
+		t.Errorf("after umount the bucket has %q", body)
+	}
+	eventually(t, "the process is gone", func() bool { return syscall.Kill(e.number, 0) != nil })
+	wantOneLine(t, "umount again", r.run("umount", r.mnt), exitFailed, "umount "+r.mnt+": nothing is mounted there: ossfs status lists the mounts")
+	if got := r.run("status"); got.out != "no mounts of ossfs\n" {
+		t.Errorf("status: got %q", got.out)
+	}
+}
+
+// umount(8) by somebody else: the process notices, sends, and ends.
+func TestForeignUmount(t *testing.T) {
+	r := newRig(t)
+	r.mount("--write-back", "1h")
+	r.write("hello", "world")
+	e, _ := r.entry()
+	if err := detach(r.mnt); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the process ends", func() bool { return syscall.Kill(e.number, 0) != nil })
+	if body, _ := r.object("hello"); body != "world" {
+		t.Errorf("the bucket has %q\n%s", body, r.log())
+	}
+}
+
+func TestSignalSendsAndEnds(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			r := newRig(t)
+			cmd, _ := r.foreground("--write-back", "1h")
+			r.write("hello", "world")
+			signalTo(t, cmd, sig)
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("got %v, want status 0\n%s", err, r.log())
+			}
+			if body, _ := r.object("hello"); body != "world" {
+				t.Errorf("the bucket has %q", body)
+			}
+		})
+	}
+}
+
+// A second signal ends at once; the next mount sends the rest.
+func TestSecondSignal(t *testing.T) {
+	r := newRig(t)
+	cmd, stderr := r.foreground("--write-back", "1h")
+	r.write("hello", "world")
+	r.server.SetLatency(time.Hour)
+	signalTo(t, cmd, syscall.SIGTERM)
+	eventually(t, "the first signal is heard", func() bool { return strings.Contains(r.log(), "ending") })
+	start := time.Now()
+	signalTo(t, cmd, syscall.SIGTERM)
+	err := cmd.Wait()
+	if cmd.ProcessState.ExitCode() != exitUnsent || time.Since(start) > slowest {
+		t.Errorf("got %v after %v, want status 3 at once", err, time.Since(start))
+	}
+	if want := "1 files (5B) are unsent: they are kept in "; !strings.Contains(stderr.String(), want) {
+		t.Errorf("got %q, want %q", stderr, want)
+	}
+	r.server.SetLatency(0)
+	r.mount()
+	r.umount()
+	if body, _ := r.object("hello"); body != "world" {
+		t.Errorf("after the next mount the bucket has %q", body)
+	}
+}
+
+// A killed mount is replaced by the next, which sends what it had.
+func TestDeadMountIsReplaced(t *testing.T) {
+	r := newRig(t)
+	r.mount("--write-back", "1h")
+	r.write("hello", "world")
+	e, _ := r.entry()
+	if err := syscall.Kill(e.number, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the mount is dead", func() bool { return isDead(r.mnt) })
+	wantOneLine(t, "status of a dead mount", r.run("status", r.mnt), exitFailed, "status "+r.mnt+
+		": the mount is dead: its process was killed or crashed: mount "+r.source()+" there again, which sends what is left")
+	got := r.run("mount", r.source(), r.mnt)
+	want := "ossfs: " + r.mnt + ": a dead mount was there (its process was killed or crashed); it is replaced\n"
+	if got.status != 0 || got.err != want {
+		t.Fatalf("got %d %q, want %q", got.status, got.err, want)
+	}
+	text, err := os.ReadFile(filepath.Join(r.mnt, "hello"))
+	if err != nil || string(text) != "world" {
+		t.Errorf("got %q, %v", text, err)
+	}
+	r.umount()
+	if body, _ := r.object("hello"); body != "world" {
+		t.Errorf("the bucket has %q", body)
+	}
+}
+
+func TestUmountOfADeadMount(t *testing.T) {
+	r := newRig(t)
+	r.mount()
+	e, _ := r.entry()
+	if err := syscall.Kill(e.number, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the mount is dead", func() bool { return isDead(r.mnt) })
+	got := r.run("umount", r.mnt)
+	want := "ossfs: " + r.mnt + " was dead and is removed; what it had not sent is kept, and sent by the next mount of " + r.source() + "\n"
+	if got.status != 0 || got.err != want || isMounted(t, r.mnt) {
+		t.Errorf("got %d %q, want %q", got.status, got.err, want)
+	}
+}
+
+func TestBusyUmountNamesTheHolder(t *testing.T) {
+	r := newRig(t)
+	r.mount("--write-back", "1h")
+	r.write("held", "x")
+	sleeper := exec.Command("sleep", "60")
+	sleeper.Dir = r.mnt
+	if err := sleeper.Start(); err != nil {
+		t.Fatal(err)
+	}
+	end := func() {
+		_ = sleeper.Process.Kill() // gone already at the end
+		_ = sleeper.Wait()
+	}
+	defer end()
+	wantOneLine(t, "umount", r.run("umount", r.mnt), exitFailed, "umount "+r.mnt+": the mount is in use by sleep (pid "+
+		strconv.Itoa(sleeper.Process.Pid)+"): end it, or ossfs umount --lazy "+r.mnt)
+	if !isMounted(t, r.mnt) {
+		t.Error("the mount is gone")
+	}
+	end()
+	r.umount()
+}
+
+// What cannot be sent is kept, said, and sent when it can be.
+func TestUmountWithSomethingUnsent(t *testing.T) {
+	r := newRig(t)
+	r.mount("--write-back", "1h")
+	r.write("hello", "world")
+	got := r.run("umount", "--now", r.mnt)
+	if got.status != exitUnsent || !strings.Contains(got.err, "1 files (5B) could not be sent") {
+		t.Errorf("got %d %q", got.status, got.err)
+	}
+	r.mount()
+	r.umount()
+	if body, _ := r.object("hello"); body != "world" {
+		t.Errorf("the bucket has %q", body)
+	}
+}
+
+// Ctrl-C of umount leaves the mount as it is.
+func TestUmountInterrupted(t *testing.T) {
+	r := newRig(t)
+	r.mount("--write-back", "1h")
+	r.write("hello", "world")
+	r.server.SetLatency(time.Hour)
+	cmd := r.command("ossfs", "umount", r.mnt)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "something is being sent", func() bool {
+		e, _ := r.entry()
+		return e.report.Queue.Sending > 0
+	})
+	signalTo(t, cmd, syscall.SIGINT)
+	_ = cmd.Wait()
+	if cmd.ProcessState.ExitCode() != exitUnsent || !strings.Contains(stderr.String(), "they are safe in ") {
+		t.Errorf("got %d %q", cmd.ProcessState.ExitCode(), stderr.String())
+	}
+	if !isMounted(t, r.mnt) {
+		t.Error("the mount is gone")
+	}
+	r.server.SetLatency(0)
+	if got := r.run("umount", "--now", r.mnt); got.status != exitUnsent {
+		t.Errorf("umount --now: got %d %q, want 3", got.status, got.err)
+	}
+	r.mount()
+	r.umount()
+}
+
+func TestLogRotationAndReport(t *testing.T) {
+	r := newRig(t)
+	r.mount()
+	defer r.umount()
+	e, _ := r.entry()
+	path := filepath.Join(r.home, "log")
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(e.number, syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the log is re-opened", func() bool { return strings.Contains(r.log(), "log re-opened") })
+	if err := syscall.Kill(e.number, syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the report is written", func() bool { return strings.Contains(r.log(), "nothing: the bucket has everything") })
+}
+
+func TestMetrics(t *testing.T) {
+	r := newRig(t)
+	addr := strings.TrimPrefix(closedPort(t), "http://")
+	r.mount("--metrics", addr)
+	defer r.umount()
+	r.write("hello", "world")
+	if got := r.run("flush", r.mnt); got.status != 0 {
+		t.Fatalf("flush: %d %q", got.status, got.err)
+	}
+	resp, err := http.Get("http://" + addr + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`ossfs_request_duration_seconds_count{op="PutObject",outcome="ok"} 1`, `ossfs_sent_bytes_total{op="PutObject"} 5`,
+		"ossfs_unsent_entries 0", "ossfs_uploaded_objects_total 1",
+	} {
+		if !strings.Contains(string(text), want+"\n") {
+			t.Errorf("/metrics lacks %s", want)
+		}
+	}
+}
+
+// As mount(8) calls its helpers, and as mount.fuse calls the filesystem's program.
+func TestMountHelper(t *testing.T) {
+	needFuse(t)
+	r := newRig(t)
+	for name, args := range map[string][]string{
+		"mount.fuse.ossfs":  {r.source(), r.mnt, "-n", "-o", "rw,noatime,_netdev,attr_ttl=5m", "-t", "fuse.ossfs"},
+		"mount.ossfs":       {r.source(), r.mnt, "-sv", "-o", "ro,no_such_option=1"},
+		"ossfs":             {r.source(), r.mnt, "-o", "rw,nosuid,nodev"},
+		"/sbin/mount.ossfs": {"ossfs#" + r.source(), r.mnt},
+	} {
+		if got := finish(t, r.command(name, args...)); got.status != 0 {
+			t.Errorf("%s %q: got %d %q", name, args, got.status, got.err)
+			continue
+		}
+		text, err := os.ReadFile("/proc/self/mounts")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !regexp.MustCompile(`(?m)^oss://test ` + regexp.QuoteMeta(r.mnt) + ` fuse\.ossfs `).Match(text) {
+			t.Errorf("%s: not in the table of mounts:\n%s", name, text)
+		}
+		err = os.WriteFile(filepath.Join(r.mnt, "f"), nil, 0o600)
+		if readOnly := strings.Contains(strings.Join(args, " "), "ro,"); readOnly != (err != nil) {
+			t.Errorf("%s: writing: got %v, want read-only %v", name, err, readOnly)
+		}
+		r.umount()
+	}
+	if got := finish(t, r.command("mount.ossfs", r.source(), r.mnt, "-f", "-o", "ro")); got.status != 0 || isMounted(t, r.mnt) {
+		t.Errorf("mount -f: got %d %q", got.status, got.err)
+	}
+}
+
+// No secret is on a command line, in the state directory, or in the log.
+func TestNoSecretIsSeen(t *testing.T) {
+	r := newRig(t)
+	r.mount("--log-level", "debug")
+	e, _ := r.entry()
+	r.write("hello", "world")
+	cmdline, err := os.ReadFile(filepath.Join("/proc", e.pid, "cmdline"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.umount()
+	seen := map[string]string{"command line": string(cmdline)}
+	err = filepath.WalkDir(r.home, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		seen[path] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for where, text := range seen {
+		if strings.Contains(text, ossservertest.Secret) {
+			t.Errorf("the secret is in %s", where)
+		}
+	}
+}

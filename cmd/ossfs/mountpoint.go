@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossfs/ossfs/internal/control"
+)
+
+const (
+	fuseDevice   = "/dev/fuse"
+	fuseType     = "fuse.ossfs"
+	descriptors  = "/dev/fd/" // a mountpoint that is a /dev/fuse opened by someone else
+	statPatience = 2 * time.Second
+)
+
+// place is a mountpoint that was looked at.
+type place struct {
+	path     string
+	replaced bool // a dead mount was there
+	notEmpty bool
+}
+
+// checkMountpoint looks at a mountpoint before anything is mounted on it, and removes a mount that a
+// crash left dead there.
+func checkMountpoint(path string) (place, error) {
+	if strings.HasPrefix(path, descriptors) {
+		return place{path: path}, nil
+	}
+	abs, err := resolveMountpoint(path)
+	if err != nil {
+		return place{}, failf("mountpoint %s: %w", path, reason(err))
+	}
+	p := place{path: abs}
+	mounted, err := mountAt(abs)
+	if err != nil {
+		return place{}, err
+	}
+	if mounted != nil && mounted.fsType != "autofs" {
+		if !isDead(abs) {
+			return place{}, alreadyMounted(abs, mounted)
+		}
+		if err := detach(abs); err != nil {
+			return place{}, failf("mountpoint %s: a dead mount is there and cannot be removed: %w: fusermount3 -uz %s", abs, err, abs)
+		}
+		p.replaced, mounted = true, nil
+	}
+	info, err := os.Stat(abs)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return place{}, failf("mountpoint %s: it does not exist: mkdir -p %s", abs, abs)
+	case err != nil:
+		return place{}, failf("mountpoint %s: %w", abs, reason(err))
+	case !info.IsDir():
+		return place{}, failf("mountpoint %s: it is not a directory", abs)
+	}
+	if mounted == nil { // reading a directory that autofs watches would mount it
+		p.notEmpty = !isEmpty(abs)
+	}
+	if os.Geteuid() != 0 {
+		if err := unix.Access(abs, unix.W_OK); err != nil {
+			return place{}, failf("mountpoint %s: user %d may not write to it, and so not mount on it: choose a directory of your own", abs, os.Geteuid())
+		}
+	}
+	return p, nil
+}
+
+func alreadyMounted(abs string, m *mountInfo) error {
+	if m.fsType != fuseType {
+		return failf("mountpoint %s: it is a mountpoint already (%s, %s): choose another directory", abs, m.source, m.fsType)
+	}
+	holder := ""
+	if e, ok, err := control.OpenRegistry().Find(abs); err == nil && ok {
+		holder = ", pid " + strconv.Itoa(e.PID)
+	}
+	return failf("mountpoint %s: %s is mounted there already%s: ossfs umount %s", abs, m.source, holder, abs)
+}
+
+// resolveMountpoint makes a path absolute and free of links. The last element may be a mount that no
+// longer answers: then only what leads to it is resolved.
+func resolveMountpoint(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	full := make(chan string, 1)
+	go func() { // a hung mount may keep it for ever: then it ends with the process
+		resolved, err := filepath.EvalSymlinks(abs)
+		if err != nil {
+			resolved = ""
+		}
+		full <- resolved
+	}()
+	select {
+	case resolved := <-full:
+		if resolved != "" {
+			return resolved, nil
+		}
+	case <-time.After(statPatience):
+	}
+	parent, err := filepath.EvalSymlinks(filepath.Dir(abs))
+	if err != nil {
+		return abs, nil // the check that follows says what is missing
+	}
+	return filepath.Join(parent, filepath.Base(abs)), nil
+}
+
+// isDead reports whether what is mounted at path has lost its process ("Transport endpoint is not
+// connected"). statfs is asked, which no cache of the kernel answers. A mount that hangs is not dead:
+// somebody may still wake it.
+func isDead(path string) bool {
+	answer := make(chan error, 1)
+	go func() { // as in resolveMountpoint
+		var st unix.Statfs_t
+		answer <- unix.Statfs(path, &st)
+	}()
+	select {
+	case err := <-answer:
+		return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED)
+	case <-time.After(statPatience):
+		return false
+	}
+}
+
+func isEmpty(dir string) bool {
+	f, err := os.Open(dir)
+	if err != nil {
+		return true
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(1)
+	return len(names) == 0
+}
+
+// detach takes a mount out of the tree though it is in use.
+func detach(path string) error {
+	err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	if err == nil || os.Geteuid() == 0 {
+		return err
+	}
+	helper, err := fusermount()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), statPatience)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, helper, "-u", "-z", "--", path).CombinedOutput(); err != nil {
+		return errors.New(oneLine(strings.TrimSpace(string(out))))
+	}
+	return nil
+}
+
+// fusermount finds the helper with which users who are not root mount.
+func fusermount() (string, error) {
+	for _, name := range []string{"fusermount3", "fusermount"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", failf("fusermount3 is missing, with which users other than root mount: sudo apt-get install fuse3")
+}
+
+// checkFuse finds out whether this process can mount at all.
+func checkFuse() error {
+	const container = "start the container with --device /dev/fuse --cap-add SYS_ADMIN"
+	f, err := os.OpenFile(fuseDevice, os.O_RDWR, 0)
+	if err == nil {
+		_ = f.Close()
+	}
+	inside := inContainer()
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && inside:
+		return failf("%s is missing: %s", fuseDevice, container)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
+		return failf("%s is missing: %smodprobe fuse", fuseDevice, sudo())
+	case errors.Is(err, fs.ErrPermission) && inside:
+		return failf("%s may not be opened: %s", fuseDevice, container)
+	case errors.Is(err, fs.ErrPermission): // fusermount3 opens it as the user
+		return failf("%s may not be opened by user %d: %schmod 666 %s", fuseDevice, os.Geteuid(), sudo(), fuseDevice)
+	case err != nil:
+		return failf("%s: %w", fuseDevice, reason(err))
+	case os.Geteuid() != 0:
+		_, err := fusermount()
+		return err
+	case !hasSysAdmin():
+		return failf("root may not mount here (CAP_SYS_ADMIN is missing): %s", container)
+	}
+	return nil
+}
+
+// hasSysAdmin reads the effective capabilities of this process.
+func hasSysAdmin() bool {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return true // let mount(2) say it
+	}
+	for entry := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(entry, "CapEff:"); ok {
+			bits, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
+			return err != nil || bits&(1<<unix.CAP_SYS_ADMIN) != 0
+		}
+	}
+	return true
+}
+
+func inContainer() bool {
+	for _, mark := range []string{"/.dockerenv", "/run/.containerenv", "/var/run/secrets/kubernetes.io"} {
+		if _, err := os.Stat(mark); err == nil {
+			return true
+		}
+	}
+	return os.Getenv("container") != "" || os.Getenv("KUBERNETES_SERVICE_HOST") != ""
+}

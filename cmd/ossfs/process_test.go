@@ -1,0 +1,235 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ossfs/ossfs/internal/ossserver"
+	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
+)
+
+const (
+	actVariable = "TEST_ACTS_AS_OSSFS"
+	slowest     = 10 * time.Second // a command line that cannot work is refused sooner
+)
+
+// TestMain lets the test binary be ossfs itself, so that processes, daemons and signals are real.
+func TestMain(m *testing.M) {
+	if os.Getenv(actVariable) != "" {
+		os.Exit(run(os.Args, &console{out: os.Stdout, err: os.Stderr}))
+	}
+	os.Exit(m.Run())
+}
+
+// rig is a server, a mountpoint, and an environment in which processes find nothing of this machine's.
+type rig struct {
+	t      *testing.T
+	server *ossservertest.Server
+	home   string
+	mnt    string
+	env    []string
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{t: t, server: ossservertest.NewTest(t, ossserver.Options{}), home: t.TempDir()}
+	r.mnt = filepath.Join(r.home, "mnt")
+	if err := os.Mkdir(r.mnt, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r.env = []string{
+		actVariable + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + r.home, "XDG_STATE_HOME=" + filepath.Join(r.home, "state"),
+		"OSSFS_RUN_DIR=" + filepath.Join(r.home, "run"), "OSSFS_STATE_DIR=" + filepath.Join(r.home, "state"),
+		"OSSFS_LOG_FILE=" + filepath.Join(r.home, "log"),
+		"OSS_ENDPOINT=" + r.server.Endpoint, "OSS_REGION=" + ossservertest.Region,
+		"OSS_ACCESS_KEY_ID=" + ossservertest.KeyID, "OSS_ACCESS_KEY_SECRET=" + ossservertest.Secret,
+	}
+	t.Cleanup(r.unmountAll)
+	return r
+}
+
+// needFuse fails a test that cannot mount, unless it is meant to be skipped.
+func needFuse(t *testing.T) {
+	t.Helper()
+	if os.Getenv("OSSFS_TEST_NO_FUSE") != "" {
+		t.Skip("OSSFS_TEST_NO_FUSE is set")
+	}
+	if err := checkFuse(); err != nil {
+		t.Fatalf("%v (OSSFS_TEST_NO_FUSE=1 skips the tests that mount)", err)
+	}
+}
+
+// needRoot skips what only root can set up.
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can set this up")
+	}
+}
+
+// unmountAll ends what a failed test left mounted, and says so.
+func (r *rig) unmountAll() {
+	all, err := mounts()
+	if err != nil {
+		r.t.Error(err)
+	}
+	for _, m := range all {
+		if strings.HasPrefix(m.path, r.home) {
+			r.t.Errorf("%s is left mounted", m.path)
+			if err := detach(m.path); err != nil {
+				r.t.Error(err)
+			}
+		}
+	}
+}
+
+// outcomeOf is how a process ended.
+type processResult struct {
+	status   int
+	out, err string
+	took     time.Duration
+}
+
+// command prepares a process of ossfs under a name of argv[0].
+func (r *rig) command(name string, args ...string) *exec.Cmd {
+	program, err := os.Executable()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	cmd := exec.Command(program)
+	cmd.Args = append([]string{name}, args...)
+	cmd.Env = r.env
+	return cmd
+}
+
+func (r *rig) run(args ...string) processResult { return finish(r.t, r.command("ossfs", args...)) }
+
+// with is the rig with more environment.
+func (r *rig) with(entries ...string) *rig {
+	other := *r
+	other.env = append(append([]string{}, r.env...), entries...)
+	return &other
+}
+
+func finish(t *testing.T, cmd *exec.Cmd) processResult {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	start := time.Now()
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return processResult{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String(), time.Since(start)}
+}
+
+// source of a prefix of its own for each test's mount.
+func (r *rig) source() string { return sourceScheme + ossservertest.Bucket }
+
+// mount mounts as a daemon, and fails the test when that fails.
+func (r *rig) mount(flags ...string) {
+	r.t.Helper()
+	needFuse(r.t)
+	got := r.run(append(append([]string{"mount"}, flags...), r.source(), r.mnt)...)
+	if got.status != 0 {
+		r.t.Fatalf("mount: got %d %q\nlog:\n%s", got.status, got.err, r.log())
+	}
+}
+
+func (r *rig) log() string {
+	text, err := os.ReadFile(filepath.Join(r.home, "log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+func (r *rig) umount(flags ...string) {
+	r.t.Helper()
+	got := r.run(append(append([]string{"umount"}, flags...), r.mnt)...)
+	if got.status != 0 {
+		r.t.Fatalf("umount: got %d %q\nlog:\n%s", got.status, got.err, r.log())
+	}
+}
+
+func (r *rig) write(name, text string) {
+	r.t.Helper()
+	if err := os.WriteFile(filepath.Join(r.mnt, name), []byte(text), 0o644); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// object is what the bucket has under a key, as somebody else sees it.
+func (r *rig) object(key string) (string, bool) {
+	r.t.Helper()
+	info, ok := r.server.Object(ossservertest.Bucket, key)
+	if !ok {
+		return "", false
+	}
+	body, err := info.Body()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return string(body), true
+}
+
+// wantOneLine checks a refusal: its status, its single line, its speed.
+func wantOneLine(t *testing.T, what string, got processResult, status int, want string) {
+	t.Helper()
+	if got.status != status || got.err != "ossfs: "+want+"\n" {
+		t.Errorf("%s\n got %d %q\nwant %d %q", what, got.status, got.err, status, "ossfs: "+want+"\n")
+	}
+	if got.took > slowest {
+		t.Errorf("%s: took %v, want under %v", what, got.took, slowest)
+	}
+}
+
+// eventually waits for something that another process does.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 20 s: %s", what)
+		}
+		time.Sleep(10 * time.Millisecond) // of a real process: there is no clock to fake
+	}
+}
+
+func isMounted(t *testing.T, path string) bool {
+	t.Helper()
+	m, err := mountAt(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m != nil
+}
+
+// foreground starts a mount that stays a child of the test.
+func (r *rig) foreground(flags ...string) (*exec.Cmd, *bytes.Buffer) {
+	r.t.Helper()
+	needFuse(r.t)
+	cmd := r.command("ossfs", append(append([]string{"mount", "--foreground"}, flags...), r.source(), r.mnt)...)
+	stderr := new(bytes.Buffer)
+	cmd.Stderr = stderr
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	eventually(r.t, "the mount answers", func() bool { return isMounted(r.t, r.mnt) })
+	return cmd, stderr
+}
+
+func signalTo(t *testing.T, cmd *exec.Cmd, sig syscall.Signal) {
+	t.Helper()
+	if err := cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+}

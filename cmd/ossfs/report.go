@@ -1,0 +1,195 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback"
+)
+
+// report is what "ossfs status" shows of a mount, in a form that keeps: --json prints it as it is.
+type report struct {
+	Source     string    `json:"source"`
+	Mountpoint string    `json:"mountpoint"`
+	PID        int       `json:"pid"`
+	Version    string    `json:"version"`
+	StateDir   string    `json:"stateDir"`
+	Endpoint   string    `json:"endpoint"`
+	Region     string    `json:"region,omitempty"`
+	ReadOnly   bool      `json:"readOnly"`
+	Started    time.Time `json:"started"`
+
+	Queue    queueReport      `json:"queue"`
+	Requests requestReport    `json:"requests"`
+	Memory   map[string]int64 `json:"memoryBytes"`  // in use, by use
+	Budget   int64            `json:"memoryBudget"` // bytes
+	Inodes   int              `json:"inodes"`       // that the kernel knows
+}
+
+// queueReport is what the bucket does not have yet.
+type queueReport struct {
+	Waiting     int             `json:"waiting"` // entries: files, directories, deletions, ...
+	Sending     int             `json:"sending"`
+	Failed      int             `json:"failed"`
+	Bytes       int64           `json:"bytes"`
+	Rate        float64         `json:"bytesPerSecond"`
+	Oldest      float64         `json:"oldestSeconds"`
+	SentObjects int64           `json:"sentObjects"` // since the mount
+	SentBytes   int64           `json:"sentBytes"`
+	StageUsed   int64           `json:"stageUsedBytes"`
+	StageBudget int64           `json:"stageBudgetBytes"`
+	Conflicts   int64           `json:"conflicts"`
+	Moves       int             `json:"moves"` // renames that are not finished
+	Failures    []failureReport `json:"failures,omitempty"`
+}
+
+type failureReport struct {
+	Key       string    `json:"key"`
+	What      string    `json:"what"` // content, attributes, absent
+	Error     string    `json:"error"`
+	Permanent bool      `json:"permanent"`
+	Attempts  int       `json:"attempts"`
+	Since     time.Time `json:"since"`
+}
+
+// requestReport counts requests since the mount.
+type requestReport struct {
+	Requests  int64   `json:"requests"`
+	Retries   int64   `json:"retries"`
+	Throttled int64   `json:"throttled"`
+	Failures  int64   `json:"failures"`
+	InFlight  int     `json:"inFlight"`
+	Limit     int     `json:"limit"`
+	Sent      int64   `json:"sentBytes"`
+	Received  int64   `json:"receivedBytes"`
+	ClockSkew float64 `json:"clockSkewSeconds"`
+}
+
+func (x *session) report() report {
+	st := x.mount.Status()
+	return report{
+		Source: x.source.String(), Mountpoint: x.place.path, PID: os.Getpid(), Version: version, StateDir: x.dir,
+		Endpoint: x.bucket.Endpoint(), Region: x.bucket.Region(), ReadOnly: x.settings.readOnly, Started: x.started,
+		Queue: reportQueue(st.Writeback), Requests: reportRequests(st.Bucket),
+		Memory: st.Memory, Budget: st.MemoryAll, Inodes: st.Inodes,
+	}
+}
+
+func reportQueue(w writeback.Status) queueReport {
+	q := queueReport{
+		Waiting: w.Waiting, Sending: w.Sending, Failed: w.Failed, Bytes: w.Bytes, Rate: w.Rate, Oldest: w.Oldest.Seconds(),
+		SentObjects: w.SentObjects, SentBytes: w.SentBytes, StageUsed: w.StageUsed, StageBudget: w.StageBudget,
+		Conflicts: w.Conflicts, Moves: w.Moves,
+	}
+	for _, f := range w.Failures {
+		text := ""
+		if f.Err != nil {
+			text = oneLine(f.Err.Error())
+		}
+		q.Failures = append(q.Failures, failureReport{
+			Key: string(f.Key), What: f.Kind.String(), Error: text, Permanent: f.Permanent, Attempts: f.Attempts, Since: f.Since,
+		})
+	}
+	return q
+}
+
+func reportRequests(s ossclient.Stats) requestReport {
+	return requestReport{
+		Requests: s.Requests, Retries: s.Retries, Throttled: s.Throttled, Failures: s.Failures, InFlight: s.InFlight, Limit: s.Limit,
+		Sent: s.Sent, Received: s.Received, ClockSkew: s.ClockSkew.Seconds(),
+	}
+}
+
+// write shows a mount to people. now is when it was asked.
+func (r report) write(w io.Writer, now time.Time) {
+	mode := ""
+	if r.ReadOnly {
+		mode = ", read-only"
+	}
+	printable := func(s string) string { return strings.Map(visible, s) }
+	fmt.Fprintf(w, "%s on %s (pid %d, %s%s)\n", printable(r.Source), printable(r.Mountpoint), r.PID, age(now.Sub(r.Started)), mode)
+	q := r.Queue
+	fmt.Fprintf(w, "  unsent    %s\n", q.summary())
+	fmt.Fprintf(w, "  sent      %d objects, %s, now %s/s\n", q.SentObjects, formatSize(q.SentBytes), formatSize(int64(q.Rate)))
+	fmt.Fprintf(w, "  staged    %s of %s in %s\n", formatSize(q.StageUsed), formatSize(q.StageBudget), printable(r.StateDir))
+	rq := r.Requests
+	fmt.Fprintf(w, "  requests  %d, %d in flight (limit %d), %d repeated, %d throttled, %d failed; %s out, %s in\n",
+		rq.Requests, rq.InFlight, rq.Limit, rq.Retries, rq.Throttled, rq.Failures, formatSize(rq.Sent), formatSize(rq.Received))
+	fmt.Fprintf(w, "  memory    %s of %s%s; %d inodes\n", formatSize(sum(r.Memory)), formatSize(r.Budget), byUse(r.Memory), r.Inodes)
+	if q.Conflicts > 0 {
+		fmt.Fprintf(w, "  conflicts %d since the mount: another client changed the same objects\n", q.Conflicts)
+	}
+	for _, f := range q.Failures {
+		fmt.Fprintf(w, "  failed    %s (%s, %d attempts, %s): %s\n", printable(f.Key), printable(f.What), f.Attempts, age(now.Sub(f.Since)), printable(f.Error))
+	}
+}
+
+func (q queueReport) summary() string {
+	if q.Waiting+q.Sending+q.Failed == 0 {
+		return "nothing: the bucket has everything"
+	}
+	text := fmt.Sprintf("%d waiting, %d being sent, %d failed; %s, the oldest %s old",
+		q.Waiting, q.Sending, q.Failed, formatSize(q.Bytes), age(time.Duration(q.Oldest*float64(time.Second))))
+	if q.Moves > 0 {
+		text += fmt.Sprintf("; %d renames under way", q.Moves)
+	}
+	return text
+}
+
+// age is a duration for people: no more than two units.
+func age(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return d.Round(time.Second).String()
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	default:
+		return fmt.Sprintf("%d days", int(d.Hours()/24))
+	}
+}
+
+func sum(m map[string]int64) int64 {
+	var total int64
+	for _, n := range m {
+		total += n
+	}
+	return total
+}
+
+func byUse(m map[string]int64) string {
+	var parts []string
+	for _, use := range slices.Sorted(maps.Keys(m)) {
+		if m[use] > 0 {
+			parts = append(parts, use+" "+formatSize(m[use]))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+// visible keeps a key from moving the cursor: names in a bucket are anybody's.
+func visible(r rune) rune {
+	if r < ' ' || r >= 0x7f && r < 0xa0 {
+		return '?'
+	}
+	return r
+}
+
+// logReport writes a page about the mount to the log.
+func (x *session) logReport() {
+	var page strings.Builder
+	x.report().write(&page, time.Now())
+	for line := range strings.Lines(page.String()) {
+		x.log.Info("report", "line", strings.TrimSpace(line))
+	}
+}

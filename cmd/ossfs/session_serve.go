@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/ossfs/ossfs/internal/control"
+)
+
+const (
+	exitFlushPatience = 5 * time.Second // for a second signal's cleaning up
+	extendTimeout     = "EXTEND_TIMEOUT_USEC=60000000"
+)
+
+// serve lasts as long as the mount: until somebody unmounts it, or a signal asks to end. It returns
+// when all is sent that could be sent, and everything is closed.
+func (x *session) serve() error {
+	defer x.release()
+	for {
+		select {
+		case sig := <-x.signals:
+			switch sig {
+			case syscall.SIGHUP:
+				x.reopenLog()
+			case syscall.SIGUSR1:
+				x.logReport()
+			default:
+				x.log.Info("ending", "signal", sig.String())
+				return x.finish(true)
+			}
+		case <-x.unmounted:
+			x.log.Info("unmounted; sending what is left", "mountpoint", x.place.path)
+			return x.finish(false)
+		}
+	}
+}
+
+func (x *session) reopenLog() {
+	if err := x.log.reopen(); err != nil {
+		x.log.Error("the log file cannot be opened again", "err", err)
+		return
+	}
+	x.log.Info("log re-opened")
+}
+
+// finish sends what is staged and takes the mount away. A second signal ends it at once: the journal
+// has the rest.
+func (x *session) finish(unmount bool) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stopped := make(chan struct{})
+	go func() { // it ends with finish, or at the second signal
+		defer close(stopped)
+		for {
+			select {
+			case sig := <-x.signals:
+				if sig != syscall.SIGHUP && sig != syscall.SIGUSR1 {
+					cancel()
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	show := newProgress(x.err, "sending")
+	report := func(p control.Progress) {
+		if _, isTerminal := terminal(x.err); isTerminal && !x.daemon {
+			show.report(p)
+		}
+		_, _ = daemon.SdNotify(false, extendTimeout) // without systemd there is nobody to tell
+	}
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+	result, err := x.drain(ctx, unmount, report)
+	show.end()
+	hurried := ctx.Err() != nil
+	cancel()
+	<-stopped
+	x.settle(result)
+	switch {
+	case hurried && result.Unsent > 0:
+		return unsentf("%s: ended at once: %d files (%s) are unsent: they are kept in %s, and sent by the next mount",
+			x.source, result.Unsent, formatSize(result.UnsentBytes), x.dir)
+	case err != nil && !hurried:
+		return err
+	case result.Unsent > 0:
+		return reportResult("umount "+x.place.path, x.entry(), result)
+	}
+	return nil
+}
+
+// drain flushes, unmounts when the kernel has not let go yet, and flushes what came in between.
+func (x *session) drain(ctx context.Context, unmount bool, report func(control.Progress)) (control.Result, error) {
+	if unmount {
+		if _, err := x.flush(ctx, "", report); err != nil && ctx.Err() == nil {
+			x.log.Warn("sending what is staged", "err", err)
+		}
+		if err := x.unmountOrDetach(); err != nil {
+			return x.unsent(), err
+		}
+	}
+	if x.leavesUnsent() {
+		return x.unsent(), nil
+	}
+	return x.flush(ctx, "", report)
+}
+
+// unmountOrDetach takes the mount away though somebody uses it: whoever asked wants to end.
+func (x *session) unmountOrDetach() error {
+	ctx, cancel := context.WithTimeout(context.Background(), exitFlushPatience)
+	defer cancel()
+	err := x.mount.Unmount(ctx)
+	if err == nil || x.isUnmounted() {
+		return nil
+	}
+	if users := x.holders(); users != "" {
+		x.log.Warn("the mount is in use and is detached", "by", users)
+	}
+	if err := x.mount.Detach(); err != nil {
+		return failf("umount %s: %w", x.place.path, err)
+	}
+	return nil
+}
+
+func (x *session) holders() string {
+	m, err := mountAt(x.place.path)
+	if err != nil || m == nil {
+		return ""
+	}
+	return holders(m.device)
+}
+
+// settle makes the result final for those who wait for the end.
+func (x *session) settle(r control.Result) {
+	x.mu.Lock()
+	x.result = r
+	x.mu.Unlock()
+	close(x.finished)
+}
+
+func (x *session) leavesUnsent() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.now
+}
+
+func (x *session) entry() control.Entry {
+	return control.Entry{PID: os.Getpid(), Source: x.source.String(), Mountpoint: x.place.path, StateDir: x.dir}
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ossfs/ossfs/internal/control"
+	"github.com/ossfs/ossfs/writeback"
+)
+
+// flush returns when the bucket has all below path. What stays unsent is a result, not an error.
+func (x *session) flush(ctx context.Context, path string, report func(control.Progress)) (control.Result, error) {
+	start := time.Now()
+	err := x.mount.Flush(ctx, path, func(p writeback.Progress) { report(toProgress(p, time.Since(start))) })
+	var left *writeback.Unsent
+	switch {
+	case errors.As(err, &left):
+		result := x.unsent()
+		result.Unsent = max(result.Unsent, int64(left.Count))
+		if left.Err != nil {
+			result.Reason = oneLine(left.Err.Error())
+		}
+		return result, nil
+	case err != nil:
+		return x.unsent(), err
+	}
+	return control.Result{}, nil
+}
+
+func toProgress(p writeback.Progress, took time.Duration) control.Progress {
+	shown := control.Progress{
+		Files: p.Entries - p.DoneEntries, TotalFiles: p.Entries, Bytes: p.Bytes - p.DoneBytes, TotalBytes: p.Bytes, Failed: int64(p.Failed),
+	}
+	if seconds := took.Seconds(); seconds > 0 {
+		shown.Rate = float64(p.DoneBytes) / seconds
+	}
+	return shown
+}
+
+// unsent is what would be left if the session ended now.
+func (x *session) unsent() control.Result {
+	w := x.mount.Status().Writeback
+	result := control.Result{Unsent: int64(w.Waiting + w.Sending + w.Failed), UnsentBytes: w.Bytes}
+	if len(w.Failures) > 0 && w.Failures[0].Err != nil {
+		result.Reason = oneLine(w.Failures[0].Err.Error())
+	}
+	return result
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+const (
+	sourceScheme   = "oss://"
+	minBucketBytes = 3
+	maxBucketBytes = 63
+	maxKeyBytes    = 1023
+)
+
+// source is what is mounted: a bucket, or what lies below a prefix of its keys.
+type source struct {
+	bucket string
+	prefix ossclient.Key // empty, or ends with "/"
+}
+
+// String is the source as mount(8) shows it.
+func (s source) String() string {
+	return sourceScheme + s.bucket + strings.TrimSuffix("/"+string(s.prefix), "/")
+}
+
+// parseSource reads oss://BUCKET[/PREFIX].
+func parseSource(text string) (source, error) {
+	rest, ok := strings.CutPrefix(text, sourceScheme)
+	if !ok {
+		bare, path, hasPath := strings.Cut(strings.TrimPrefix(text, "ossfs#"), ":")
+		suggestion := sourceScheme + bare
+		if hasPath && strings.HasPrefix(path, "/") { // ossfs 1.x and s3fs: bucket:/prefix
+			suggestion += strings.TrimSuffix(path, "/")
+		}
+		if bucketFault(strings.SplitN(strings.TrimPrefix(suggestion, sourceScheme), "/", 2)[0]) != "" {
+			suggestion = "oss://BUCKET/PREFIX"
+		}
+		return source{}, usagef("%s: a bucket is written %s", quoteIfNeeded(text), suggestion)
+	}
+	bucket, prefix, _ := strings.Cut(rest, "/")
+	if fault := bucketFault(bucket); fault != "" {
+		return source{}, usagef("%s: bucket name %q %s", text, bucket, fault)
+	}
+	prefix = strings.Trim(prefix, "/")
+	if prefix == "" {
+		return source{bucket: bucket}, nil
+	}
+	if len(prefix) >= maxKeyBytes || strings.HasPrefix(prefix, `\`) {
+		return source{}, usagef("%s: a prefix has at most %d bytes and does not begin with a backslash", text, maxKeyBytes-1)
+	}
+	return source{bucket: bucket, prefix: ossclient.Key(prefix + "/")}, nil
+}
+
+// bucketFault says what makes a name no bucket's name; empty when it may be one
+// (https://help.aliyun.com/en/oss/user-guide/bucket-naming-conventions).
+func bucketFault(name string) string {
+	switch {
+	case len(name) < minBucketBytes || len(name) > maxBucketBytes:
+		return "must have 3 to 63 characters"
+	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" && onlyBucketRunes(strings.ToLower(name)):
+		return "must be in lower case"
+	case !onlyBucketRunes(name):
+		return "may hold only lower-case letters, digits and hyphens"
+	case name[0] == '-' || name[len(name)-1] == '-':
+		return "may not begin or end with a hyphen"
+	}
+	return ""
+}
+
+func onlyBucketRunes(name string) bool {
+	return strings.IndexFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
+	}) < 0
+}
