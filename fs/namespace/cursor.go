@@ -139,7 +139,11 @@ func (c *Cursor) content(ctx context.Context) (Entry, bool, error) {
 func (c *Cursor) fetch(ctx context.Context) error {
 	for {
 		if c.src == nil {
-			c.src = c.t.source(c.dir, c.pos)
+			src, err := c.t.source(ctx, c.dir, c.pos)
+			if err != nil {
+				return err
+			}
+			c.src = src
 		}
 		p, err := c.src.next(ctx)
 		if err != nil {

@@ -241,10 +241,10 @@ func (t *Tree) marker(key ossclient.Key, b *base) (*call, uint64) {
 		return nil, b.began
 	}
 	if l := t.fresh(key); l != nil {
-		if l.Self == nil {
-			return nil, l.First()
-		}
-		return t.describe(l.Self.Object(key), l.First()), l.First()
+		return t.selfOf(l), l.First()
+	}
+	if t.o.NoHead {
+		return nil, b.began
 	}
 	return t.inquire(ossclient.Object{Version: ossclient.Version{Key: key}}, b.began), b.began
 }

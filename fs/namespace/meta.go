@@ -26,6 +26,13 @@ func newHeads() heads {
 	return heads{slots: make(chan struct{}, headsAtOnce), calls: make(map[ossclient.Key]*call)}
 }
 
+// waiting is how many questions have no answer yet.
+func (h *heads) waiting() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.calls)
+}
+
 // call is one question for attributes. When done is closed, the other fields stay as they are.
 type call struct {
 	began uint64 // its number in the order of events; 0: nothing was asked
@@ -117,6 +124,11 @@ func (t *Tree) inquire(o ossclient.Object, began uint64) *call {
 
 // ask asks the bucket for an object and remembers the answer.
 func (t *Tree) ask(ctx context.Context, o ossclient.Object) (*meta, error) {
+	if o.ETag != "" { // another question may have been answered since the index was asked
+		if r, ok := t.o.Index.Get(o.Key, cache.IdentityOf(&o)); ok {
+			return recorded(o, r), nil
+		}
+	}
 	if o.Type == ossclient.Symlink {
 		return t.askSymlink(ctx, o)
 	}

@@ -2,17 +2,21 @@ package namespace
 
 import "github.com/ossfs/ossfs/writeback"
 
-// What the overlay speaks of is writeback's: a Tree reads it and changes nothing.
+// The words of the overlay.
 type (
-	Kind         = writeback.Kind
-	State        = writeback.State
-	Item         = writeback.Item
+	// State is what the bucket does not have yet of a key.
+	State = writeback.State
+	// Item is a child of a directory of which something is staged.
+	Item = writeback.Item
+	// Confirmation is what the bucket said to a change of ours.
 	Confirmation = writeback.Confirmation
 )
 
-// The kinds of desired state.
+// The kinds of states.
 const (
 	Content    = writeback.Content
 	Attributes = writeback.Attributes
 	Absent     = writeback.Absent
 )
+
+var _ Overlay = (*writeback.Store)(nil)

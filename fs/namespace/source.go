@@ -29,32 +29,50 @@ type source interface {
 const pageRows = 1000
 
 // source begins after the sort key from, in memory or in the bucket.
-func (t *Tree) source(dir ossclient.Key, from string) source {
-	if l := t.known(dir); l != nil {
+func (t *Tree) source(ctx context.Context, dir ossclient.Key, from string) (source, error) {
+	l := t.known(dir)
+	if w := t.opening(dir); w != nil && l != nil {
+		w.reached(dir)
+	} else if w != nil && from == "" {
+		if ok, err := w.open(ctx, dir); err != nil {
+			return nil, err
+		} else if ok {
+			l = t.fresh(dir)
+		}
+	}
+	own, cancel := context.WithCancel(t.ctx)
+	if l != nil {
 		at := 0
 		if from != "" {
 			at = l.Seek(from + "\x00")
 		}
-		return &memorySource{t: t, l: l, at: at}
+		return &memorySource{pages: pages{t: t, ctx: own, dir: dir}, cancel: cancel, l: l, at: at}, nil
 	}
-	s := &bucketSource{t: t, dir: dir, from: from, pages: make(chan *page, 1)}
-	ctx, cancel := context.WithCancel(t.ctx)
-	s.cancel = cancel
+	s := &bucketSource{pages: pages{t: t, ctx: own, dir: dir}, from: from, ready: make(chan *page, 1), cancel: cancel}
 	t.work.Go(func() {
-		defer close(s.pages)
-		s.run(ctx)
+		defer close(s.ready)
+		s.run(own)
 	})
-	return s
+	return s, nil
+}
+
+// pages makes the pages of one source.
+type pages struct {
+	t      *Tree
+	ctx    context.Context // ends with the source
+	dir    ossclient.Key
+	marked chan struct{} // closed when the directories of the page before have been asked for; nil: there was none
 }
 
 // memorySource gives a remembered listing.
 type memorySource struct {
-	t  *Tree
-	l  *cache.Listing
-	at int
+	pages
+	cancel context.CancelFunc
+	l      *cache.Listing
+	at     int
 }
 
-func (s *memorySource) close() {}
+func (s *memorySource) close() { s.cancel() }
 
 func (s *memorySource) next(context.Context) (*page, error) {
 	end := min(s.at+pageRows, s.l.Len())
@@ -69,7 +87,7 @@ func (s *memorySource) next(context.Context) (*page, error) {
 	for i := s.at; i < end; i++ {
 		rows = append(rows, s.l.At(i))
 	}
-	p := s.t.page(s.l.Dir, rows, began, s.l.Asked.Add(s.t.o.TTL))
+	p := s.page(rows, began, s.l.Asked.Add(s.t.o.TTL))
 	if end < s.l.Len() {
 		p.upto = rows[len(rows)-1].Sort()
 	}
@@ -82,48 +100,74 @@ func (s *memorySource) next(context.Context) (*page, error) {
 }
 
 // page makes items of rows and begins to find their attributes.
-func (t *Tree) page(dir ossclient.Key, rows []cache.Row, began uint64, until time.Time) *page {
+func (s *pages) page(rows []cache.Row, began uint64, until time.Time) *page {
 	p := &page{items: make([]item, len(rows)), began: began, until: until}
 	objects := make([]ossclient.Object, 0, len(rows))
+	var dirs []*item
 	for i := range rows {
-		p.items[i] = item{component: rows[i].Component, dir: rows[i].Dir, listed: true, began: began, until: until}
-		if !rows[i].Dir {
-			objects = append(objects, rows[i].Object(names.Join(dir, rows[i].Component, false)))
-		}
-	}
-	calls := t.describePage(objects, began)
-	for i := range p.items {
 		it := &p.items[i]
+		*it = item{component: rows[i].Component, dir: rows[i].Dir, listed: true, began: began, until: until}
 		if it.dir {
-			it.call = t.describeDir(names.Join(dir, it.component, true), began)
-			continue
+			dirs = append(dirs, it)
+		} else {
+			objects = append(objects, rows[i].Object(names.Join(s.dir, rows[i].Component, false)))
 		}
-		it.call, calls = calls[0], calls[1:]
 	}
+	calls := s.t.describePage(objects, began)
+	for i := range p.items {
+		if it := &p.items[i]; !it.dir {
+			it.call, calls = calls[0], calls[1:]
+		}
+	}
+	s.mark(dirs, began)
 	return p
 }
 
-// describeDir begins to find the attributes of a directory that was listed.
-func (t *Tree) describeDir(key ossclient.Key, began uint64) *call {
-	c, _ := t.marker(key, &base{began: began, dir: true})
-	if c == nil {
-		return answered(nil)
+// mark begins to find the attributes of directories.
+func (s *pages) mark(dirs []*item, began uint64) {
+	var keys []ossclient.Key
+	var calls []*call
+	for _, it := range dirs {
+		key := names.Join(s.dir, it.component, true)
+		if l := s.t.fresh(key); l != nil {
+			it.call = s.t.selfOf(l)
+			continue
+		}
+		if s.t.o.NoHead {
+			it.call = answered(nil)
+			continue
+		}
+		it.call = &call{done: make(chan struct{})}
+		keys, calls = append(keys, key), append(calls, it.call)
 	}
-	return c
+	if len(keys) < enoughDirs || s.t.o.TTL <= 0 {
+		for i := range keys {
+			s.t.answer(calls[i], s.t.inquire(ossclient.Object{Version: ossclient.Version{Key: keys[i]}}, began))
+		}
+		return
+	}
+	before, done := s.marked, make(chan struct{})
+	s.marked = done
+	s.t.work.Go(func() {
+		defer close(done)
+		if before != nil {
+			<-before
+		}
+		s.t.markers(s.ctx, s.dir, keys, calls, began)
+	})
 }
 
 // bucketSource asks for the pages one after the other, ahead of who reads them.
 type bucketSource struct {
-	t      *Tree
-	dir    ossclient.Key
+	pages
 	from   string
-	pages  chan *page
+	ready  chan *page
 	cancel context.CancelFunc
 }
 
 func (s *bucketSource) next(ctx context.Context) (*page, error) {
 	select {
-	case p, ok := <-s.pages:
+	case p, ok := <-s.ready:
 		if !ok {
 			return nil, context.Canceled
 		}
@@ -157,12 +201,12 @@ func (s *bucketSource) run(ctx context.Context) {
 			rows = rows[1:]
 		}
 		b = s.collect(b, began, rows, self)
-		p := s.t.page(s.dir, rows, began, until)
+		if got.Next == "" && b != nil {
+			s.t.keep(b.Listing())
+		}
+		p := s.page(rows, began, until)
 		p.self = self
 		if got.Next == "" {
-			if b != nil {
-				s.t.keep(b.Listing())
-			}
 			s.send(ctx, p)
 			return
 		}
@@ -187,7 +231,7 @@ func lastSort(dir ossclient.Key, p *ossclient.Page) string {
 
 func (s *bucketSource) send(ctx context.Context, p *page) bool {
 	select {
-	case s.pages <- p:
+	case s.ready <- p:
 		return true
 	case <-ctx.Done():
 		return false

@@ -69,6 +69,7 @@ type Tree struct {
 	heads    heads
 	seen     seen
 	counts   counts
+	walks    walks
 }
 
 // New makes a Tree. Nothing is asked yet.
