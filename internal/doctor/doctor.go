@@ -38,7 +38,7 @@ func (c Check) MarshalJSON() ([]byte, error) {
 		Found   string   `json:"found"`
 		Cure    string   `json:"cure,omitempty"`
 		Details []string `json:"details,omitempty"`
-		Took    float64  `json:"took_ms"`
+		Took    float64  `json:"tookMs"`
 	}{c.Name, c.Outcome, c.Found, c.Cure, c.Details, float64(c.Took.Microseconds()) / 1000})
 }
 

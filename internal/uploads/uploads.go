@@ -28,9 +28,9 @@ var _ Bucket = (*ossclient.Bucket)(nil)
 // Upload is an unfinished upload.
 type Upload struct {
 	Key       string    `json:"key"`
-	ID        string    `json:"upload_id"`
+	ID        string    `json:"uploadId"`
 	Initiated time.Time `json:"initiated"`
-	Age       float64   `json:"age_seconds"`
+	Age       float64   `json:"ageSeconds"`
 	Parts     int       `json:"parts"`
 	Bytes     int64     `json:"bytes"` // of all parts
 	Aborted   bool      `json:"aborted,omitempty"`

@@ -31,7 +31,7 @@ type Attempt struct {
 type Explanation struct {
 	Anonymous bool      `json:"anonymous,omitempty"`
 	Source    string    `json:"source,omitempty"` // empty: none was found, or nobody has asked yet
-	KeyID     string    `json:"key_id,omitempty"` // in part
+	KeyID     string    `json:"keyId,omitempty"`  // in part
 	Temporary bool      `json:"temporary,omitempty"`
 	Expires   time.Time `json:"expires,omitzero"` // zero: never, or unknown
 	Tried     []Attempt `json:"tried,omitempty"`  // in order; ends with the one that is used
@@ -76,12 +76,12 @@ func (e Explanation) String() string {
 // Status is how a provider is doing. It holds no secret.
 type Status struct {
 	Source    string    `json:"source,omitempty"` // empty: none found yet, or anonymous
-	KeyID     string    `json:"key_id,omitempty"` // in part
+	KeyID     string    `json:"keyId,omitempty"`  // in part
 	Expires   time.Time `json:"expires,omitzero"` // zero: never, or unknown
 	Renewed   time.Time `json:"renewed,omitzero"` // the last success
 	Next      time.Time `json:"next,omitzero"`    // the earliest next renewal
 	Failures  int       `json:"failures"`         // renewals that failed, in a row
-	LastError string    `json:"last_error,omitempty"`
+	LastError string    `json:"lastError,omitempty"`
 }
 
 // Status says how renewal is going.
