@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/ossfs/ossfs/cache"
 	"github.com/ossfs/ossfs/ossclient"
@@ -14,11 +15,14 @@ import (
 // errGivenUp ends a fetch of which nobody wants anything more. No reader ever sees it.
 var errGivenUp = errors.New("given up")
 
+// errTimeout is the cause of a fetch's end that does not get on.
+var errTimeout = errors.New("timeout")
+
 // fetch is one GET under way, for consecutive blocks. Its fields are guarded by the object's lock.
 type fetch struct {
 	obj    *object
 	slots  []*slot
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	conn   bool // it has a connection already
 
 	wanted int  // slots that are held and not complete
@@ -37,7 +41,7 @@ func (o *object) startLocked(first, end int64, how manner) *fetch {
 	if !p.governor.admit(cost, ahead) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(p.ctx, p.opts.FetchTimeout)
+	ctx, cancel := context.WithCancelCause(p.ctx)
 	t := &fetch{obj: o, cancel: cancel, conn: ahead, keep: how.keep, slots: make([]*slot, end-first)}
 	for i := range t.slots {
 		index := first + int64(i)
@@ -47,17 +51,23 @@ func (o *object) startLocked(first, end int64, how manner) *fetch {
 	}
 	o.random.fetched += cost
 	p.counters.gets.Add(1)
-	go func() {
-		defer p.governor.running.Done()
-		defer cancel()
-		err := t.transfer(ctx)
-		if ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) {
-			err = &ossclient.Error{Op: "GetObject", Key: o.version.Key, Kind: ossclient.ErrUnavailable,
-				Err: fmt.Errorf("no end after %v", p.opts.FetchTimeout)}
-		}
-		t.finish(err)
-	}()
+	go t.run(ctx)
 	return t
+}
+
+// run is the fetch's goroutine.
+func (t *fetch) run(ctx context.Context) {
+	defer t.obj.pool.governor.running.Done()
+	defer t.cancel(nil)
+	timeout := t.obj.pool.opts.FetchTimeout
+	timer := time.AfterFunc(timeout, func() { t.cancel(errTimeout) })
+	defer timer.Stop()
+	err := t.transfer(ctx, func() { timer.Reset(timeout) })
+	if err != nil && context.Cause(ctx) == errTimeout {
+		err = &ossclient.Error{Op: "GetObject", Key: t.obj.version.Key, Kind: ossclient.ErrUnavailable,
+			Err: fmt.Errorf("no block came for %v", timeout)}
+	}
+	t.finish(err)
 }
 
 // giveUpLocked ends t if nobody wants what is still to come.
@@ -72,11 +82,11 @@ func (o *object) giveUpLocked(t *fetch) {
 			s.err = errGivenUp
 		}
 	}
-	t.cancel()
+	t.cancel(errGivenUp)
 }
 
-// transfer runs in the fetch's goroutine.
-func (t *fetch) transfer(ctx context.Context) error {
+// transfer fetches the blocks; it calls alive after each step.
+func (t *fetch) transfer(ctx context.Context, alive func()) error {
 	o := t.obj
 	p := o.pool
 	if !t.conn {
@@ -85,9 +95,10 @@ func (t *fetch) transfer(ctx context.Context) error {
 		}
 	}
 	defer p.governor.endConn()
+	alive()
 	off := t.slots[0].index * cache.BlockSize
 	end := min((t.slots[len(t.slots)-1].index+1)*cache.BlockSize, o.version.Size)
-	body, object, err := p.get(ctx, o.version, off, end-off)
+	body, object, err := o.get(ctx, off, end-off)
 	if err != nil {
 		return err
 	}
@@ -101,6 +112,7 @@ func (t *fetch) transfer(ctx context.Context) error {
 		if err := t.fill(body, s, i == len(t.slots)-1); err != nil {
 			return fmt.Errorf("reading %s: %w", o.version.Key, err)
 		}
+		alive()
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func (f *File) read(ctx context.Context, dst []byte, off int64) (int, error) {
 		err = f.begin(&r)
 	}
 	if errors.Is(err, errNoMemory) {
-		return f.pool.readDirect(ctx, f.object.version, dst, off)
+		return f.object.readDirect(ctx, dst, off)
 	}
 	if err != nil {
 		return 0, err

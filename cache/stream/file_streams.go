@@ -74,12 +74,13 @@ func (f *File) joinLocked(w *window) {
 		f.object.lock()
 		for index, h := range v.holds {
 			if w.holds[index] == nil {
-				w.holds[index] = h
-			} else {
-				f.object.dropLocked(h.slot)
+				f.object.keepLocked(w, index)
 			}
+			if mine := w.holds[index]; mine != nil && mine.slot == h.slot {
+				mine.served += h.served
+			}
+			f.object.letGoLocked(v, index)
 		}
-		clear(v.holds)
 		f.object.unlock()
 		return true
 	})
@@ -235,6 +236,9 @@ func (o *object) keepLocked(w *window, index int64) {
 			return
 		}
 		o.dropLocked(h.slot)
+	}
+	if w.holds == nil {
+		w.holds = map[int64]*hold{}
 	}
 	w.holds[index] = &hold{slot: s}
 	o.holdLocked(s)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ossfs/ossfs/internal/budget"
 )
@@ -18,6 +19,9 @@ const (
 	maxPart = 4 << 20
 	// minPart is the length of the smallest GET that reads ahead, in bytes.
 	minPart = 256 << 10
+	// stretch is how much of what the network gives a window may hold, and least how small that may make it.
+	stretch = 2 * time.Second
+	least   = 4 << 20
 	// maxWindow is the most that one window reaches ahead, in bytes: 32 GETs of maxPart.
 	maxWindow = 128 << 20
 )
@@ -33,6 +37,7 @@ type governor struct {
 	spare  int          // of them not for reading ahead
 	active atomic.Int64 // files that read ahead now
 	held   atomic.Int64 // bytes of windowClass
+	rate   atomic.Int64 // bytes per second that have come of late, at best; 0: not known
 
 	running sync.WaitGroup // goroutines that enter let in
 
@@ -65,10 +70,15 @@ func (g *governor) close() bool {
 	return open
 }
 
-// share is how far one window may reach ahead now, in bytes.
+// share is how far one window may reach ahead now, in bytes. On a slow network a long window would only make
+// everybody else wait: it ends where stretch ends.
 func (g *governor) share() int64 {
 	n := max(g.active.Load(), 1)
-	return min(maxWindow, g.limit/n, int64(g.conns-g.spare)*maxPart/n)
+	share := min(maxWindow, g.limit/n, int64(g.conns-g.spare)*maxPart/n)
+	if rate := g.rate.Load(); rate > 0 {
+		share = min(share, max(least, rate*int64(stretch/time.Second)/n))
+	}
+	return share
 }
 
 // take takes n bytes if they are there.

@@ -12,6 +12,10 @@ const (
 	// idleAfter is how long after its last read a file's share is given to others, and its blocks to whoever
 	// is short of memory.
 	idleAfter = time.Second
+	// rateTicks is over how many of the keeper's rounds the network's best rate is looked for.
+	rateTicks = 10
+	// reclaimInterval is how often files are asked for memory at most.
+	reclaimInterval = 5 * time.Millisecond
 )
 
 // keep is the Pool's only lasting goroutine.
@@ -19,12 +23,21 @@ func (p *Pool) keep() {
 	defer p.governor.running.Done()
 	tick := time.NewTicker(keepInterval)
 	defer tick.Stop()
-	for {
+	var came [rateTicks]int64 // bytes, by round
+	var before, running int64
+	for round := 0; ; round++ {
 		select {
 		case <-p.ctx.Done():
 			return
 		case <-tick.C:
 		}
+		now := p.counters.bytes.Load()
+		came[round%rateTicks] = 0
+		if running > 0 { // a round in which reading began says nothing
+			came[round%rateTicks] = now - before
+		}
+		running, before = now-before, now
+		p.governor.rate.Store(slices.Max(came[:]) * int64(time.Second/keepInterval))
 		p.trails.expire(false)
 		for _, f := range p.idle() {
 			f.mu.Lock()
@@ -55,7 +68,9 @@ func (p *Pool) idle() []*File {
 // reclaim makes n bytes of the budget free if it can: of what nobody holds, of idle files, and in the end
 // of every window's far half. Memory of a GET under way comes back a little later, when it has noticed.
 func (p *Pool) reclaim(n int64) {
-	if p.reclaimIdle(n) {
+	now := time.Now().UnixNano()
+	last := p.reclaimed.Load()
+	if now-last < int64(reclaimInterval) || !p.reclaimed.CompareAndSwap(last, now) || p.reclaimIdle(n) {
 		return
 	}
 	p.mu.Lock()

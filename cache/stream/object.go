@@ -14,6 +14,8 @@ type object struct {
 	version ossclient.Version
 	blocks  int64 // how many it has
 
+	replaced sync.Once // logs that it was
+
 	mu      sync.Mutex // guards the fields below; after Pool.mu and File.mu, before the leaves
 	refs    int        // files
 	slots   map[int64]*slot

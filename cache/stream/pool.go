@@ -24,7 +24,8 @@ type Options struct {
 	MaxConns int            // GETs in flight at most; 0: 64
 	Logger   *slog.Logger   // nil: slog.Default()
 
-	// FetchTimeout is how long one GET may take, up to 4 MiB of it; 0: 3 minutes.
+	// FetchTimeout is how long a GET may go without completing a block, retries of the Source included;
+	// 0: 2 minutes.
 	FetchTimeout time.Duration
 }
 
@@ -46,7 +47,8 @@ type Pool struct {
 	ctx    context.Context // of every fetch
 	cancel context.CancelFunc
 
-	counters counters
+	counters  counters
+	reclaimed atomic.Int64 // when files were last asked for memory, in Unix nanoseconds
 
 	mu      sync.Mutex // guards the fields below; after File.mu, before object.mu
 	objects map[ossclient.Version]*object
@@ -81,7 +83,7 @@ func newPool(opts Options, open opener) *Pool {
 		p.opts.MaxConns = 64
 	}
 	if p.opts.FetchTimeout <= 0 {
-		p.opts.FetchTimeout = 3 * time.Minute
+		p.opts.FetchTimeout = 2 * time.Minute
 	}
 	if p.log == nil {
 		p.log = slog.Default()

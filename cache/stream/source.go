@@ -21,11 +21,15 @@ var ErrStale = errors.New("the object was replaced")
 // ErrCorrupt is returned when the CRC-64 of what was read is not the object's. It is ossclient's kind.
 var ErrCorrupt = ossclient.ErrCorrupt
 
-// get asks for n bytes of v from offset off, and for no other version's.
-func (p *Pool) get(ctx context.Context, v ossclient.Version, off, n int64) (io.ReadCloser, ossclient.Object, error) {
+// get asks for n bytes from offset off, and for no other version's. The first time that the object is found
+// replaced is logged.
+func (o *object) get(ctx context.Context, off, n int64) (io.ReadCloser, ossclient.Object, error) {
+	p, v := o.pool, o.version
 	body, object, err := p.open(ctx, ossclient.GetRequest{Key: v.Key, IfMatch: v.ETag, Offset: off, Length: n})
 	if errors.Is(err, ossclient.ErrPrecondition) || errors.Is(err, ossclient.ErrNotExist) {
-		p.log.Warn("object was replaced or deleted under an open file", "key", v.Key, "etag", v.ETag, "error", err)
+		o.replaced.Do(func() {
+			p.log.Warn("object was replaced or deleted under an open file", "key", v.Key, "etag", v.ETag, "error", err)
+		})
 		return nil, object, fmt.Errorf("%w: %w", ErrStale, err)
 	}
 	if err != nil {
@@ -33,14 +37,17 @@ func (p *Pool) get(ctx context.Context, v ossclient.Version, off, n int64) (io.R
 	}
 	if object.ETag != v.ETag {
 		_ = body.Close() // nothing of it was used
-		p.log.Warn("object was replaced under an open file", "key", v.Key, "etag", v.ETag, "now", object.ETag)
+		o.replaced.Do(func() {
+			p.log.Warn("object was replaced under an open file", "key", v.Key, "etag", v.ETag, "now", object.ETag)
+		})
 		return nil, object, fmt.Errorf("%w: %s has ETag %s, and %s was opened", ErrStale, v.Key, object.ETag, v.ETag)
 	}
 	return body, object, nil
 }
 
 // readDirect reads into dst without any memory of ours.
-func (p *Pool) readDirect(ctx context.Context, v ossclient.Version, dst []byte, off int64) (int, error) {
+func (o *object) readDirect(ctx context.Context, dst []byte, off int64) (int, error) {
+	p := o.pool
 	if p.ctx.Err() != nil {
 		return 0, fs.ErrClosed
 	}
@@ -49,7 +56,7 @@ func (p *Pool) readDirect(ctx context.Context, v ossclient.Version, dst []byte, 
 	}
 	defer p.governor.endConn()
 	p.counters.direct.Add(1)
-	body, _, err := p.get(ctx, v, off, int64(len(dst)))
+	body, _, err := o.get(ctx, off, int64(len(dst)))
 	if err != nil {
 		return 0, err
 	}
@@ -57,7 +64,7 @@ func (p *Pool) readDirect(ctx context.Context, v ossclient.Version, dst []byte, 
 	n, err := io.ReadFull(body, dst)
 	p.counters.bytes.Add(int64(n))
 	if err != nil {
-		return n, fmt.Errorf("reading %s at %d: %w", v.Key, off+int64(n), err)
+		return n, fmt.Errorf("reading %s at %d: %w", o.version.Key, off+int64(n), err)
 	}
 	return n, nil
 }

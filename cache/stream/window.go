@@ -39,7 +39,7 @@ type window struct {
 	steps  int64 // strided: how many reads ahead
 	mark   int64 // strided: the furthest read asked for
 
-	holds map[int64]*hold
+	holds map[int64]*hold // nil until the first
 }
 
 // hold keeps a block for a window.
@@ -49,7 +49,7 @@ type hold struct {
 }
 
 func newWindow(off, n int64) *window {
-	w := &window{lo: off, hi: off + n, reads: 1, volume: n, pos: off, holds: map[int64]*hold{}}
+	w := &window{lo: off, hi: off + n, reads: 1, volume: n, pos: off}
 	w.turn(false)
 	return w
 }
