@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +49,14 @@ func (b *bucket) put(key ossclient.Key, n int64, seed uint64) ossclient.Version 
 	body := make([]byte, n)
 	var s [32]byte
 	copy(s[:], fmt.Sprint(key, seed))
-	_, _ = rand.NewChaCha8(s).Read(body)
+	_, _ = rand.NewChaCha8(s).Read(body[:min(n, 1<<20)])
+	for done := int64(1 << 20); done < n; { // each piece differs from the others by its first bytes
+		start := done
+		done += int64(copy(body[done:], body[:1<<20]))
+		for at := start; at+8 <= done; at += 4096 {
+			binary.LittleEndian.PutUint64(body[at:], uint64(at))
+		}
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	etag := ossclient.ETag(fmt.Sprintf("%s-%d", key, seed))

@@ -51,7 +51,7 @@ func (f *File) jump(off, n int64) *window {
 		oldest := slices.MinFunc(f.windows, func(a, b *window) int { return int(a.last - b.last) })
 		f.giveUpLocked(func(v *window) bool { return v == oldest })
 	}
-	if !f.several {
+	if !f.several && f.object.version.Size > wholeLimit {
 		f.object.lock()
 		for _, v := range f.windows {
 			f.object.cutLocked(v)
@@ -252,10 +252,10 @@ func (o *object) letGoLocked(w *window, index int64) {
 	}
 }
 
-// cutLocked gives up what w is still fetching.
+// cutLocked gives up what w is still fetching beyond its front.
 func (o *object) cutLocked(w *window) {
 	for index, h := range w.holds {
-		if h.slot.fetch != nil {
+		if h.slot.fetch != nil && w.beyond(index, 0) {
 			w.cut = true
 			o.letGoLocked(w, index)
 		}

@@ -110,7 +110,7 @@ func (f *File) shrink() {
 	for _, w := range f.windows {
 		w.size /= 2
 		for index := range w.holds {
-			if w.beyond(index) {
+			if w.beyond(index, w.size) {
 				f.object.letGoLocked(w, index)
 			}
 		}

@@ -7,7 +7,7 @@ const (
 	nearFirst = 256 << 10
 	// near is the same for a window that is known, and for what a kernel's read-ahead brings out of order.
 	near = 1 << 20
-	// slack is how far behind the front a block that was read in part is kept, in bytes.
+	// slack is how far behind the front a block that was not read in full is kept at least, in bytes.
 	slack = 4 << 20
 	// maxStrides is how many steps a strided window reaches ahead.
 	maxStrides = 32
@@ -69,7 +69,7 @@ func (w *window) distance(off, n int64) int64 {
 	}
 	tolerance := max(near, 4*n, w.size)
 	if w.reads == 1 {
-		tolerance = max(nearFirst, 2*n)
+		tolerance = max(nearFirst, 4*n)
 	}
 	d := max(off-w.hi, w.lo-off-n, 0)
 	if d > tolerance {
@@ -197,8 +197,9 @@ func (w *window) nextStride(blocks int64) (first, end int64, ok bool) {
 
 // passed gives the blocks that the front has left behind, one by one, until it says false.
 func (w *window) passed() (block int64, ok bool) {
+	slack := max(slack, w.size/2)
 	if w.back {
-		if w.tail*cache.BlockSize <= w.hi && w.tail*cache.BlockSize <= w.lo+slack {
+		if w.tail*cache.BlockSize <= w.lo+slack {
 			return 0, false
 		}
 		w.tail--
@@ -240,10 +241,10 @@ func (w *window) join(v *window) bool {
 	return true
 }
 
-// beyond says whether block index lies farther ahead than w reaches.
-func (w *window) beyond(index int64) bool {
+// beyond says whether block index lies farther ahead of the front than reach bytes.
+func (w *window) beyond(index, reach int64) bool {
 	if w.back {
-		return (index+1)*cache.BlockSize <= w.lo-w.size
+		return (index+1)*cache.BlockSize <= w.lo-reach
 	}
-	return index*cache.BlockSize >= w.hi+w.size
+	return index*cache.BlockSize >= w.hi+reach
 }
