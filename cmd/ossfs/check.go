@@ -93,7 +93,7 @@ func explainCode(e *ossclient.Error, cfg ossclient.Config, endpoint string) (why
 		if e.Err != nil {
 			detail = " (" + e.Err.Error() + ")"
 		}
-		return "no credentials" + detail, "set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET, or use --profile, --ram-role or --anonymous"
+		return "no credentials" + detail, "ossfs doctor shows what was tried"
 	case errors.Is(e, ossclient.ErrInvalid) && e.Status == 0 && e.Err != nil:
 		return e.Err.Error(), "see ossfs help mount"
 	}

@@ -44,6 +44,8 @@ func commands() []command {
 		umountCommand(),
 		flushCommand(),
 		statusCommand(),
+		uploadsCommand(),
+		doctorCommand(),
 		demoCommand(),
 		versionCommand(),
 	}

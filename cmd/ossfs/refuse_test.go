@@ -115,7 +115,7 @@ func TestNoCredentials(t *testing.T) {
 	r.env = append(r.env, "OSS_ACCESS_KEY_ID=", "OSS_ACCESS_KEY_SECRET=", "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true")
 	got := r.run("mount", r.source(), r.mnt)
 	if got.status != exitFailed || !strings.HasPrefix(got.err, "ossfs: "+r.source()+": no credentials") || strings.Count(got.err, "\n") != 1 ||
-		!strings.HasSuffix(got.err, "set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET, or use --profile, --ram-role or --anonymous\n") {
+		!strings.HasSuffix(got.err, "write ~/.oss/credentials, or mount a public bucket with --anonymous): ossfs doctor shows what was tried\n") {
 		t.Errorf("got %d %q", got.status, got.err)
 	}
 	if got.took > slowest {

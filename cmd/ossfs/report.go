@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/ossclient/credentials"
 	"github.com/ossfs/ossfs/writeback"
 )
 
@@ -30,6 +31,8 @@ type report struct {
 	Memory   map[string]int64 `json:"memoryBytes"`  // in use, by use
 	Budget   int64            `json:"memoryBudget"` // bytes
 	Inodes   int              `json:"inodes"`       // that the kernel knows
+
+	Key *credentials.Status `json:"key,omitempty"` // nil: anonymous, or a demo's
 }
 
 // queueReport is what the bucket does not have yet.
@@ -77,7 +80,7 @@ func (x *session) report() report {
 		Source: x.source.String(), Mountpoint: x.place.path, PID: os.Getpid(), Version: version, StateDir: x.dir,
 		Endpoint: x.bucket.Endpoint(), Region: x.bucket.Region(), ReadOnly: x.settings.readOnly, Started: x.started,
 		Queue: reportQueue(st.Writeback), Requests: reportRequests(st.Bucket),
-		Memory: st.Memory, Budget: st.MemoryAll, Inodes: st.Inodes,
+		Memory: st.Memory, Budget: st.MemoryAll, Inodes: st.Inodes, Key: keyStatus(x.key),
 	}
 }
 
@@ -122,6 +125,7 @@ func (r report) write(w io.Writer, now time.Time) {
 	fmt.Fprintf(w, "  requests  %d, %d in flight (limit %d), %d repeated, %d throttled, %d failed; %s out, %s in\n",
 		rq.Requests, rq.InFlight, rq.Limit, rq.Retries, rq.Throttled, rq.Failures, formatSize(rq.Sent), formatSize(rq.Received))
 	fmt.Fprintf(w, "  memory    %s of %s%s; %d inodes\n", formatSize(sum(r.Memory)), formatSize(r.Budget), byUse(r.Memory), r.Inodes)
+	writeKey(w, r.Key, now)
 	if q.Conflicts > 0 {
 		fmt.Fprintf(w, "  conflicts %d since the mount: another client changed the same objects\n", q.Conflicts)
 	}

@@ -54,6 +54,7 @@ type session struct {
 	started  time.Time
 	forget   func() // takes the mount out of the registry
 
+	key              ossclient.Credentials // nil: anonymous
 	closeCredentials func()
 
 	unmounted chan struct{} // closed when the kernel has let go
@@ -188,7 +189,7 @@ func (x *session) openBucket(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	x.closeCredentials = forget
+	x.key, x.closeCredentials = cfg.Credentials, forget
 	x.metrics, err = openMetrics(x.settings.metrics, x.log.Logger)
 	if err != nil {
 		return err
