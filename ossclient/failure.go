@@ -72,21 +72,26 @@ func (b *Bucket) refused(ctx context.Context, r *request, a *answer) *failure {
 	e.Kind = c.kind
 	f := &failure{err: e, retry: c.retry, throttle: c.throttle, after: retryAfter(a.header), answer: a}
 	f.ambiguous = e.Status >= 500 && !c.throttle || e.Status == http.StatusRequestTimeout
-	if e.Code == "RequestTimeTooSkewed" {
-		f.skew, f.skewed = serverAhead(doc, a.header)
+	if e.Code == "RequestTimeTooSkewed" || e.Status == http.StatusForbidden && e.Code == "" {
+		f.skew, f.skewed = b.serverAhead(doc, a.header)
 	}
 	return f
 }
 
-// serverAhead reads the server's clock from an answer.
-func serverAhead(doc errorDocument, h http.Header) (time.Duration, bool) {
-	if t, err := time.Parse(time.RFC3339, doc.ServerTime); err == nil {
-		return time.Until(t), true
+// maxSkew is how far OSS lets clocks be apart, less a little.
+const maxSkew = 14 * time.Minute
+
+// serverAhead reads the server's clock from an answer, and tells whether it explains the refusal: a 403
+// to a HEAD may have nothing but its Date.
+func (b *Bucket) serverAhead(doc errorDocument, h http.Header) (time.Duration, bool) {
+	t, err := time.Parse(time.RFC3339, doc.ServerTime)
+	if err != nil {
+		t, err = http.ParseTime(h.Get(headerDate))
 	}
-	if t, err := http.ParseTime(h.Get(headerDate)); err == nil {
-		return time.Until(t), true
+	if err != nil {
+		return 0, false
 	}
-	return 0, false
+	return time.Until(t), doc.Code != "" || t.Sub(b.now()).Abs() > maxSkew
 }
 
 // retryAfter reads the header in its form of seconds; a date is not used by OSS.

@@ -34,7 +34,7 @@ func Chain(o Options) (*Provider, error) {
 	case o.Anonymous:
 		return &Provider{anonymous: true, log: k.log}, nil
 	case o.RAMRole != "":
-		name := o.RAMRole
+		name := o.RAMRole[strings.LastIndexByte(o.RAMRole, '/')+1:] // ossfs 1.x took the metadata service's URL
 		if name == AnyRole {
 			name = ""
 		}

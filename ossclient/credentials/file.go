@@ -126,12 +126,12 @@ func (k *kit) cliFile(profile string) Source {
 
 // ossutilFile is the configuration of ossutil 1 and 2.
 func (k *kit) ossutilFile(profile string) Source {
-	return profileFile{k, k.paths("OSSUTIL_CONFIG_FILE", ".ossutilconfig"), profile, parseOSSUtil}
+	return profileFile{k, k.paths("", ".ossutilconfig"), profile, parseOSSUtil}
 }
 
-// paths gives the file an environment variable names, or else the places below the home.
+// paths gives the file an environment variable (if there is one) names, or else the places below the home.
 func (k *kit) paths(variable string, inHome ...string) []string {
-	if path := k.env(variable); path != "" {
+	if path := k.env(variable); variable != "" && path != "" {
 		return []string{path}
 	}
 	if k.home == "" {

@@ -90,6 +90,7 @@ func TestWhatCannotBeUsed(t *testing.T) {
 		{"a kind nobody knows", ".aliyun/config.json", `{"profiles":[{"name":"default","mode":"RsaKeyPair","private_key":"` + testSecret + `"}]}`, `"rsakeypair", which ossfs does not know`, 0o600},
 		{"a browser's", ".aliyun/config.json", `{"profiles":[{"name":"default","mode":"CloudSSO"}]}`, "sign in anew", 0o600},
 		{"a browser's, too old", ".aliyun/config.json", `{"profiles":[{"name":"default","mode":"OAuth","access_key_id":"` + testID + `","access_key_secret":"` + testSecret + `","sts_token":"` + testToken + `","sts_expiration":1700000000}]}`, "expired at 2023-11-14T22:13:20Z", 0o600},
+		{"anonymous", ".ossutilconfig", "[default]\nmode=Anonymous\n", "use --anonymous", 0o600},
 		{"circle", ".aliyun/config.json", `{"profiles":[{"name":"default","mode":"ChainableRamRoleArn","source_profile":"default","ram_role_arn":"x"}]}`, "build on each other", 0o600},
 		{"no source profile", ".aliyun/config.json", `{"profiles":[{"name":"default","mode":"ChainableRamRoleArn","source_profile":"nope","ram_role_arn":"x"}]}`, `profile "nope", which is not there`, 0o600},
 		{"sts without a token", ".aliyun/credentials.ini", "[default]\ntype=sts_token\naccess_key_id=a\naccess_key_secret=" + testSecret, "has no sts_token", 0o600},

@@ -346,6 +346,7 @@ func TestInstanceRole(t *testing.T) {
 		{name: "v1 only", v1: true, role: "backup"},
 		{name: "v1 only and forbidden", v1: true, role: "backup", v1Off: "true", want: "gives no token"},
 		{name: "no role", v2: true, want: "no usable credentials"},
+		{name: "a role by its URL", v2: true, role: "other", chosen: "http://100.100.100.200/latest/meta-data/ram/security-credentials/other"},
 		{name: "whichever role", v2: true, role: "other", chosen: AnyRole},
 		{name: "another role was chosen", v2: true, role: "other", chosen: "backup", want: "no RAM role backup"},
 	} {

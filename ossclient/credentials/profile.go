@@ -39,6 +39,8 @@ func (k *kit) source(p profileOf) (Source, error) {
 		return k.roleProfile(p)
 	case "chainableramrolearn":
 		return k.chained(p)
+	case "anonymous":
+		return nil, unusable("%s is for anonymous access; use --anonymous if that is meant", p)
 	case "ramrolearnwithrolename":
 		return k.assume(p, k.instance(p.fields.get("ram_role_name", "role_name", "ecs_role_name"), true))
 	case "ecsramrole":

@@ -66,7 +66,9 @@ func (p *Provider) Anonymous() bool { return p.anonymous }
 // Close ends a renewal that is under way and waits for it. Retrieve fails from then on.
 func (p *Provider) Close() {
 	if p.cancel != nil {
+		p.mu.Lock() // so that no renewal starts once this waits for the last
 		p.cancel()
+		p.mu.Unlock()
 	}
 	p.flights.Wait()
 }

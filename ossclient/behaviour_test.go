@@ -1,0 +1,363 @@
+package ossclient
+
+import (
+	"bytes"
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestCancellingEndsARequestAtOnce(t *testing.T) {
+	release := make(chan struct{})
+	b := recorded(t, func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	})
+	defer close(release)
+	why := errors.New("the user pressed ^C")
+	for name, call := range map[string]func(context.Context) error{
+		"head": func(ctx context.Context) error { _, err := b.Head(ctx, "k"); return err },
+		"get":  func(ctx context.Context) error { _, err := b.Get(ctx, GetRequest{Key: "k", Length: -1}); return err },
+		"put": func(ctx context.Context) error {
+			_, err := b.Put(ctx, PutRequest{Key: "k", Body: strings.NewReader("x"), Size: 1})
+			return err
+		},
+		"list": func(ctx context.Context) error { _, err := b.List(ctx, ListRequest{}); return err },
+	} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(20*time.Millisecond, func() { cancel(why) })
+		start := time.Now()
+		err := call(ctx)
+		if !errors.Is(err, ErrCanceled) || !errors.Is(err, context.Canceled) || !errors.Is(err, why) || errors.Is(err, ErrUnavailable) {
+			t.Errorf("%s: got %v, want ErrCanceled with the cause", name, err)
+		}
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("%s: took %v", name, took)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := b.Head(ctx, "k"); !errors.Is(err, ErrCanceled) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("deadline: got %v", err)
+	}
+}
+
+func TestCancellingDuringBackoffIsCancelling(t *testing.T) {
+	b := recorded(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(503)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	_, err := b.Head(ctx, "k")
+	if !errors.Is(err, ErrCanceled) || errors.Is(err, ErrThrottled) || !strings.Contains(err.Error(), "503") {
+		t.Errorf("got %v, want ErrCanceled that tells of the 503", err)
+	}
+}
+
+func TestClockIsCorrected(t *testing.T) {
+	ahead := 3 * time.Hour
+	b := recorded(t, func(w http.ResponseWriter, r *http.Request) {
+		now := time.Now().Add(ahead)
+		signed, err := time.Parse(timeV4, r.Header.Get("X-Oss-Date"))
+		if d := now.Sub(signed); err != nil || d > 15*time.Minute || d < -15*time.Minute {
+			w.Header().Set("Date", now.UTC().Format(http.TimeFormat)) // all there is to a HEAD
+			w.WriteHeader(403)
+			fmt.Fprintf(w, `<Error><Code>RequestTimeTooSkewed</Code><ServerTime>%s</ServerTime></Error>`, now.UTC().Format("2006-01-02T15:04:05.000Z"))
+		}
+	})
+	for range 2 {
+		if _, err := b.Head(t.Context(), "k"); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Delete(t.Context(), "k"); err != nil {
+			t.Fatal(err)
+		}
+		SetSkew(b, 0)
+	}
+	if err := b.Delete(t.Context(), "k"); err != nil {
+		t.Fatal(err)
+	}
+	st := b.Stats()
+	if st.Retries != 3 || st.ClockSkew < ahead-time.Minute || st.ClockSkew > ahead+time.Minute {
+		t.Errorf("got %d retries, skew %v; want 3 and %v", st.Retries, st.ClockSkew, ahead)
+	}
+	bad := recorded(t, func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(403)
+		io.WriteString(w, `<Error><Code>RequestTimeTooSkewed</Code></Error>`)
+	})
+	if err := bad.Delete(t.Context(), "k"); !errors.Is(err, ErrPermission) {
+		t.Errorf("a server that is never content: got %v, want ErrPermission", err)
+	}
+}
+
+func TestSecretsStayInside(t *testing.T) {
+	const secret, token = "very-secret", "very-token"
+	var log bytes.Buffer
+	var mu sync.Mutex
+	var events []Event
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(403) // OSS's own answer shows what was signed
+		fmt.Fprintf(w, `<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message><StringToSign>%s</StringToSign></Error>`, r.Header.Get("Authorization"))
+	}))
+	defer s.Close()
+	for _, sign := range []string{signV1, signV2, signV4} {
+		b := openAt(t, s.URL, func(c *Config) {
+			c.Sign = sign
+			c.Credentials = staticKey{Credential{ID: "id", Secret: secret, Token: token}}
+			c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			c.Observer = func(e Event) { mu.Lock(); events = append(events, e); mu.Unlock() }
+		})
+		_, err := b.Head(t.Context(), "k")
+		_, err2 := b.Get(t.Context(), GetRequest{Key: "k", Length: -1})
+		text := fmt.Sprintf("%v %+v %#v %v %+v", err, err, err, err2, Credential{ID: "id", Secret: secret, Token: token})
+		mu.Lock()
+		text += fmt.Sprintf("%+v", events) + log.String()
+		mu.Unlock()
+		for _, word := range []string{secret, token, "Signature="} {
+			if strings.Contains(text, word) {
+				t.Errorf("%s: %q is in %s", sign, word, text)
+			}
+		}
+	}
+	if n := strings.Count(log.String(), "request failed"); n != 6 {
+		t.Errorf("six failed requests made %d lines of the log:\n%s", n, log.String())
+	}
+}
+
+func TestExpectedFailuresAreNotLogged(t *testing.T) {
+	var log bytes.Buffer
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(404) }))
+	defer s.Close()
+	b := openAt(t, s.URL, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	if _, err := b.Head(t.Context(), "k"); !errors.Is(err, ErrNotExist) {
+		t.Fatal(err)
+	}
+	if log.Len() > 0 || b.Stats().Failures != 0 {
+		t.Errorf("log %q, %d failures", log.String(), b.Stats().Failures)
+	}
+}
+
+func TestEventsTellEachAttempt(t *testing.T) {
+	var n atomic.Int32
+	var mu sync.Mutex
+	var events []Event
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n.Add(1) == 1 {
+			w.WriteHeader(500)
+			return
+		}
+		w.Header().Set("Content-Length", "5000")
+		w.Write(make([]byte, 5000))
+	}))
+	defer s.Close()
+	b := openAt(t, s.URL, func(c *Config) { c.Observer = func(e Event) { mu.Lock(); events = append(events, e); mu.Unlock() } })
+	body, err := b.Get(t.Context(), GetRequest{Key: "k", Length: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, body)
+	body.Close()
+	mu.Lock()
+	defer mu.Unlock()
+	if len(events) != 2 {
+		t.Fatalf("got %+v, want two events", events)
+	}
+	if e := events[0]; e.Op != "GetObject" || e.Attempt != 1 || e.Status != 500 || e.Err == nil || e.Final || e.FirstByte <= 0 {
+		t.Errorf("first: %+v", e)
+	}
+	if e := events[1]; e.Attempt != 2 || e.Status != 200 || e.Err != nil || !e.Final || e.Received != 5000 || e.Key != "k" || e.Duration < e.FirstByte {
+		t.Errorf("second: %+v", e)
+	}
+	if st := b.Stats(); st.Requests != 2 || st.Retries != 1 || st.Received != 5000 || st.InFlight != 0 {
+		t.Errorf("stats: %+v", st)
+	}
+}
+
+func TestThrottlingSlowsTheClient(t *testing.T) {
+	var refuse atomic.Int32
+	refuse.Store(20)
+	b := recorded(t, func(w http.ResponseWriter, r *http.Request) {
+		if refuse.Add(-1) >= 0 {
+			w.WriteHeader(503)
+			io.WriteString(w, `<Error><Code>QpsLimitExceeded</Code></Error>`)
+		}
+	})
+	before := b.Stats().Limit
+	var wg sync.WaitGroup
+	for range 40 {
+		wg.Go(func() {
+			if _, err := b.Head(t.Context(), "k"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if st := b.Stats(); st.Limit >= before/2 || st.Throttled != 20 {
+		t.Errorf("limit %d of %d after %d refusals, want less than half", st.Limit, before, st.Throttled)
+	}
+}
+
+func TestSlowAnswerIsHedged(t *testing.T) {
+	var n atomic.Int32
+	release := make(chan struct{})
+	b := recorded(t, func(w http.ResponseWriter, r *http.Request) {
+		if n.Add(1) == 1 {
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
+		}
+		w.Write([]byte("answer"))
+	})
+	defer close(release)
+	b.slow[slotGet].p99.Store(int64(10 * time.Millisecond))
+	b.spare.millis.Store(hedgeCost)
+	start := time.Now()
+	body, err := b.Get(t.Context(), GetRequest{Key: "k", Length: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(body)
+	body.Close()
+	if err != nil || string(got) != "answer" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if st := b.Stats(); st.Hedges != 1 || st.HedgesWon != 1 || time.Since(start) > 3*time.Second {
+		t.Errorf("stats %+v after %v", st, time.Since(start))
+	}
+	b.Close()
+	if st := b.Stats(); st.InFlight != 0 {
+		t.Errorf("%d still in flight", st.InFlight)
+	}
+}
+
+func TestHedgesAreFew(t *testing.T) {
+	b := recorded(t, func(w http.ResponseWriter, r *http.Request) { time.Sleep(2 * time.Millisecond) })
+	b.slow[slotHead].p99.Store(1) // every answer is late
+	const requests = 300
+	for range requests {
+		if _, err := b.Head(t.Context(), "k"); err != nil {
+			t.Fatal(err)
+		}
+		b.slow[slotHead].p99.Store(1)
+	}
+	if n := b.Stats().Hedges; n < 1 || n > requests*3/100 {
+		t.Errorf("%d of %d requests were hedged, want 1 to 3 per cent", n, requests)
+	}
+}
+
+func TestLatenciesKnowThePercentile(t *testing.T) {
+	var l latencies
+	for i := range 1000 {
+		d := 20 * time.Millisecond
+		if i%50 == 0 { // 2 per cent
+			d = 800 * time.Millisecond
+		}
+		l.add(d)
+	}
+	if got := time.Duration(l.p99.Load()); got < 700*time.Millisecond || got > 1100*time.Millisecond {
+		t.Errorf("got %v, want about 800ms", got)
+	}
+	for range 20000 { // the past is forgotten
+		l.add(20 * time.Millisecond)
+	}
+	if got := time.Duration(l.p99.Load()); got < 18*time.Millisecond || got > 30*time.Millisecond {
+		t.Errorf("later: got %v, want about 20ms", got)
+	}
+}
+
+func TestPutIsNotReadAfterItReturned(t *testing.T) {
+	b := recorded(t, func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(403) }) // answers before the body is read
+	body := make([]byte, 4<<20)
+	_, err := b.Put(t.Context(), PutRequest{Key: "k", Body: bytes.NewReader(body), Size: int64(len(body))})
+	for i := range body { // the race detector looks on
+		body[i] = 1
+	}
+	if err == nil {
+		t.Error("Put succeeded")
+	}
+}
+
+type brokenDisk struct{}
+
+var errDisk = errors.New("the disk is broken")
+
+func (brokenDisk) ReadAt([]byte, int64) (int, error) { return 0, errDisk }
+
+func TestAFailingReaderIsNotTheNetworksFault(t *testing.T) {
+	b := recorded(t, func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })
+	_, err := b.Put(t.Context(), PutRequest{Key: "k", Body: brokenDisk{}, Size: 100})
+	if !errors.Is(err, errDisk) || b.Stats().Retries != 0 {
+		t.Errorf("got %v after %d retries, want the disk's error at once", err, b.Stats().Retries)
+	}
+}
+
+func TestCABundleIsTrusted(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 1 {
+			t.Errorf("protocol %s, want HTTP/1.1", r.Proto)
+		}
+	}))
+	defer s.Close()
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	bundle := filepath.Join(t.TempDir(), "ca.pem")
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := os.WriteFile(bundle, block, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := openAt(t, s.URL, func(c *Config) { c.CABundle = bundle })
+	if _, err := b.Head(t.Context(), "k"); err != nil {
+		t.Errorf("with the bundle: %v", err)
+	}
+	start := time.Now()
+	if _, err := openAt(t, s.URL, nil).Head(t.Context(), "k"); !errors.Is(err, ErrUnavailable) || time.Since(start) > time.Second {
+		t.Errorf("without it: got %v after %v, want an error at once", err, time.Since(start))
+	}
+}
+
+func TestAStaleConnectionCostsNothing(t *testing.T) {
+	var n atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		n.Add(1)
+	}))
+	defer s.Close()
+	b := openAt(t, s.URL, nil)
+	for range 5 {
+		start := time.Now()
+		if _, err := b.Put(t.Context(), PutRequest{Key: "k", Body: strings.NewReader("x"), Size: 1}); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("a put took %v", took)
+		}
+		s.CloseClientConnections()
+	}
+	if n.Load() != 5 {
+		t.Errorf("%d puts arrived, want 5", n.Load())
+	}
+}
+
+func TestKeysAreChecked(t *testing.T) {
+	b := recorded(t, func(w http.ResponseWriter, r *http.Request) { t.Errorf("a request was sent: %s", r.URL) })
+	for _, key := range []Key{"", "/a", `\a`, Key(strings.Repeat("k", 1024))} {
+		if _, err := b.Head(t.Context(), key); !errors.Is(err, ErrInvalid) {
+			t.Errorf("Head %.20q: got %v, want ErrInvalid", key, err)
+		}
+	}
+}
