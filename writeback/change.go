@@ -45,7 +45,7 @@ func (s *Store) Put(key Key, a attr.Attr, body string, base ossclient.Version) e
 		return err
 	}
 	s.detach(key)
-	s.loop.changed(e, s.opt.Delay)
+	s.loop.changed(e, s.opt.rest(e))
 	return nil
 }
 
@@ -81,7 +81,7 @@ func (s *Store) SetAttr(key Key, base ossclient.Version, a attr.Attr) error {
 		f.attr = packed
 		s.mu.Unlock()
 	}
-	s.loop.changed(e, s.opt.Delay)
+	s.loop.changed(e, s.opt.rest(e))
 	return nil
 }
 

@@ -310,7 +310,7 @@ func (l *loop) requeue(e *entry, again bool) {
 		l.enqueue(e, true)
 		return
 	}
-	heap.Push(&l.timers, timer{time.Now().Add(l.s.opt.Delay), e.key, e.seq})
+	heap.Push(&l.timers, timer{time.Now().Add(l.s.opt.rest(e)), e.key, e.seq})
 }
 
 func (l *loop) failed(e *entry, a *sending, out outcome) {

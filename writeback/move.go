@@ -218,7 +218,7 @@ func (s *Store) beginTree(from, to Key) (*move, error) {
 	}
 	for _, o := range ops[1:] {
 		if o.entry != nil {
-			s.loop.changed(o.entry, s.opt.Delay)
+			s.loop.changed(o.entry, s.opt.rest(o.entry))
 		}
 	}
 	s.rekeyTree(m)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/ossfs/ossfs/internal/budget"
@@ -73,6 +74,19 @@ type Options struct {
 	Confirmed func(Confirmation) // told of each state the bucket has, no lock held, before the entry leaves the overlay
 	Logger    *slog.Logger
 	Disk      disk.FS // nil: the directory Dir
+}
+
+// directoryFactor is how many times the delay a directory rests unchanged before its object is stored.
+// Programs that copy trees (rsync, tar, cp -a) make a directory first and give it its times when all
+// that is in it is there; other clients see the files without it.
+const directoryFactor = 30
+
+// rest is how long a state rests unchanged before it is sent.
+func (o Options) rest(e *entry) time.Duration {
+	if e.kind != Absent && strings.HasSuffix(string(e.key), "/") {
+		return o.Delay * directoryFactor
+	}
+	return o.Delay
 }
 
 func (o Options) withDefaults() (Options, error) {

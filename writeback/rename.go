@@ -62,7 +62,7 @@ func (s *Store) renamePending(from, to Key, toBase ossclient.Version) (bool, err
 		return false, err
 	}
 	s.rekey(from, to)
-	s.loop.changed(next, s.opt.Delay)
+	s.loop.changed(next, s.opt.rest(next))
 	if removal.entry != nil {
 		s.loop.changed(removal.entry, s.opt.Delay)
 	} else {
