@@ -139,6 +139,7 @@ func (c *call) uploadPartCopy() error {
 		return err
 	}
 	c.w.Header()["X-Oss-Hash-Crc64ecma"] = []string{strconv.FormatUint(p.CRC, 10)}
+	c.w.Header()["Etag"] = []string{quote(p.ETag)} // the Node SDK reads it here
 	var x xmlWriter
 	x.begin("CopyPartResult")
 	x.raw("LastModified", p.Modified.Format(listTime))

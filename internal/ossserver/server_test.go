@@ -114,7 +114,7 @@ func (c *client) sign(req *http.Request) {
 	for name, values := range req.URL.Query() {
 		switch name {
 		case "list-type", "prefix", "delimiter", "marker", "start-after", "max-keys", "encoding-type", "fetch-owner", "max-parts",
-			"part-number-marker", "max-uploads", "key-marker", "upload-id-marker", "versions-of":
+			"part-number-marker", "max-uploads", "key-marker", "upload-id-marker", "regions":
 			continue
 		}
 		if values[0] != "" {

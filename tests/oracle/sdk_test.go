@@ -32,13 +32,17 @@ func newSDK(s *ossservertest.Server, version oss.SignatureVersionType, token str
 	return oss.NewClient(cfg)
 }
 
+func serverOptions() ossserver.Options {
+	return ossserver.Options{Keys: []ossserver.Key{{ID: "STS.id", Secret: "sts-secret", Token: "token/with+signs="}}}
+}
+
 // each runs f against a server in memory and one on disk, signing in each way, with a permanent and an STS key.
 func each(t *testing.T, f func(t *testing.T, s *ossservertest.Server, c *oss.Client)) {
 	for _, dir := range []string{"", "disk"} {
 		for name, version := range map[string]oss.SignatureVersionType{"V1": oss.SignatureVersionV1, "V4": oss.SignatureVersionV4} {
 			for _, token := range []string{"", "token/with+signs="} {
 				t.Run(fmt.Sprintf("%s%s,sts=%t", dir, name, token != ""), func(t *testing.T) {
-					o := ossserver.Options{Keys: []ossserver.Key{{ID: "STS.id", Secret: "sts-secret", Token: "token/with+signs="}}}
+					o := serverOptions()
 					if dir != "" {
 						o.Dir = t.TempDir()
 					}

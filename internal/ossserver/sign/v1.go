@@ -22,7 +22,7 @@ func signedV1(name string) bool {
 		"callback-var", "sequential", "inventory", "inventoryId", "regionList", "cloudboxes", "accessmonitor",
 		"metaQuery", "transferAcceleration", "resourceGroup", "httpsConfig", "udf", "udfName", "udfImage", "udfId",
 		"udfImageDesc", "udfApplication", "udfApplicationLog", "rtc", "token", "policyStatus", "publicAccessBlock",
-		"archiveDirectRead", "regions", "cleanRestoredObject", "asyncFetch", "qosInfo", "requesterQosInfo", "seal",
+		"archiveDirectRead", "cleanRestoredObject", "asyncFetch", "qosInfo", "requesterQosInfo", "seal",
 		"response-content-type", "response-content-language", "response-expires", "response-cache-control",
 		"response-content-disposition", "response-content-encoding":
 		return true
