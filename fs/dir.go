@@ -93,7 +93,7 @@ func (d *dirHandle) next(ctx context.Context) (namespace.Entry, error) {
 		}
 		d.given = append(d.given, hash)
 		if len(d.given)%markStride == 0 {
-			d.marks = append(d.marks, e.Name)
+			d.marks = append(d.marks, e.Mark())
 			d.skip = nil
 		}
 		return e, nil

@@ -219,18 +219,25 @@ func (c *Cursor) entry(ctx context.Context, it *item) (e Entry, ok bool, err err
 	return c.t.settleFile(ctx, name, key, &b)
 }
 
-// beside says whether a directory has the same component as a file. It stands further on, mostly among the items.
+// beside says whether a directory has the same component as a file. It stands further on: among the items, or, for
+// the last ones, in the next page, hardly ever behind that.
 func (c *Cursor) beside(ctx context.Context, it *item) (bool, error) {
 	sortKey := it.component + "/"
+	rest, began := c.items[c.at:], it.began
 	if c.upto != "" && sortKey > c.upto {
-		return c.t.hasDir(ctx, c.dir, it.component)
+		if c.page == nil {
+			if err := c.fetch(ctx); err != nil {
+				return false, err
+			}
+		}
+		if c.page.upto != "" && sortKey > c.page.upto {
+			return c.t.hasDir(ctx, c.dir, it.component)
+		}
+		rest, began = c.page.items, c.page.began
 	}
-	rest := c.items[c.at:]
 	i := sort.Search(len(rest), func(i int) bool { return rest[i].sort() >= sortKey })
-	if i == len(rest) || rest[i].sort() != sortKey {
-		return false, nil
-	}
-	return c.t.dirAlive(ctx, names.Join(c.dir, it.component, true), rest[i].listed, rest[i].began)
+	listed := i < len(rest) && rest[i].sort() == sortKey && rest[i].listed
+	return c.t.dirAlive(ctx, names.Join(c.dir, it.component, true), listed, began)
 }
 
 // hasDir says whether there is a directory of this component.

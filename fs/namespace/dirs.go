@@ -67,8 +67,8 @@ func (t *Tree) objectVisible(key ossclient.Key, began uint64) bool {
 // counts unless children is set.
 func (t *Tree) scan(ctx context.Context, dir ossclient.Key, children bool) (bool, error) {
 	req := ossclient.ListRequest{Prefix: dir}
-	if _, absent := t.pending(dir); !absent {
-		req.MaxKeys = 2
+	if _, absent := t.o.Overlay.Below(dir); absent == 0 {
+		req.MaxKeys = 2 // its own object, and one more
 	}
 	for {
 		began := t.recents.tick()
@@ -85,7 +85,7 @@ func (t *Tree) scan(ctx context.Context, dir ossclient.Key, children bool) (bool
 		if added, _ := t.recents.below(dir, began); added && !children {
 			return true, nil
 		}
-		if req.Token = page.Next; req.Token == "" {
+		if req.Token, req.MaxKeys = page.Next, 0; req.Token == "" {
 			return false, nil
 		}
 	}

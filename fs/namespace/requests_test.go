@@ -186,3 +186,72 @@ func TestWalkRequests(t *testing.T) {
 		})
 	}
 }
+
+// rm -rf of 5,000 files in 50 directories leaves room for the deletions in its 70 requests: rmdir looks at the
+// bucket each time.
+func TestRemoveRequests(t *testing.T) {
+	s := newService(t, 0)
+	s.fill(t, 50, 100, func(d int) string { return fmt.Sprintf("top/d%02d/", d) })
+	s.learn(t, attr.TypeFile|0o604, attr.TypeDir|0o711)
+	s.mount()
+	overlay := s.tree.o.Overlay.(*fakeOverlay)
+	var remove func(dir ossclient.Key)
+	remove = func(dir ossclient.Key) {
+		overlay.set(State{Key: dir, Kind: Content}) // as fs does before the last entry goes
+		c := s.tree.List(t.Context(), dir, "")
+		defer c.Close()
+		for {
+			e, err := c.Next(t.Context())
+			if err != nil {
+				break
+			}
+			if e.Dir {
+				remove(e.Key)
+				continue
+			}
+			overlay.set(State{Key: e.Key, Kind: Absent, Base: e.Version})
+		}
+		if empty, err := s.tree.Empty(t.Context(), dir); !empty || err != nil {
+			t.Fatalf("%s is not empty: %v", dir, err)
+		}
+		overlay.set(State{Key: dir, Kind: Absent})
+		if _, err := s.tree.Lookup(t.Context(), "top/", string(dir[len("top/"):max(len("top/"), len(dir)-1)])); dir != "top/" && err == nil {
+			t.Fatalf("%s is still there", dir)
+		}
+	}
+	remove("top/")
+	n := s.requests()
+	t.Logf("%d requests, %d of them HEAD", n, s.bucket.heads.Load())
+	if n > 63 {
+		t.Errorf("%d requests, want at most 63, so that 7 are left to delete", n)
+	}
+}
+
+// A large directory: its first entries at once, and a request for each thousand.
+func TestLargeDirectoryRequests(t *testing.T) {
+	s := newService(t, 0)
+	const files = 20_000
+	for i := range files {
+		s.put(t, fmt.Sprintf("big/f%06d", i), attr.TypeFile|0o604)
+	}
+	s.learn(t, attr.TypeFile|0o604, 0)
+	s.mount()
+	s.walk(t, "big/")
+	if n := s.requests(); n > files/1000+1 || s.walked != files {
+		t.Errorf("%d entries with %d requests, want %d with at most %d", s.walked, n, files, files/1000+1)
+	}
+	s.mount()
+	c := s.tree.List(t.Context(), "big/", "")
+	if _, err := c.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if n := s.requests(); n > 4 {
+		t.Errorf("%d requests for the first entry, want at most 4", n)
+	}
+	for _, name := range []string{"f000500", "f000999", "f019999"} { // no listing, then one
+		if _, err := s.tree.Lookup(t.Context(), "big/", name); err != nil {
+			t.Error(err)
+		}
+	}
+}

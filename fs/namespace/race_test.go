@@ -1,0 +1,127 @@
+package namespace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/ossfs/ossfs/internal/attr"
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// racer changes keys while requests are under way.
+type racer struct {
+	*world
+	r       *rand.Rand
+	foreign bool
+	touched map[ossclient.Key]bool
+	log     []string
+	size    int
+}
+
+func (m *racer) change() {
+	key := ossclient.Key(rune('a' + m.r.IntN(6)))
+	m.touched[key] = true
+	m.size++
+	body := make([]byte, m.size)
+	switch n := m.r.IntN(10); {
+	case n < 3:
+		m.log = append(m.log, fmt.Sprintf("create %s %d", key, m.size))
+		m.create(key, string(body), attr.TypeFile|0o644)
+	case n < 5:
+		m.log = append(m.log, fmt.Sprintf("remove %s", key))
+		m.removeOwn(key)
+	case n < 9 || !m.foreign:
+		m.log = append(m.log, fmt.Sprintf("send %s", key))
+		m.send(key)
+	default:
+		if _, ok := m.overlay.Lookup(key); ok {
+			return
+		}
+		m.log = append(m.log, fmt.Sprintf("foreign put %s %d", key, m.size))
+		m.bucket.put(key, string(body), 0)
+	}
+}
+
+func (m *racer) check(ctx context.Context, op int) error {
+	clear(m.touched)
+	before := m.merged()
+	m.log = append(m.log, fmt.Sprintf("question %d", op))
+	verify := func(key ossclient.Key, size int64, there bool) error {
+		want, ok := before[key]
+		if !m.touched[key] && (there != ok || there && size != want) {
+			return fmt.Errorf("%s: got size %d, there %v; want %d, %v", key, size, there, want, ok)
+		}
+		return nil
+	}
+	if op == 0 {
+		list, err := m.entries(ctx, "")
+		if err != nil {
+			return err
+		}
+		got, err := asShown(list)
+		if err != nil {
+			return err
+		}
+		for c := 'a'; c < 'a'+6; c++ {
+			size, ok := got[string(c)]
+			if err := verify(ossclient.Key(c), size, ok); err != nil {
+				return fmt.Errorf("list: %w", err)
+			}
+		}
+		return nil
+	}
+	name := string(rune('a' + m.r.IntN(6)))
+	e, err := m.tree.Lookup(ctx, "", name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := verify(ossclient.Key(name), e.Size, err == nil); err != nil {
+		return fmt.Errorf("lookup: %w", err)
+	}
+	return nil
+}
+
+// Whatever is staged, sent, confirmed or removed while requests are under way: what did not change is seen as it is.
+func TestChangesDuringRequests(t *testing.T) {
+	for _, tt := range []struct {
+		ttl     time.Duration
+		foreign bool
+	}{{0, true}, {time.Hour, false}} {
+		for seed := range uint64(150) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &racer{world: newWorld(t, func(o *Options) { o.TTL = tt.ttl }), r: rand.New(rand.NewPCG(seed, 2)), foreign: tt.foreign, touched: map[ossclient.Key]bool{}}
+				defer m.close(t)
+				turn := make(chan struct{}, 1) // one change at a time
+				m.bucket.between = func() {
+					turn <- struct{}{}
+					for range m.r.IntN(3) {
+						m.change()
+					}
+					<-turn
+				}
+				for range 60 {
+					turn <- struct{}{}
+					for range m.r.IntN(4) {
+						m.change()
+					}
+					op := m.r.IntN(2)
+					<-turn
+					if err := m.check(t.Context(), op); err != nil {
+						t.Fatalf("TTL %v seed %d: %v\n%v", tt.ttl, seed, err, m.log[max(0, len(m.log)-25):])
+					}
+					synctest.Wait()
+				}
+			})
+		}
+	}
+}
