@@ -12,9 +12,6 @@ import (
 // buffer it is read into.
 const maxHeld = 1 << 20
 
-// verifyPiece is how much is read before it is summed: it must still be in the processor's cache.
-const verifyPiece = 256 << 10
-
 // Body is the bytes of a GET. It is for one goroutine. A connection that breaks is replaced, and reading
 // goes on at the byte where it broke, of the same version.
 //
@@ -76,9 +73,6 @@ func (y *Body) Read(p []byte) (int, error) {
 func (y *Body) some(p []byte) (int, error) {
 	p = p[:min(int64(len(p)), y.length-y.off)]
 	for y.err == nil {
-		if y.verify {
-			p = p[:min(len(p), verifyPiece)]
-		}
 		n, err := y.answer.reader().Read(p)
 		y.off += int64(n)
 		if y.verify {
@@ -106,7 +100,7 @@ func (y *Body) some(p []byte) (int, error) {
 func (y *Body) whole(p []byte) (int, error) {
 	for {
 		for y.off < y.length && y.err == nil {
-			piece := p[y.off:min(y.off+verifyPiece, y.length)]
+			piece := p[y.off:y.length]
 			n, err := y.answer.reader().Read(piece)
 			y.off += int64(n)
 			y.sum.Write(piece[:n])
@@ -150,7 +144,6 @@ func (y *Body) resume(cause error) {
 	}
 	f := y.bucket.broken(y.ctx, y.answer.req, cause)
 	f.answer = y.answer
-	y.bucket.counters.resumes.Add(1)
 	y.again(f)
 }
 
@@ -186,6 +179,7 @@ func (y *Body) again(f *failure) {
 		return
 	}
 	y.answer = a
+	y.bucket.counters.resumes.Add(1)
 }
 
 // end gives the connection back and remembers what every further Read returns.

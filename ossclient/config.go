@@ -64,7 +64,8 @@ func (c Credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.Str
 func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // Credentials gives the credential to sign with. Retrieve is called for every attempt, from many
-// goroutines: it answers from memory except when it must renew.
+// goroutines: it answers from memory except when it must renew. The zero Credential leaves a request
+// unsigned.
 type Credentials interface {
 	Retrieve(ctx context.Context) (Credential, error)
 }

@@ -27,7 +27,7 @@ type Stats struct {
 	Retries   int64 // attempts that repeated a failed one
 	Hedges    int64 // second requests sent because the first was slow
 	HedgesWon int64 // of these, those that answered first
-	Resumes   int64 // bodies that broke off and went on
+	Resumes   int64 // bodies that broke off, or were wrong, and were asked for again
 	Throttled int64 // answers that told us to slow down
 	Failures  int64 // requests that failed for good, cancelled and expected ones (404, 412, ...) excluded
 	Corrupt   int64 // checksums that did not match

@@ -66,10 +66,10 @@ func (b *Bucket) credential(ctx context.Context, r *request) (Credential, *failu
 	}
 	cred, err := b.cfg.Credentials.Retrieve(ctx)
 	switch {
-	case err == nil && (cred.ID == "" || cred.Secret == ""):
-		err = errors.New("the source gave an empty access key")
+	case err == nil && (cred.ID == "") != (cred.Secret == ""):
+		err = errors.New("the source gave half an access key")
 	case err == nil:
-		return cred, nil
+		return cred, nil // the zero Credential: unsigned
 	case ctx.Err() != nil:
 		return cred, &failure{err: b.canceled(ctx, r, nil)}
 	}
