@@ -360,4 +360,7 @@ func TestKeysAreChecked(t *testing.T) {
 			t.Errorf("Head %.20q: got %v, want ErrInvalid", key, err)
 		}
 	}
+	if _, err := b.Get(t.Context(), GetRequest{Key: "k", IfMatch: "a\nb", Length: -1}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("Get of an ETag with a line feed: got %v, want ErrInvalid", err)
+	}
 }

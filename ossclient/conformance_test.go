@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -424,4 +425,66 @@ func testSignedURL(t *testing.T, b *ossclient.Bucket) {
 		}
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestRegionIsFoundWithoutBeingTold(t *testing.T) {
+	s := ossservertest.NewTest(t, ossserver.Options{Region: "ap-southeast-1"})
+	b := open(t, s, func(c *ossclient.Config) { c.Region = "" })
+	if b.Region() != "ap-southeast-1" {
+		t.Errorf("region %q", b.Region())
+	}
+	put(t, b, "k", []byte("x"), ossclient.Metadata{})
+}
+
+func TestWhoIsRefusedIsToldSo(t *testing.T) {
+	s := ossservertest.NewTest(t, ossserver.Options{})
+	for name, c := range map[string]func(*ossclient.Config){
+		"a wrong secret": func(c *ossclient.Config) {
+			c.Credentials = fixed{ossclient.Credential{ID: ossservertest.KeyID, Secret: "x"}}
+		},
+		"a wrong key":  func(c *ossclient.Config) { c.Credentials = fixed{ossclient.Credential{ID: "x", Secret: "x"}} },
+		"nobody":       func(c *ossclient.Config) { c.Credentials = nil },
+		"an anonymous": func(c *ossclient.Config) { c.Credentials = fixed{} },
+	} {
+		b := open(t, s, c)
+		_, err := b.List(t.Context(), ossclient.ListRequest{})
+		if !errors.Is(err, ossclient.ErrPermission) || b.Stats().Retries != 0 {
+			t.Errorf("%s: got %v after %d retries, want ErrPermission at once", name, err, b.Stats().Retries)
+		}
+	}
+	b := open(t, s, func(c *ossclient.Config) { c.Bucket = "another" })
+	if _, err := b.List(t.Context(), ossclient.ListRequest{}); !errors.Is(err, ossclient.ErrNotExist) {
+		t.Errorf("a bucket that is not there: got %v, want ErrNotExist", err)
+	}
+}
+
+func TestConnectionsAreReused(t *testing.T) {
+	s := ossservertest.NewTest(t, ossserver.Options{})
+	var conns atomic.Int32
+	b := open(t, s, nil)
+	ossclient.CountDials(b, &conns)
+	put(t, b, "k", pattern(200<<10), ossclient.Metadata{})
+	for range 20 {
+		if _, err := get(t, b, ossclient.GetRequest{Key: "k", Offset: 10, Length: 100}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Head(t.Context(), "k"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Head(t.Context(), "nothing"); err == nil {
+			t.Fatal("Head of nothing succeeded")
+		}
+		if _, err := get(t, b, ossclient.GetRequest{Key: "nothing", Length: -1}); err == nil {
+			t.Fatal("Get of nothing succeeded")
+		}
+		if _, err := b.List(t.Context(), ossclient.ListRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.DeleteMany(t.Context(), []ossclient.Key{"a", "b"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := conns.Load(); n > 3 {
+		t.Errorf("120 requests in turn took %d connections, want one or two", n)
+	}
 }

@@ -3,6 +3,7 @@ package ossclient
 import (
 	"context"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,3 +20,12 @@ func SetDial(b *Bucket, addr string) {
 
 // SetSkew pretends that our clock is wrong.
 func SetSkew(b *Bucket, d time.Duration) { b.skew.Store(int64(d)) }
+
+// CountDials counts new connections.
+func CountDials(b *Bucket, n *atomic.Int32) {
+	dial := b.transport.DialContext
+	b.transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		n.Add(1)
+		return dial(ctx, network, addr)
+	}
+}

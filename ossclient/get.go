@@ -23,7 +23,7 @@ type GetRequest struct {
 // must be closed.
 func (b *Bucket) Get(ctx context.Context, g GetRequest) (*Body, error) {
 	op := opGet()
-	if err := b.checkKey(op, g.Key); err != nil {
+	if err := b.checkVersion(op, g.Key, g.IfMatch); err != nil {
 		return nil, err
 	}
 	if g.Offset < 0 {

@@ -166,3 +166,11 @@ func (b *Bucket) checkKey(op operation, key Key) error {
 	}
 	return nil
 }
+
+// checkVersion is checkKey, and refuses an ETag that no header can carry.
+func (b *Bucket) checkVersion(op operation, key Key, etag ETag) error {
+	if !validValue(string(etag)) {
+		return b.invalid(op, key, "an ETag has no control characters")
+	}
+	return b.checkKey(op, key)
+}

@@ -109,7 +109,7 @@ func (b *Bucket) CopyPart(ctx context.Context, c CopyPartRequest) (Part, error) 
 	if err := b.checkPart(op, c.Key, c.Number); err != nil {
 		return Part{}, err
 	}
-	if err := b.checkKey(op, c.Source.Key); err != nil {
+	if err := b.checkVersion(op, c.Source.Key, c.Source.ETag); err != nil {
 		return Part{}, err
 	}
 	if c.Offset < 0 || c.Length <= 0 || c.Length > maxPut {

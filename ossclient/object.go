@@ -2,6 +2,7 @@ package ossclient
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"time"
 )
@@ -59,7 +60,7 @@ func (b *Bucket) Copy(ctx context.Context, c CopyRequest) (CopyResult, error) {
 	if err := b.checkKey(op, c.Key); err != nil {
 		return CopyResult{}, err
 	}
-	if err := b.checkKey(op, c.Source.Key); err != nil {
+	if err := b.checkVersion(op, c.Source.Key, c.Source.ETag); err != nil {
 		return CopyResult{}, err
 	}
 	h := make(http.Header, 16)
@@ -110,4 +111,8 @@ func (b *Bucket) Delete(ctx context.Context, key Key) error {
 	return err
 }
 
-func acceptAnything(a *answer) error { return nil }
+// acceptAnything reads what is of no interest, so that the connection can be used again.
+func acceptAnything(a *answer) error {
+	_, err := io.Copy(io.Discard, io.LimitReader(a.reader(), drainLimit))
+	return err
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"time"
 )
 
@@ -90,16 +91,22 @@ func (a *answer) close() {
 	a.bucket.tell(a, nil, false)
 }
 
-// release ends an answer: its connection is free again, if little of the body is left.
+// release ends an answer. If little of the body is left it is read in the background, so that its
+// connection can be used again and the caller does not wait for it.
 func (a *answer) release() {
-	if a.received < a.length || a.length < 0 {
-		if a.length >= 0 && a.length-a.received <= drainLimit {
-			_, _ = io.CopyN(io.Discard, a.reader(), a.length-a.received+1) // an error costs the connection alone
-		}
+	b, left := a.bucket, a.length-a.received
+	b.counters.received.Add(a.received)
+	if a.body == http.NoBody || left <= 0 || left > drainLimit {
+		a.body.Close()
+		a.watch.stop()
+		return
 	}
-	a.body.Close()
-	a.bucket.counters.received.Add(a.received)
-	a.watch.stop()
+	b.background.Go(func() {
+		a.watch.reading()
+		_, _ = io.CopyN(io.Discard, a.body, left+1) // an error costs the connection alone
+		a.body.Close()
+		a.watch.stop()
+	})
 }
 
 // tell reports an attempt.

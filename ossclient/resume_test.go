@@ -1,0 +1,77 @@
+package ossclient_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/ossfs/ossfs/internal/ossserver"
+	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// A body that breaks again and again is read to its end, in whatever pieces.
+func TestABodyGoesOnWhereItBroke(t *testing.T) {
+	s := ossservertest.NewTest(t, ossserver.Options{})
+	b := open(t, s, nil)
+	want := pattern(3 << 20)
+	put(t, b, "k", want, ossclient.Metadata{})
+	for _, size := range []int{1000, 64 << 10, 4 << 20} {
+		s.SetFaults(ossserver.Fault{Op: "GetObject", Kind: ossserver.CutBody, Count: 5})
+		before := b.Stats().Resumes
+		body, err := b.Get(t.Context(), ossclient.GetRequest{Key: "k", Length: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got bytes.Buffer
+		_, err = io.CopyBuffer(&got, struct{ io.Reader }{body}, make([]byte, size))
+		body.Close()
+		if err != nil || !bytes.Equal(got.Bytes(), want) {
+			t.Errorf("by %d: got %d bytes, %v; want %d", size, got.Len(), err, len(want))
+		}
+		if n := b.Stats().Resumes - before; n < 4 {
+			t.Errorf("by %d: %d resumptions, want about five", size, n)
+		}
+	}
+}
+
+// The bytes of two versions are never mixed: the object changed while its body was broken.
+func TestABodyDoesNotGoOnWithAnotherVersion(t *testing.T) {
+	s := ossservertest.NewTest(t, ossserver.Options{})
+	b := open(t, s, nil)
+	put(t, b, "k", pattern(3<<20), ossclient.Metadata{})
+	s.SetFaults(ossserver.Fault{Op: "GetObject", Kind: ossserver.CutBody, Count: 1})
+	body, err := b.Get(t.Context(), ossclient.GetRequest{Key: "k", Length: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	if _, err := io.ReadFull(body, make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put(ossservertest.Bucket, "k", pattern(3<<20+1), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, body); !errors.Is(err, ossclient.ErrPrecondition) {
+		t.Errorf("got %v, want ErrPrecondition", err)
+	}
+	if _, err := body.Read(make([]byte, 1)); !errors.Is(err, ossclient.ErrPrecondition) {
+		t.Errorf("reading on: got %v, want the same error", err)
+	}
+}
+
+// A damaged object in the bucket is never given as if it were right.
+func TestALastingMismatchIsCorrupt(t *testing.T) {
+	s := ossservertest.NewTest(t, ossserver.Options{})
+	b := open(t, s, nil)
+	for _, size := range []int{10, 1 << 20, 3 << 20} {
+		put(t, b, "k", pattern(size), ossclient.Metadata{})
+		s.SetFaults(ossserver.Fault{Op: "GetObject", Kind: ossserver.FlipBit})
+		got, err := get(t, b, ossclient.GetRequest{Key: "k", Length: -1})
+		if !errors.Is(err, ossclient.ErrCorrupt) || len(got) == size {
+			t.Errorf("%d bytes: got %d, %v; want ErrCorrupt and not all bytes", size, len(got), err)
+		}
+		s.SetFaults()
+	}
+}
