@@ -283,7 +283,7 @@ func (s *Store) movePage(ctx context.Context, m *move, objects []ossclient.Objec
 			if errors.Is(err, ossclient.ErrNotExist) {
 				return nil // deleted by somebody else meanwhile
 			}
-			c.Source = o.Version
+			c.Source, c.SourceModified = o.Version, o.LastModified
 			confirmations[i] = c
 			return err
 		})

@@ -1,6 +1,8 @@
 package writeback
 
 import (
+	"time"
+
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/ossclient"
 )
@@ -49,6 +51,8 @@ type Confirmation struct {
 	Attr    attr.Attr
 	Target  string
 	Source  ossclient.Version // of copies that a rename made: what was copied, with all that is stored with it
+	// SourceModified is when Source was last modified, if a listing said it; Attr and Target are then not known.
+	SourceModified time.Time
 }
 
 // Item is a direct child of a directory, of which something is pending.

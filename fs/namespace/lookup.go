@@ -97,7 +97,7 @@ func (t *Tree) stagedOnly(name string, fileKey, dirKey ossclient.Key) (Entry, bo
 	}
 	for _, key := range []ossclient.Key{dirKey, fileKey} {
 		c, ok := t.recents.since(key, 0)
-		if !ok || c.Deleted || t.now().Sub(c.at) >= t.o.TTL {
+		if !ok || c.Deleted || !c.known || t.now().Sub(c.at) >= t.o.TTL {
 			continue
 		}
 		if _, pending := t.o.Overlay.Lookup(key); pending {
@@ -116,6 +116,14 @@ func (t *Tree) stagedOnly(name string, fileKey, dirKey ossclient.Key) (Entry, bo
 func (t *Tree) knownDir(key ossclient.Key) bool {
 	c, ok := t.recents.since(key, 0)
 	return ok && !c.Deleted
+}
+
+// own is what was confirmed of an object, which has to be asked for what is stored with it if nobody knew that.
+func (t *Tree) own(ctx context.Context, c *confirmed) (*meta, error) {
+	if c.known {
+		return c.meta(), nil
+	}
+	return t.describe(c.Object, c.seq).wait(ctx)
 }
 
 func (c *confirmed) meta() *meta {
@@ -190,7 +198,7 @@ func (t *Tree) settleMeta(ctx context.Context, key ossclient.Key, c *call, began
 		if own.Deleted {
 			return nil, nil
 		}
-		return own.meta(), nil
+		return t.own(ctx, own)
 	}
 	if c == nil {
 		return nil, nil
@@ -203,7 +211,7 @@ func (t *Tree) settleMeta(ctx context.Context, key ossclient.Key, c *call, began
 		if own.Deleted {
 			return nil, nil
 		}
-		return own.meta(), nil
+		return t.own(ctx, own)
 	}
 	return m, nil
 }

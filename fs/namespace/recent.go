@@ -13,8 +13,9 @@ import (
 // confirmed is a confirmation and its place in the order of events.
 type confirmed struct {
 	Confirmation
-	seq uint64
-	at  time.Time
+	known bool // what is stored with the object: Attr and Target
+	seq   uint64
+	at    time.Time
 }
 
 // recents keeps the confirmations of a while, the newest one of each key, in the order of keys and in the
@@ -45,11 +46,11 @@ func (r *recents) stale(began uint64) bool {
 }
 
 // add files a confirmation and drops those that are older than keep.
-func (r *recents) add(c Confirmation, now time.Time, keep time.Duration) {
+func (r *recents) add(c Confirmation, known bool, now time.Time, keep time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seq++
-	x := &confirmed{Confirmation: c, seq: r.seq, at: now}
+	x := &confirmed{Confirmation: c, known: known, seq: r.seq, at: now}
 	r.byKey.Set(c.Key, x)
 	r.byTime = append(r.byTime, x)
 	drop := 0

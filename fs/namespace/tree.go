@@ -124,14 +124,33 @@ func (t *Tree) Child(dir ossclient.Key, name string, isDir bool) (ossclient.Key,
 // Confirmed takes in what the bucket said to a change of ours. It is called before the overlay drops the
 // state, with no lock of the overlay's held.
 func (t *Tree) Confirmed(c Confirmation) {
-	if c.Deleted {
+	known := t.complete(&c)
+	switch {
+	case c.Deleted, !known:
 		t.o.Index.Delete(c.Key)
-	} else {
+	default:
 		id := cache.IdentityOf(&c.Object)
 		id.Approximate = !c.Exact
 		t.o.Index.Put(c.Key, id, cache.Record{Attr: c.Attr, Target: c.Target, CRC64: c.Object.CRC64, HasCRC64: c.Object.HasCRC64})
 	}
-	t.recents.add(c, t.now(), t.o.TTL+recentsExtra)
+	t.recents.add(c, known, t.now(), t.o.TTL+recentsExtra)
+}
+
+// complete finds what is stored with a copy that a rename made: it is what the index knows of the source. It says
+// false when nobody knows, so that the bucket has to be asked.
+func (t *Tree) complete(c *Confirmation) bool {
+	if c.Deleted || c.Source.ETag == "" {
+		return true
+	}
+	if !c.SourceModified.IsZero() {
+		source := ossclient.Object{Version: c.Source, LastModified: c.SourceModified}
+		r, ok := t.o.Index.Get(c.Source.Key, cache.IdentityOf(&source))
+		if ok {
+			c.Attr, c.Target = r.Attr, r.Target
+		}
+		return ok
+	}
+	return c.Attr.Has&attr.HasMode != 0 && (c.Attr.Type() != attr.TypeLink || c.Target != "")
 }
 
 // Touched says that we changed something in dir. The overlay, which is asked first, has it already.
