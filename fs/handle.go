@@ -39,9 +39,16 @@ var (
 )
 
 // reader is where h reads from: the node's content, or a stream of the version that was opened.
-func (h *handle) reader() (*writeback.File, *stream.File, error) {
+func (h *handle) reader(ctx context.Context) (*writeback.File, *stream.File, error) {
 	n := h.n
 	n.mu.Lock()
+	for n.moved && n.content == nil && !n.gone {
+		n.mu.Unlock()
+		if _, err := n.fresh(ctx); err != nil {
+			return nil, nil, err
+		}
+		n.mu.Lock()
+	}
 	defer n.mu.Unlock()
 	if n.content != nil {
 		return n.content, nil, nil
@@ -61,7 +68,7 @@ func (h *handle) reader() (*writeback.File, *stream.File, error) {
 
 // Read fills dest unless the file ends before: the kernel takes anything less for the end.
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	content, clean, err := h.reader()
+	content, clean, err := h.reader(ctx)
 	if err != nil {
 		return nil, h.n.m.fail("read", h.n.Key(), err)
 	}

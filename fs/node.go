@@ -36,6 +36,7 @@ type node struct {
 	key     ossclient.Key   // where it is now; a directory's ends with "/"
 	entry   namespace.Entry // what was last known of it
 	gone    bool            // its name was removed
+	moved   bool            // renamed since the entry was asked for: the bucket has its bytes under another version
 	content *writeback.File // not nil: its bytes are staged, and one reference is held
 	handles int             // open handles of a regular file
 	writers int             // those of them that may write
@@ -76,11 +77,16 @@ func (n *node) learn(e namespace.Entry) {
 		return
 	}
 	etag := e.Version.ETag
-	foreign := n.content == nil && !e.Staged && n.pages != "" && etag != "" && n.pages != etag
-	if foreign {
+	other := n.content == nil && !e.Staged && n.pages != "" && etag != "" && n.pages != etag
+	foreign := other && !n.moved
+	switch {
+	case foreign:
 		n.pages = ""
 		n.epoch++
+	case other: // the copy that a rename of ours made
+		n.pages = etag
 	}
+	n.moved = false
 	n.entry = e
 	n.mu.Unlock()
 	if foreign {
@@ -109,12 +115,12 @@ func (n *node) expire() {
 // it. Of a node that is gone, and of the root, there is nothing to ask.
 func (n *node) fresh(ctx context.Context) (namespace.Entry, error) {
 	n.mu.Lock()
-	e, gone := n.entry, n.gone
+	e, gone, moved := n.entry, n.gone, n.moved
 	n.mu.Unlock()
 	if gone || n.IsRoot() {
 		return e, nil
 	}
-	if !e.Staged && time.Now().Before(e.Until) {
+	if !moved && !e.Staged && time.Now().Before(e.Until) {
 		if _, staged := n.m.store.Lookup(e.Key); !staged {
 			return e, nil
 		}
@@ -122,9 +128,9 @@ func (n *node) fresh(ctx context.Context) (namespace.Entry, error) {
 	now, err := n.m.tree.Stat(ctx, e)
 	if err != nil {
 		n.mu.Lock()
-		moved := n.gone || n.key != e.Key
+		elsewhere := n.gone || n.key != e.Key
 		n.mu.Unlock()
-		if moved { // renamed or removed meanwhile: what is known of it stands
+		if elsewhere { // renamed or removed meanwhile: what is known of it stands
 			return e, nil
 		}
 		return e, err

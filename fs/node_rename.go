@@ -136,7 +136,12 @@ func (r *renaming) move(ctx context.Context) error {
 	}
 	var err error
 	if r.source.Dir {
-		err = m.store.RenameTree(ctx, r.sourceKey, r.targetKey)
+		if r.exists { // an empty directory: its marker must not be in the way of the one that moves
+			err = m.store.Remove(r.target.Key, r.target.Version)
+		}
+		if err == nil {
+			err = m.store.RenameTree(ctx, r.sourceKey, r.targetKey)
+		}
 	} else {
 		err = m.store.Rename(ctx, r.sourceKey, r.targetKey, source(r.source), r.target.Version)
 	}
@@ -223,7 +228,7 @@ func (m *Mount) rekey(moves map[ossclient.Key]ossclient.Key) {
 	}
 	for _, s := range steps {
 		s.n.mu.Lock()
-		s.n.key, s.n.entry.Key = s.to, s.to
+		s.n.key, s.n.entry.Key, s.n.moved = s.to, s.to, true
 		s.n.mu.Unlock()
 		m.nodes.keep(s.n, s.to)
 	}

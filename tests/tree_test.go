@@ -333,6 +333,52 @@ func TestRenameDirectory(t *testing.T) {
 	}
 }
 
+// The attributes of a directory move with it, over those of the one that it replaces.
+func TestRenameDirectoryKeepsAttributes(t *testing.T) {
+	for _, state := range []string{"staged", "clean", "clean over staged", "staged over clean"} {
+		for _, over := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s over=%v", state, over), func(t *testing.T) {
+				b := harness.New(t)
+				from := func() {
+					must(t, os.Mkdir(b.Path("from"), 0o755))
+					must(t, os.Mkdir(b.Path("from", "sub"), 0o755))
+					must(t, os.Chmod(b.Path("from"), 0o701))
+				}
+				to := func() {
+					if over {
+						must(t, os.Mkdir(b.Path("to"), 0o755))
+					}
+				}
+				first, second := from, to
+				if state == "staged over clean" {
+					first, second = to, from
+				}
+				first()
+				if strings.Contains(state, " over ") {
+					b.Afresh()
+				}
+				second()
+				if state == "clean" {
+					b.Afresh()
+				}
+				must(t, syscall.Rename(b.Path("from"), b.Path("to")))
+				check := func(when string) {
+					if got := stat(t, b.Path("to")).Mode; got != syscall.S_IFDIR|0o701 {
+						t.Errorf("%s: got mode %o, want 40701", when, got)
+					}
+					wantNames(t, b.Path("to"), "sub")
+					wantNames(t, b.Dir, "to")
+				}
+				check("at once")
+				b.Flush()
+				check("sent")
+				b.Afresh()
+				check("new mount")
+			})
+		}
+	}
+}
+
 func TestSymlink(t *testing.T) {
 	b := harness.New(t)
 	long := strings.Repeat("a/", 300) + "end"

@@ -52,7 +52,10 @@ func NewProcess(t testing.TB, s *ossservertest.Server) *Process {
 	if err := os.Mkdir(p.Dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.Kill)
+	t.Cleanup(func() {
+		p.Kill()
+		p.Clear()
+	})
 	return p
 }
 
@@ -83,7 +86,8 @@ func (p *Process) Start() {
 	}
 }
 
-// Kill kills the process, as kill -9 does, and takes its dead mount away.
+// Kill kills the process, as kill -9 does. The dead mount stays where it is, so that nobody writes into the
+// directory below it; Clear takes it away.
 func (p *Process) Kill() {
 	if p.cmd == nil {
 		return
@@ -91,6 +95,10 @@ func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // it may have ended
 	_ = p.cmd.Wait()
 	p.cmd = nil
+}
+
+// Clear takes a dead mount away.
+func (p *Process) Clear() {
 	if err := unix.Unmount(p.Dir, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
 		p.T.Errorf("taking the dead mount away: %v", err)
 	}
