@@ -67,7 +67,7 @@ func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
 	switch own, err := s.ours(e, f); {
 	case err != nil:
 		return err
-	case own.is(&now): // the answer to an earlier request was lost; attributes may differ
+	case own.is(&now), e.trial.is(&now) && e.trial.seq == e.seq: // the answer to an earlier request was lost; attributes may differ
 		return s.confirmSame(ctx, e, f, now)
 	case e.trial.is(&now): // an earlier state of ours: this one may follow it
 		return s.follow(e, f, now.Version)
@@ -104,9 +104,9 @@ func (s *Store) ours(e *entry, f *File) (*trial, error) {
 	case e.kind != Content:
 		return nil, nil
 	case f == nil:
-		return &trial{e.size, crc.Update(0, []byte(e.body))}, nil
+		return &trial{e.seq, e.size, crc.Update(0, []byte(e.body))}, nil
 	case e.has(flagSum):
-		return &trial{e.size, e.sum}, nil
+		return &trial{e.seq, e.size, e.sum}, nil
 	}
 	f.mu.RLock()
 	whole := len(f.missingLocked(0, e.size)) == 0 && f.f != nil
@@ -115,7 +115,7 @@ func (s *Store) ours(e *entry, f *File) (*trial, error) {
 		return nil, nil
 	}
 	sum, err := sumOf(content{f, 0}, e.size)
-	return &trial{e.size, sum}, err
+	return &trial{e.seq, e.size, sum}, err
 }
 
 // follow makes the state one that follows what the bucket has.
@@ -186,7 +186,7 @@ func (s *Store) keepBoth(e *entry, f *File, now ossclient.Object) error {
 		// What was not written to is as in the version that is there now.
 		v := now.Version
 		next.base = &v
-		next.edit = &edit{dirty: next.edit.dirty, limit: min(next.edit.limit, v.Size)}
+		next.edit = &edit{dirty: next.edit.dirty, limit: min(next.edit.limit, v.Size)} // the dirty bytes, and so their sum, stay
 	}
 	if err := s.commitLocked(op{code: opSet, entry: next}, op{code: opDel, key: e.key, moved: true}); err != nil {
 		return err

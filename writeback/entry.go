@@ -33,7 +33,8 @@ const (
 	flagDirty   flags = 1 << iota // written to since it was last committed: not to be sent unless asked
 	flagUnknown                   // what the bucket has at key is not known: no conflict can be seen
 	flagSuspect                   // a loss of power may have taken later states: look before sending
-	flagSum                       // sum is known
+	flagSum                       // sum is known: of the whole content
+	flagPart                      // sum is known: of the dirty bytes, one range after the other
 )
 
 // edit describes a staged file that holds only a part of its content: what is not in dirty and lies
@@ -46,6 +47,7 @@ type edit struct {
 // trial is content that was sent, and of which no answer is known yet. When the bucket turns out to have
 // it, nobody else has changed the object.
 type trial struct {
+	seq  uint64 // of the state
 	size int64
 	sum  uint64
 }
@@ -144,7 +146,7 @@ func (c *encoder) entry(e *entry) {
 	c.int(e.when)
 	c.uint(uint64(e.size))
 	c.string(e.attr)
-	if e.has(flagSum) {
+	if e.has(flagSum | flagPart) {
 		c.uint(e.sum)
 	}
 	if parts&entryBase != 0 {
@@ -159,6 +161,7 @@ func (c *encoder) entry(e *entry) {
 		c.string(e.body)
 	}
 	if parts&entryTrial != 0 {
+		c.uint(e.trial.seq)
 		c.uint(uint64(e.trial.size))
 		c.uint(e.trial.sum)
 	}
@@ -179,7 +182,7 @@ func (d *decoder) entry() *entry {
 	parts := d.byte()
 	e.seq, e.since, e.when, e.size = d.uint(), d.uint(), d.int(), int64(d.uint())
 	e.attr = d.string()
-	if e.has(flagSum) {
+	if e.has(flagSum | flagPart) {
 		e.sum = d.uint()
 	}
 	if parts&entryBase != 0 {
@@ -192,7 +195,7 @@ func (d *decoder) entry() *entry {
 		e.body = d.string()
 	}
 	if parts&entryTrial != 0 {
-		e.trial = &trial{int64(d.uint()), d.uint()}
+		e.trial = &trial{d.uint(), int64(d.uint()), d.uint()}
 	}
 	if parts&entryEdit != 0 {
 		e.edit = &edit{limit: int64(d.uint())}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"sync"
 
 	"github.com/ossfs/ossfs/internal/attr"
@@ -42,7 +43,9 @@ type File struct {
 	fill    Filler
 	sum     uint64 // CRC-64 of the first sumEnd bytes; sumEnd < 0: not known
 	sumEnd  int64
+	ahead   extent.Set // written beyond sumEnd: writes come in any order, almost
 	closed  bool
+	stream  streamState
 }
 
 func stageName(n uint64) string { return fmt.Sprintf("staged/%02x/%016x", n&0xff, n) }
@@ -138,6 +141,13 @@ func (s *Store) useLocked(key Key) *File {
 		f.limit, f.local, f.changed = e.edit.limit, e.edit.dirty.Clone(), e.edit.dirty.Clone()
 	} else {
 		f.local, f.changed = extent.Of(extent.Range{End: e.size}), extent.Of(extent.Range{End: e.size})
+	}
+	if u := s.v.uploads[e.stage]; u != nil {
+		for _, p := range u.parts {
+			if p.punched {
+				f.local.Remove(p.off, p.off+p.Size)
+			}
+		}
 	}
 	f.confirmed = e.base
 	if e.has(flagSum) {
@@ -246,9 +256,10 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if err := f.s.space.wait(ctx, int64(len(p))); err != nil {
 		return 0, err
 	}
+	end := off + int64(len(p))
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.soilLocked(); err != nil {
+	if err := f.readyLocked(ctx, off, end); err != nil {
 		return 0, err
 	}
 	n, err := f.f.WriteAt(p, off)
@@ -261,14 +272,32 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 	return n, err
 }
 
+// readyLocked prepares a change of [off, end). It gives f.mu up for a while when bytes beside them must be
+// saved first.
+func (f *File) readyLocked(ctx context.Context, off, end int64) error {
+	for {
+		if err := f.soilLocked(); err != nil {
+			return err
+		}
+		if off >= f.size {
+			return nil
+		}
+		ready, err := f.forgetLocked(off, end)
+		if ready || err != nil {
+			return err
+		}
+		f.mu.Unlock()
+		err = f.checkpoint(ctx)
+		f.mu.Lock()
+		if err != nil {
+			return err
+		}
+	}
+}
+
 func (f *File) wroteLocked(p []byte, off int64) {
 	end := off + int64(len(p))
-	switch {
-	case f.sumEnd == off:
-		f.sum, f.sumEnd = crc.Update(f.sum, p), end
-	case off < f.sumEnd:
-		f.sumEnd = -1
-	}
+	f.sumWrite(p, off)
 	f.s.space.add(f.local.Add(off, end))
 	f.changed.Add(off, end)
 	if off > f.size { // the hole reads as zeros
@@ -276,6 +305,42 @@ func (f *File) wroteLocked(p []byte, off int64) {
 		f.changed.Add(f.size, off)
 	}
 	f.size = max(f.size, end)
+}
+
+// sumWrite keeps the checksum of what is written from the first byte to the last. Writes that overtake
+// others are read again when their turn has come.
+func (f *File) sumWrite(p []byte, off int64) {
+	switch {
+	case f.sumEnd < 0:
+		return
+	case off < f.sumEnd:
+		f.sumEnd = -1
+	case off > f.sumEnd:
+		f.ahead.Add(off, off+int64(len(p)))
+	default:
+		f.sum, f.sumEnd = crc.Update(f.sum, p), off+int64(len(p))
+		if f.ahead.Len() == 0 {
+			return
+		}
+		if f.ahead.Overlaps(0, f.sumEnd) {
+			f.sumEnd = -1
+		} else if r := f.ahead.Within(f.sumEnd, math.MaxInt64); len(r) > 0 && r[0].Off == f.sumEnd {
+			f.sumAhead(r[0])
+		}
+	}
+	if f.sumEnd < 0 {
+		f.ahead.Clear()
+	}
+}
+
+func (f *File) sumAhead(r extent.Range) {
+	sum, err := sumRanges(f.f, []extent.Range{r})
+	if err != nil {
+		f.sumEnd = -1
+		return
+	}
+	f.sum, f.sumEnd = crc.Combine(f.sum, sum, r.Len()), r.End
+	f.ahead.Remove(r.Off, r.End)
 }
 
 // Truncate sets the length; what is added reads as zeros.
@@ -288,7 +353,12 @@ func (f *File) Truncate(ctx context.Context, size int64) error {
 	if size == f.size {
 		return nil
 	}
-	if err := f.soilLocked(); err != nil {
+	if size == 0 {
+		if err := f.emptied(); err != nil {
+			return err
+		}
+	}
+	if err := f.readyLocked(ctx, min(size, f.size), max(size, f.size)); err != nil {
 		return err
 	}
 	if err := f.f.Truncate(size); err != nil {
@@ -301,6 +371,7 @@ func (f *File) Truncate(ctx context.Context, size int64) error {
 		switch {
 		case size == 0:
 			f.sum, f.sumEnd = 0, 0
+			f.ahead.Clear()
 		case f.sumEnd > size:
 			f.sumEnd = -1
 		}
@@ -343,7 +414,7 @@ func (f *File) soilLocked() error {
 	}
 	e := s.replaceLocked(key, Content, old, base)
 	if old != nil && old.stage == f.stage {
-		e.size, e.edit, e.flags = old.size, old.edit, old.flags&^flagSum
+		e.size, e.edit, e.flags = old.size, old.edit, old.flags&^(flagSum|flagPart)
 	} else {
 		e.size, e.edit = f.size, f.editLocked()
 	}
@@ -360,7 +431,7 @@ func (f *File) soilLocked() error {
 // editLocked says which bytes of the staged file count; nil: all, and the base is not needed.
 func (f *File) editLocked() *edit {
 	limit := min(f.limit, f.size)
-	if limit == 0 || f.size <= f.s.opt.SinglePut && f.local.Contains(0, limit) {
+	if limit == 0 || f.base == nil || f.size <= f.s.opt.SinglePut && f.local.Contains(0, limit) {
 		return nil
 	}
 	return &edit{dirty: f.changed.Clone(), limit: limit}
@@ -407,9 +478,9 @@ func (f *File) commitLocked() error {
 	}
 	e := old.clone()
 	e.seq, e.size, e.edit = s.nextSeqLocked(), f.size, f.editLocked()
-	e.flags &^= flagDirty | flagSum
-	if f.sumEnd == f.size {
-		e.sum, e.flags = f.sum, e.flags|flagSum
+	e.flags &^= flagDirty | flagSum | flagPart
+	if err := f.sumLocked(e); err != nil {
+		return err
 	}
 	if err := s.commitLocked(op{code: opSet, entry: e}); err != nil {
 		return err
@@ -421,6 +492,34 @@ func (f *File) commitLocked() error {
 		delay *= openFactor
 	}
 	s.loop.changed(e, delay)
+	return nil
+}
+
+// sumMost is how many bytes are read again at a commit to be summed: when they were not written from the
+// first to the last. More are not: a loss of power within the second takes such a change back.
+const sumMost = 4 << 20
+
+// sumLocked notes the checksum by which a loss of power is recognised that took some of the bytes. It needs
+// f.mu.
+func (f *File) sumLocked(e *entry) error {
+	switch {
+	case f.sumEnd == f.size:
+		e.sum, e.flags = f.sum, e.flags|flagSum
+	case e.staged() > sumMost:
+	case e.edit != nil:
+		sum, err := sumRanges(f.f, e.edit.dirty.Ranges())
+		if err != nil {
+			return err
+		}
+		e.sum, e.flags = sum, e.flags|flagPart
+	default:
+		sum, err := sumRanges(f.f, []extent.Range{{End: f.size}})
+		if err != nil {
+			return err
+		}
+		f.sum, f.sumEnd = sum, f.size
+		e.sum, e.flags = sum, e.flags|flagSum
+	}
 	return nil
 }
 

@@ -50,6 +50,9 @@ func (f *File) readPiece(ctx context.Context, p []byte, off int64) (int, error) 
 	}
 	base, fill := f.base, f.fill
 	f.mu.RUnlock()
+	if base == nil { // sent, and given up here: the upload is completed, and then read
+		return 0, f.checkpoint(ctx)
+	}
 	p = p[:end-off]
 	if fill != nil {
 		if err := fill(ctx, p, off); err != nil {
@@ -65,8 +68,11 @@ func (f *File) readPiece(ctx context.Context, p []byte, off int64) (int, error) 
 
 // missingLocked are the parts of [off, end) that only the base has. It needs f.mu.
 func (f *File) missingLocked(off, end int64) []extent.Range {
+	if f.base == nil {
+		return f.local.Missing(off, min(end, f.size)) // parts that were punched out
+	}
 	end = min(end, f.limit)
-	if f.base == nil || off >= end {
+	if off >= end {
 		return nil
 	}
 	return f.local.Missing(off, end)
@@ -129,4 +135,20 @@ func sumOf(f io.ReaderAt, size int64) (uint64, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return d.Sum64(), err
+}
+
+// sumRanges is the CRC-64 of some ranges of a staged file, one after the other.
+func sumRanges(f disk.File, ranges []extent.Range) (uint64, error) {
+	var d crc.Digest
+	p := make([]byte, 64<<10)
+	for _, r := range ranges {
+		for at := r.Off; at < r.End; at += int64(len(p)) {
+			q := p[:min(int64(len(p)), r.End-at)]
+			if _, err := readZero(f, q, at); err != nil {
+				return 0, err
+			}
+			_, _ = d.Write(q) // never fails
+		}
+	}
+	return d.Sum64(), nil
 }

@@ -369,6 +369,40 @@ func (l *loop) urge(prefix Key, exact, absentOnly bool) {
 	}
 }
 
+// pressure has everything sent that rests. Files that are still being written follow when nothing else is
+// on its way; when nothing at all can be sent, the writers are told that the disk is full.
+func (l *loop) pressure() {
+	l.s.pressing.Store(false)
+	var dirty []*entry
+	hope := len(l.active) > 0 || l.s.streaming.Load() > 0
+	l.s.mu.RLock()
+	entries := l.s.v.tree.Values()
+	l.s.mu.RUnlock()
+	for _, e := range entries {
+		t := l.troubles[e.key]
+		switch {
+		case e.staged() == 0 && !e.has(flagDirty), l.active[e.key] != nil:
+		case t != nil && t.permanent && t.seq == e.seq:
+		case t != nil && t.seq == e.seq:
+			hope = true // it has its time
+		case e.has(flagDirty):
+			dirty = append(dirty, e)
+		default:
+			hope = true
+			l.enqueue(e, true)
+		}
+	}
+	if hope {
+		return
+	}
+	if len(dirty) == 0 {
+		l.s.space.fail()
+	}
+	for _, e := range dirty {
+		l.enqueue(e, true)
+	}
+}
+
 // timer is a state that is due.
 type timer struct {
 	at  time.Time

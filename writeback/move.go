@@ -122,7 +122,7 @@ func (s *Store) endMove(m *move, c *Confirmation) error {
 
 // rebase tells a clean File which version its bytes are to be had from.
 func (s *Store) rebase(f *File, v ossclient.Version) {
-	s.wg.Go(func() {
+	s.spawn(func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if f.Key() == v.Key {

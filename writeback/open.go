@@ -3,11 +3,10 @@ package writeback
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"strconv"
 
 	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/extent"
 	"github.com/ossfs/ossfs/writeback/journal"
 )
 
@@ -34,6 +33,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.wg.Go(func() { s.sync.run(s.ctx) })
 	s.resumeMoves(ctx)
 	s.opened.Store(true)
+	s.abandonForgotten()
 	s.mu.RLock()
 	s.v.tree.Scan(func(_ Key, e *entry) bool {
 		s.loop.changed(e, 0)
@@ -77,6 +77,26 @@ func (s *Store) recover() error {
 	s.sync.all, s.sync.pending = true, true
 	s.sync.wake()
 	return s.adoptStages(torn || report.Damaged > 0 || report.Gaps > 0)
+}
+
+// abandonForgotten gives up the uploads whose content is not pending any more.
+func (s *Store) abandonForgotten() {
+	used := make(map[uint64]bool)
+	s.mu.RLock()
+	s.v.tree.Scan(func(_ Key, e *entry) bool {
+		used[e.stage] = true
+		return true
+	})
+	var forgotten []uint64
+	for stage := range s.v.uploads {
+		if !used[stage] {
+			forgotten = append(forgotten, stage)
+		}
+	}
+	s.mu.RUnlock()
+	for _, stage := range forgotten {
+		s.spawn(func() { s.abandon(s.ctx, stage) })
+	}
 }
 
 // reader applies the records of the journal: those before the last marker at once.
@@ -145,11 +165,19 @@ func (s *Store) intact(e *entry) bool {
 	if err != nil {
 		return false
 	}
-	if !e.has(flagSum) {
-		return size >= e.stagedEnd()
+	ranges := []extent.Range{{End: e.size}}
+	switch {
+	case size < e.stagedEnd():
+		return false
+	case s.holed(e.stage):
+		return true // parts of it are in the bucket alone; those that are here are compared with their checksums
+	case !e.has(flagSum | flagPart):
+		return false
+	case e.has(flagPart):
+		ranges = e.edit.dirty.Ranges()
 	}
-	sum, err := sumOf(f, e.size)
-	return err == nil && size >= e.size && sum == e.sum
+	sum, err := sumRanges(f, ranges)
+	return err == nil && sum == e.sum
 }
 
 // settle prepares the recovered entries to be sent. Files that were never closed before a loss of power are
@@ -187,7 +215,7 @@ func (s *Store) settle(rebooted bool) (setAside bool) {
 
 // uncommitted takes what was written to a file that was never closed: as much as the disk has.
 func (s *Store) uncommitted(e *entry) {
-	e.flags &^= flagSum
+	e.flags &^= flagSum | flagPart
 	if e.edit != nil {
 		if e.edit.dirty.Len() == 0 && e.size == e.edit.limit && e.base != nil { // nothing was committed
 			e.kind, e.stage, e.edit = Attributes, 0, nil
@@ -293,14 +321,11 @@ func (s *Store) tell(c Confirmation) {
 	}
 }
 
-// pressure is called when the stage is full: everything that can be sent is sent now.
+// pressure is called when the stage is full: what need not be staged is given up, and everything that can
+// be sent is sent now.
 func (s *Store) pressure() {
-	s.loop.post(func() { s.loop.urge("", false, false) })
-}
-
-func (s *Store) removeStage(n uint64) error {
-	if err := s.fs.Remove(stageName(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("writeback: %w", err)
+	s.relieve()
+	if !s.pressing.Swap(true) {
+		s.loop.post(s.loop.pressure)
 	}
-	return nil
 }

@@ -74,6 +74,9 @@ type Options struct {
 	Confirmed func(Confirmation) // told of each state the bucket has, no lock held, before the entry leaves the overlay
 	Logger    *slog.Logger
 	Disk      disk.FS // nil: the directory Dir
+
+	partFirst int64 // bytes of the first parts; tests make it small
+	cell      int64 // bytes; of what an edit sends, the least
 }
 
 // directoryFactor is how many times the delay a directory rests unchanged before its object is stored.
@@ -92,6 +95,9 @@ func (o Options) rest(e *entry) time.Duration {
 func (o Options) withDefaults() (Options, error) {
 	if o.SinglePut <= 0 {
 		o.SinglePut = 16 << 20
+	}
+	if o.partFirst == 0 {
+		o.partFirst, o.cell = partFirst, editCell
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -116,5 +122,6 @@ func (o Options) withDefaults() (Options, error) {
 		}
 		o.StageBudget = free / 5 * 4
 	}
+	o.SinglePut = min(o.SinglePut, max(o.StageBudget/4, o.partFirst/8)) // files that do not fit must be streamed
 	return o, nil
 }

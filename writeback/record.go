@@ -11,7 +11,7 @@ const (
 	opSet      opCode = iota + 1 // entry: the state of its key
 	opDel                        // key: the bucket has it, or there is nothing to be had
 	opUpload                     // stage, upload: a multipart upload has begun
-	opPart                       // stage, part: a part of it was sent
+	opPart                       // stage, part: a part of it was sent; of no bytes: it must be sent again
 	opUploaded                   // stage: the upload was completed or given up
 	opMove                       // move: a rename of what the bucket has has begun
 	opMoved                      // move's id: it is done
@@ -32,7 +32,8 @@ type op struct {
 // sentPart is a part of a multipart upload that OSS has.
 type sentPart struct {
 	ossclient.Part
-	off int64 // of its first byte in the file
+	off     int64 // of its first byte in the file
+	punched bool  // the staged file does not have it any more
 }
 
 // upload is a multipart upload that has begun.
@@ -115,18 +116,25 @@ func (e *encoder) part(p *sentPart) {
 	e.string(string(p.ETag))
 	e.uint(uint64(p.Size))
 	e.uint(uint64(p.off))
+	var bits byte
 	if p.HasCRC64 {
-		e.byte(1)
+		bits |= 1
+	}
+	if p.punched {
+		bits |= 2
+	}
+	e.byte(bits)
+	if p.HasCRC64 {
 		e.uint(p.CRC64)
-	} else {
-		e.byte(0)
 	}
 }
 
 func (d *decoder) part() sentPart {
 	var p sentPart
 	p.Number, p.ETag, p.Size, p.off = int(d.uint()), ossclient.ETag(d.string()), int64(d.uint()), int64(d.uint())
-	if d.byte() == 1 {
+	bits := d.byte()
+	p.punched = bits&2 != 0
+	if bits&1 != 0 {
 		p.CRC64, p.HasCRC64 = d.uint(), true
 	}
 	return p
@@ -159,7 +167,9 @@ func (v *view) apply(o *op) {
 		v.uploads[o.stage] = o.upload
 		v.stage = max(v.stage, o.stage)
 	case opPart:
-		if u := v.uploads[o.stage]; u != nil {
+		if u := v.uploads[o.stage]; u != nil && o.part.Size == 0 { // written to again
+			delete(u.parts, o.part.Number)
+		} else if u != nil {
 			u.parts[o.part.Number] = o.part
 		}
 	case opUploaded:

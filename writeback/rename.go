@@ -29,6 +29,9 @@ func (s *Store) Rename(ctx context.Context, from, to Key, src RenameSource, toBa
 				return err
 			}
 		}
+		if err := s.settleUpload(ctx, from); err != nil {
+			return err
+		}
 		moved, err := s.renamePending(from, to, toBase)
 		if moved || err != nil {
 			return err
@@ -41,6 +44,34 @@ func (s *Store) Rename(ctx context.Context, from, to Key, src RenameSource, toBa
 		}
 		return s.renameObject(ctx, from, to, src)
 	}
+}
+
+// settleUpload looks at the upload of content that is about to get another key: uploads cannot be renamed.
+// When most of it was sent, or parts of it are nowhere else, it is completed, and the object renamed;
+// otherwise it is given up, and the content sent again.
+func (s *Store) settleUpload(ctx context.Context, key Key) error {
+	s.mu.RLock()
+	e, _ := s.v.tree.Get(key)
+	var sent int64
+	var u *upload
+	if e != nil && e.stage != 0 {
+		u = s.v.uploads[e.stage]
+	}
+	if u != nil {
+		for _, p := range u.parts {
+			sent += p.Size
+		}
+	}
+	flight, sending := s.inflight[key]
+	s.mu.RUnlock()
+	switch {
+	case u == nil || u.key != key:
+	case s.holed(e.stage), sent >= e.size/4*3:
+		return s.syncBucket(ctx, key)
+	case sending && flight.cancel != nil:
+		flight.cancel()
+	}
+	return nil
 }
 
 // renamePending moves content that is whole here; false: there is none.

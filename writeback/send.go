@@ -66,7 +66,7 @@ func (s *Store) use(key Key) *File {
 // unuseLater ends a use by one who holds locks that it needs.
 func (s *Store) unuseLater(f *File) error {
 	if f != nil {
-		s.wg.Go(f.unuse)
+		s.wg.Go(f.unuse) // called by one of its goroutines
 	}
 	return nil
 }
@@ -133,7 +133,7 @@ func (s *Store) try(e *entry, f *File) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return sum, s.noteTrial(e, &trial{e.size, sum})
+	return sum, s.noteTrial(e, &trial{e.seq, e.size, sum})
 }
 
 // noteTrial journals, for content that cannot be summed again after a crash, what is about to be sent;
@@ -145,7 +145,7 @@ func (s *Store) noteTrial(e *entry, t *trial) error {
 	s.tried[e.key] = t
 	s.mu.Unlock()
 	cur := s.get(e.key)
-	if cur == nil || cur.seq == e.seq && e.edit == nil {
+	if cur == nil || cur.seq == e.seq && e.edit == nil && e.size <= s.opt.SinglePut {
 		return nil
 	}
 	next := cur.clone()
@@ -246,6 +246,7 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation) error {
 	next.flags &^= flagUnknown | flagSuspect
 	if f != nil && next.stage == f.stage {
 		next.edit = f.editLocked()
+		next.flags &^= flagPart // it was of other ranges
 	}
 	return s.commitLocked(op{code: opSet, entry: next})
 }
@@ -263,13 +264,14 @@ func (f *File) confirmLocked(e, cur *entry, v ossclient.Version) {
 		return
 	}
 	f.base, f.fill = baseOf(v), nil
+	f.limit = min(e.size, f.size)
+	f.stream = streamState{}
 	if cur != nil && cur.seq == e.seq {
-		f.limit = f.size
 		f.changed.Clear()
 		return
 	}
 	// Written to meanwhile: which bytes were sent before and which after is not known. What is staged
-	// counts as changed; the rest is as in the version before, which it was copied from.
+	// counts as changed; the rest is in the version that was stored.
 	f.changed = f.local.Clone()
 }
 

@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"mime"
 	"path"
@@ -22,6 +23,9 @@ func (f *File) complete(ctx context.Context, off, end int64) error {
 	if err != nil {
 		return err
 	}
+	if len(missing) > 0 && base == nil {
+		return errLost
+	}
 	for _, r := range missing {
 		for at := r.Off; at < r.End; at += piece {
 			p := make([]byte, min(piece, r.End-at))
@@ -35,6 +39,9 @@ func (f *File) complete(ctx context.Context, off, end int64) error {
 	}
 	return nil
 }
+
+// errLost says that bytes were given up here for an upload that is no more.
+var errLost = fmt.Errorf("writeback: parts that were sent are gone from the bucket, and not staged any more: %w", ossclient.ErrNotExist)
 
 // keep puts bytes of the base into the staged file, where nothing was written meanwhile.
 func (f *File) keep(p []byte, off int64) error {

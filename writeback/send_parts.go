@@ -7,12 +7,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/ossclient/crc"
 )
 
 const (
 	partFirst = 8 << 20 // bytes of the first parts
 	partMost  = 5 << 30
-	partLeast = 100 << 10 // what OSS takes for parts but the last
+	editCell  = 1 << 20 // bytes; a changed byte has as many sent with it
 	maxParts  = 10000
 	copyMost  = 1 << 30 // bytes copied as one part: several are copied at once
 )
@@ -24,24 +25,28 @@ type piece struct {
 }
 
 // partSize is the size of a part that begins at off: it grows with the file, so that 10,000 parts reach
-// as far as OSS does.
-func partSize(off int64) int64 {
-	n := off / 16 &^ (1<<20 - 1)
-	return min(max(n, partFirst), partMost)
+// 48.2 TiB of the 48.8 that OSS takes. A part must fit into the stage several times.
+func (s *Store) partSize(off int64) int64 {
+	first := s.opt.partFirst
+	n := min(max(off/16/first*first, first), partMost)
+	if off < 1<<40 { // beyond, the number of parts counts more
+		n = min(n, max(s.opt.StageBudget/8/first*first, first/8))
+	}
+	return n
 }
 
 // plan cuts a file into parts. What is not changed is copied.
-func plan(size int64, e *edit) []piece {
+func (s *Store) plan(size int64, e *edit) []piece {
 	if e == nil {
 		var list []piece
 		for off := int64(0); off < size; {
-			n := min(partSize(off), size-off)
+			n := min(s.partSize(off), size-off)
 			list = append(list, piece{off: off, n: n})
 			off += n
 		}
 		return list
 	}
-	for cell := int64(1 << 20); ; cell *= 2 {
+	for cell := s.opt.cell; ; cell *= 2 {
 		if list := planEdit(size, e, cell); len(list) <= maxParts {
 			return list
 		}
@@ -69,55 +74,183 @@ func planEdit(size int64, e *edit, cell int64) []piece {
 	return list
 }
 
-// sendParts stores content with a multipart upload.
+// sendParts stores content with a multipart upload: the one that was begun while the file was written, or by
+// an earlier attempt, as far as it is still of use.
 func (s *Store) sendParts(ctx context.Context, e *entry, f *File) error {
+	if err := f.seal(ctx); err != nil {
+		return err
+	}
+	defer f.unseal()
 	exclusive, err := s.mayOverwrite(ctx, e)
 	if err != nil {
 		return s.lost(ctx, e, f, err)
 	}
-	a := e.attributes()
-	m := metadata(e.key, &a)
-	id, err := s.bucket.CreateUpload(ctx, ossclient.UploadRequest{Key: e.key, Metadata: m, Options: s.options(a.StorageClass)})
+	u, err := s.uploadFor(ctx, e)
 	if err != nil {
 		return err
 	}
-	pieces := plan(e.size, e.edit)
+	parts, err := s.sendPieces(ctx, e, f, u)
+	var r ossclient.PutResult
+	if err == nil {
+		if sum, size, known := sumOfParts(parts); known {
+			err = s.noteTrial(e, &trial{e.seq, size, sum})
+		}
+	}
+	if err == nil {
+		r, err = s.bucket.CompleteUpload(ctx, ossclient.CompleteRequest{Key: u.key, Upload: u.id, Parts: parts, NoOverwrite: exclusive})
+	}
+	if err != nil {
+		return s.partsFailed(ctx, e, f, u, err)
+	}
+	return s.completed(ctx, e, f, u, r)
+}
+
+// uploadFor is the upload that the parts of a state belong to.
+func (s *Store) uploadFor(ctx context.Context, e *entry) (*upload, error) {
+	s.mu.RLock()
+	u := s.v.uploads[e.stage]
+	s.mu.RUnlock()
+	if u != nil && e.edit == nil && u.base == "" && u.key == e.key {
+		return u, nil
+	}
+	if u != nil {
+		s.abandon(ctx, e.stage)
+	}
+	return s.createUpload(ctx, e)
+}
+
+// sendPieces sends what the upload does not have yet.
+func (s *Store) sendPieces(ctx context.Context, e *entry, f *File, u *upload) ([]ossclient.Part, error) {
+	pieces := s.plan(e.size, e.edit)
 	parts := make([]ossclient.Part, len(pieces))
 	g, gctx := errgroup.WithContext(ctx)
 	for i, p := range pieces {
-		if err := s.partToken(gctx); err != nil {
+		s.mu.RLock()
+		sent, ok := u.parts[i+1]
+		s.mu.RUnlock()
+		if ok && sent.off == p.off && sent.Size == p.n && s.trusted(e, f, sent) {
+			parts[i] = sent.Part
+			continue
+		}
+		if s.partToken(gctx) != nil {
 			break
 		}
 		g.Go(func() error {
 			defer s.partDone()
 			var err error
-			parts[i], err = s.sendPiece(gctx, e, f, id, i+1, p)
+			parts[i], err = s.sendPiece(gctx, e, f, u, i+1, p)
 			return err
 		})
 	}
-	err = errors.Join(g.Wait(), ctx.Err())
-	var r ossclient.PutResult
-	if err == nil {
-		r, err = s.bucket.CompleteUpload(ctx, ossclient.CompleteRequest{Key: e.key, Upload: id, Parts: parts, NoOverwrite: exclusive})
+	return parts, errors.Join(g.Wait(), ctx.Err())
+}
+
+// trusted says whether a part that was sent has the bytes that are staged: after a loss of power that is
+// not sure.
+func (s *Store) trusted(e *entry, f *File, p sentPart) bool {
+	if !e.has(flagSuspect) || p.punched {
+		return true
 	}
-	if err != nil {
-		if aerr := s.bucket.AbortUpload(context.WithoutCancel(ctx), e.key, id); aerr != nil {
-			s.log.Warn("a multipart upload was left over; `ossfs uploads abort` removes it", "key", string(e.key), "upload", string(id), "error", aerr)
-		}
-		return s.lost(ctx, e, f, err)
-	}
-	return s.stored(e, f, r, ossclient.Multipart, m)
+	sum, err := sumOf(content{f, p.off}, p.Size)
+	return err == nil && p.HasCRC64 && sum == p.CRC64
 }
 
 // sendPiece makes one part.
-func (s *Store) sendPiece(ctx context.Context, e *entry, f *File, id ossclient.UploadID, number int, p piece) (ossclient.Part, error) {
+func (s *Store) sendPiece(ctx context.Context, e *entry, f *File, u *upload, number int, p piece) (ossclient.Part, error) {
 	if p.copied {
-		return s.bucket.CopyPart(ctx, ossclient.CopyPartRequest{Key: e.key, Upload: id, Number: number, Source: *e.base, Offset: p.off, Length: p.n})
+		return s.bucket.CopyPart(ctx, ossclient.CopyPartRequest{Key: u.key, Upload: u.id, Number: number, Source: *e.base, Offset: p.off, Length: p.n})
 	}
 	if err := f.complete(ctx, p.off, p.off+p.n); err != nil {
 		return ossclient.Part{}, err
 	}
-	return s.bucket.UploadPart(ctx, ossclient.PartRequest{Key: e.key, Upload: id, Number: number, Body: content{f, p.off}, Size: p.n})
+	if e.edit != nil { // another attempt may cut it otherwise
+		return s.bucket.UploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: content{f, p.off}, Size: p.n})
+	}
+	return s.uploadPiece(ctx, f, number, p)
+}
+
+// sumOfParts is the checksum and the size of the object they make.
+func sumOfParts(parts []ossclient.Part) (sum uint64, size int64, known bool) {
+	known = true
+	for _, p := range parts {
+		known = known && p.HasCRC64
+		sum = crc.Combine(sum, p.CRC64, p.Size)
+		size += p.Size
+	}
+	return sum, size, known
+}
+
+// partsFailed decides what becomes of an upload that was not completed.
+func (s *Store) partsFailed(ctx context.Context, e *entry, f *File, u *upload, err error) error {
+	transient := !permanent(err) || errors.Is(err, ossclient.ErrCanceled)
+	if transient && e.edit == nil && !errors.Is(err, ossclient.ErrCorrupt) {
+		return err // the parts are used by the next attempt
+	}
+	lerr := s.lost(ctx, e, f, err)
+	if s.get(e.key) == nil || !s.holed(e.stage) {
+		s.abandon(ctx, e.stage)
+	}
+	return lerr
+}
+
+// holed says whether bytes of a staged file are nowhere but in its upload.
+func (s *Store) holed(stage uint64) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if u := s.v.uploads[stage]; u != nil {
+		for _, p := range u.parts {
+			if p.punched {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// abandon gives up the upload of a staged file.
+func (s *Store) abandon(ctx context.Context, stage uint64) {
+	s.mu.RLock()
+	u := s.v.uploads[stage]
+	s.mu.RUnlock()
+	if u == nil {
+		return
+	}
+	if err := s.bucket.AbortUpload(context.WithoutCancel(ctx), u.key, u.id); err != nil {
+		s.log.Warn("a multipart upload was not given up; the next mount does it", "key", string(u.key), "upload", string(u.id), "error", err)
+		return
+	}
+	if err := s.noteUploaded(stage); err != nil {
+		s.log.Error("the end of an upload was not journaled", "key", string(u.key), "error", err)
+	}
+}
+
+func (s *Store) noteUploaded(stage uint64) error {
+	s.change.Lock()
+	defer s.change.Unlock()
+	return s.commitLocked(op{code: opUploaded, stage: stage})
+}
+
+// completed goes on after the upload has become an object: it may have been begun with other attributes.
+func (s *Store) completed(ctx context.Context, e *entry, f *File, u *upload, r ossclient.PutResult) error {
+	a := e.attributes()
+	m := metadata(e.key, &a)
+	if u.attr != e.attr {
+		o := s.options(a.StorageClass)
+		c, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: r.Version, Key: e.key, Replace: &m, Options: o})
+		if tooLargeToCopy(err) {
+			r, err = s.copyByParts(ctx, r.Version, e.key, m, o)
+		} else if err == nil {
+			r.Version = ossclient.Version{Key: e.key, ETag: c.ETag, Size: r.Size}
+			r.Date = c.LastModified
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := s.noteUploaded(e.stage); err != nil {
+		return err
+	}
+	return s.stored(e, f, r, ossclient.Multipart, m)
 }
 
 func (s *Store) partToken(ctx context.Context) error {
@@ -130,6 +263,3 @@ func (s *Store) partToken(ctx context.Context) error {
 }
 
 func (s *Store) partDone() { <-s.parts }
-
-// streamLocked is told that a file has outgrown a single Put.
-func (f *File) streamLocked() {}

@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"sync"
+	"syscall"
 )
 
 // space counts the bytes that are staged. Over the budget writers wait until something was sent.
@@ -13,7 +14,7 @@ type space struct {
 
 	mu      sync.Mutex // guards the fields below
 	used    int64
-	waiters []chan struct{}
+	waiters []chan error // each has room for its answer
 }
 
 func (sp *space) add(n int64) {
@@ -30,7 +31,7 @@ func (sp *space) add(n int64) {
 
 func (sp *space) releaseLocked() {
 	for _, w := range sp.waiters {
-		close(w)
+		w <- nil
 	}
 	sp.waiters = nil
 }
@@ -40,6 +41,23 @@ func (sp *space) poke() {
 	sp.mu.Lock()
 	defer sp.mu.Unlock()
 	sp.releaseLocked()
+}
+
+// full says whether somebody waits for space, or soon will.
+func (sp *space) full() bool {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	return len(sp.waiters) > 0 || sp.used > sp.total/8*7
+}
+
+// fail ends the waiting: nothing more can be sent.
+func (sp *space) fail() {
+	sp.mu.Lock()
+	defer sp.mu.Unlock()
+	for _, w := range sp.waiters {
+		w <- syscall.ENOSPC
+	}
+	sp.waiters = nil
 }
 
 func (sp *space) usage() int64 {
@@ -57,12 +75,15 @@ func (sp *space) wait(ctx context.Context, n int64) error {
 			sp.mu.Unlock()
 			return nil
 		}
-		w := make(chan struct{})
+		w := make(chan error, 1)
 		sp.waiters = append(sp.waiters, w)
 		sp.mu.Unlock()
 		sp.urge()
 		select {
-		case <-w:
+		case err := <-w:
+			if err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -34,7 +34,9 @@ type Store struct {
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup // every goroutine of the Store
 	conflicts atomic.Int64
+	streaming atomic.Int64 // parts of files that are being written, on their way
 	opened    atomic.Bool
+	pressing  atomic.Bool   // pressure was posted
 	parts     chan struct{} // a token for each part that may be sent at once
 
 	change    sync.Mutex // one change of the map at a time: it is journaled, then applied; guards the next
@@ -133,6 +135,17 @@ func (s *Store) replaceLocked(key Key, kind Kind, old *entry, base ossclient.Ver
 		e.flags |= flagUnknown
 	}
 	return e
+}
+
+// spawn starts a goroutine of the Store, unless it is being closed.
+func (s *Store) spawn(f func()) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return false
+	}
+	s.wg.Go(f)
+	return true
 }
 
 // usable is the error of a Store that was closed.

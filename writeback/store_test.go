@@ -45,7 +45,7 @@ func newRig(t testing.TB) *rig {
 	}
 	t.Cleanup(b.Close)
 	r.bucket = b
-	r.opt = Options{Dir: t.TempDir(), Bucket: b, Delay: 10 * time.Millisecond, StageBudget: 1 << 30, Host: "host", Confirmed: func(c Confirmation) {
+	r.opt = Options{Dir: t.TempDir(), Bucket: b, Delay: 10 * time.Millisecond, StageBudget: 1 << 30, SinglePut: 1 << 20, partFirst: 512 << 10, cell: 128 << 10, Host: "host", Confirmed: func(c Confirmation) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.confirmed = append(r.confirmed, c)
@@ -290,18 +290,18 @@ func TestEditSmall(t *testing.T) {
 func TestEditLarge(t *testing.T) {
 	r := newRig(t)
 	s := r.open()
-	content := noise(40<<20, 1)
+	content := noise(4<<20, 1)
 	v := r.put("f", content)
 	r.server.ResetCounts()
 	f := must(s.Edit("f", v, fileAttr(), nil))(t)
-	if _, err := f.WriteAt(t.Context(), []byte("abc"), 20<<20); err != nil {
+	if _, err := f.WriteAt(t.Context(), []byte("abc"), 2<<20); err != nil {
 		t.Fatal(err)
 	}
 	r.close(f)
 	r.flush(s)
-	r.want("f", content[:20<<20]+"abc"+content[20<<20+3:])
+	r.want("f", content[:2<<20]+"abc"+content[2<<20+3:])
 	in, out := r.server.Bytes()
-	if in > 2<<20 || out > 2<<20 {
+	if in > 256<<10 || out > 256<<10 {
 		t.Errorf("%d bytes sent, %d fetched", in, out)
 	}
 	t.Log(r.server.Counts())
@@ -310,17 +310,17 @@ func TestEditLarge(t *testing.T) {
 func TestLarge(t *testing.T) {
 	r := newRig(t)
 	s := r.open()
-	content := noise(50<<20, 1)
+	content := noise(5<<20, 1)
 	f := must(s.Create("big", fileAttr(), ossclient.Version{}))(t)
-	for off := 0; off < len(content); off += 1 << 20 {
-		if _, err := f.WriteAt(t.Context(), []byte(content[off:off+1<<20]), int64(off)); err != nil {
+	for off := 0; off < len(content); off += 1 << 16 {
+		if _, err := f.WriteAt(t.Context(), []byte(content[off:off+1<<16]), int64(off)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	r.close(f)
 	r.flush(s)
 	r.want("big", content)
-	t.Log(r.server.Counts())
+	r.counts(map[string]int64{"InitiateMultipartUpload": 1, "UploadPart": 10, "CompleteMultipartUpload": 1})
 	if n := len(r.server.Uploads(ossservertest.Bucket)); n > 0 {
 		t.Errorf("%d uploads left over", n)
 	}
@@ -409,4 +409,74 @@ func TestPermanentFailure(t *testing.T) {
 	r.server.SetFaults()
 	r.flush(s)
 	r.want("bad", "kept")
+}
+
+// A file larger than the whole stage can be written from start to end, read back meanwhile, and changed at
+// its beginning.
+func TestLargerThanTheStage(t *testing.T) {
+	r := newRig(t)
+	r.opt.StageBudget = 4 << 20
+	s := r.open()
+	content := []byte(noise(16<<20, 3))
+	f := must(s.Create("big", fileAttr(), ossclient.Version{}))(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for off := 0; off < len(content); off += 1 << 16 {
+		if _, err := f.WriteAt(ctx, content[off:off+1<<16], int64(off)); err != nil {
+			t.Fatalf("at %d: %v; %+v", off, err, s.Status())
+		}
+		if used := s.Status().StageUsed; used > r.opt.StageBudget {
+			t.Fatalf("%d bytes staged, the budget is %d", used, r.opt.StageBudget)
+		}
+	}
+	if n := r.server.Counts()["CompleteMultipartUpload"]; n != 0 {
+		t.Errorf("completed %d times while it was written in order", n)
+	}
+	p := make([]byte, 1<<20)
+	if n, err := f.ReadAt(ctx, p, 2<<20); err != nil || !bytes.Equal(p[:n], content[2<<20:3<<20]) {
+		t.Errorf("read back: %d, %v", n, err)
+	}
+	copy(content[100:], "changed")
+	if _, err := f.WriteAt(ctx, []byte("changed"), 100); err != nil {
+		t.Fatal(err)
+	}
+	r.close(f)
+	r.flush(s)
+	r.want("big", string(content))
+	if n := len(r.server.Uploads(ossservertest.Bucket)); n > 0 {
+		t.Errorf("%d uploads left over", n)
+	}
+	t.Log(r.server.Counts())
+}
+
+// Parts that were sent are not sent again by the next process.
+func TestResumeUpload(t *testing.T) {
+	r := newRig(t)
+	s := r.open()
+	content := noise(13<<19, 4)
+	r.server.SetFaults(ossserver.Fault{Op: "UploadPart", Skip: 6, Kind: ossserver.Error500})
+	f := must(s.Create("big", fileAttr(), ossclient.Version{}))(t)
+	for off := 0; off < len(content); off += 1 << 16 {
+		if _, err := f.WriteAt(t.Context(), []byte(content[off:off+1<<16]), int64(off)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	for len(s.overlapping(f.stage, 0, 1<<40)) < 6 {
+		time.Sleep(time.Millisecond)
+	}
+	f.Release()
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.server.SetFaults()
+	r.server.ResetCounts()
+	s = r.open()
+	r.flush(s)
+	r.want("big", content)
+	if n := r.server.Counts()["UploadPart"]; n > 7 {
+		t.Errorf("%d parts sent again, want at most 7 of 13", n)
+	}
 }

@@ -178,6 +178,7 @@ func (y *syncer) sweep(upto uint64) {
 	y.mu.Unlock()
 	y.s.mu.RUnlock()
 	for _, stage := range gone {
+		y.s.spawn(func() { y.s.abandon(y.s.ctx, stage) }) // its upload, when it has one
 		if err := y.s.fs.Remove(stageName(stage)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			y.s.log.Warn("a staged file was not removed", "file", stageName(stage), "error", err)
 		}

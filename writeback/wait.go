@@ -97,10 +97,9 @@ func (s *Store) commitBelow(prefix Key) error {
 
 func (s *Store) syncDisk(ctx context.Context) error {
 	done := make(chan error, 1)
-	if err := s.usable(); err != nil {
-		return err
+	if !s.spawn(func() { done <- s.sync.flush() }) {
+		return ErrClosed
 	}
-	s.wg.Go(func() { done <- s.sync.flush() })
 	select {
 	case err := <-done:
 		return err
@@ -122,7 +121,9 @@ func (s *Store) Flush(ctx context.Context, prefix Key, report func(Progress)) er
 	}
 	end := make(chan error, 1)
 	start := s.progress(prefix, Progress{})
-	s.wg.Go(func() { end <- s.wait(ctx, w) })
+	if !s.spawn(func() { end <- s.wait(ctx, w) }) {
+		return ErrClosed
+	}
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -1,0 +1,357 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"syscall"
+
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/extent"
+)
+
+// Streaming. A new file that outgrows a single Put is sent in parts while it is still being written:
+//
+//  1. Its parts begin where partSize says, so that the same cuts come out whoever makes them. A part is
+//     sent when the file reaches one part beyond it.
+//  2. A part that is written to again is forgotten, in the journal too before the write, and sent again.
+//  3. When the stage is full, parts that were sent are punched out of the staged file; the journal says so
+//     first. Reading or changing such a part first has the upload completed (a checkpoint): then the bucket
+//     has the file as it was, and what is not staged is read from there.
+//  4. sendParts adds what is missing and completes the upload.
+
+// streamState is what is being sent of a file that is being written.
+type streamState struct {
+	on      bool                // an upload was begun by us, or is being begun
+	ready   bool                // the upload has an id
+	sealed  bool                // sendParts has taken over
+	failed  bool                // a part was refused: it is left to sendParts
+	next    int                 // the number of the next part
+	off     int64               // where it begins
+	flying  map[int]*flyingPart // parts being sent
+	settled chan struct{}
+}
+
+// flyingPart is a part on its way.
+type flyingPart struct {
+	piece
+	stale bool // written to meanwhile
+}
+
+// streamLocked is told that a file has grown beyond a single Put. It needs f.mu.
+func (f *File) streamLocked() {
+	st := &f.stream
+	if st.sealed || st.failed || f.base != nil || f.limit > 0 {
+		return
+	}
+	f.s.mu.RLock()
+	stop := f.detached || f.s.closed
+	known := f.s.v.uploads[f.stage]
+	f.s.mu.RUnlock()
+	if stop || f.size < f.s.opt.SinglePut+f.s.partSize(0) || !st.on && known != nil {
+		return // what an earlier process began is sendParts' to go on with
+	}
+	if !st.on {
+		st.on, st.next, st.flying = true, 1, make(map[int]*flyingPart)
+		st.on = f.work(f.beginStream)
+		return
+	}
+	for st.ready && len(st.flying) < partsAtOnce {
+		n := f.s.partSize(st.off)
+		if st.off+n+f.s.partSize(0) > f.size {
+			return
+		}
+		number, p := st.next, piece{off: st.off, n: n}
+		st.next, st.off = number+1, st.off+n
+		st.flying[number] = &flyingPart{piece: p}
+		if !f.work(func() { f.streamPart(number, p) }) {
+			delete(st.flying, number)
+			return
+		}
+	}
+}
+
+// work runs a goroutine that uses the file.
+func (f *File) work(do func()) bool {
+	s := f.s
+	s.mu.Lock()
+	f.uses++
+	s.mu.Unlock()
+	s.streaming.Add(1)
+	if s.spawn(func() {
+		do()
+		s.streaming.Add(-1)
+		f.unuse()
+	}) {
+		return true
+	}
+	s.streaming.Add(-1)
+	s.mu.Lock()
+	f.uses-- // not the last: the caller is one
+	s.mu.Unlock()
+	return false
+}
+
+// beginStream begins the upload, with the attributes of the moment: when others are committed at the end,
+// they are set by a copy of the object onto itself.
+func (f *File) beginStream() {
+	s := f.s
+	s.mu.RLock()
+	e := &entry{key: f.key, attr: f.attr, stage: f.stage}
+	s.mu.RUnlock()
+	_, err := s.createUpload(s.ctx, e)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil {
+		f.stream.failed = true
+	}
+	f.stream.ready = err == nil
+	f.landLocked()
+	f.streamLocked()
+}
+
+// streamPart sends one part.
+func (f *File) streamPart(number int, p piece) {
+	s := f.s
+	err := s.partToken(s.ctx)
+	if err == nil {
+		_, err = s.uploadPiece(s.ctx, f, number, p)
+		s.partDone()
+	}
+	f.mu.Lock()
+	delete(f.stream.flying, number)
+	f.landLocked()
+	if err != nil && !errors.Is(err, errAgain) {
+		f.stream.failed = true
+	}
+	f.streamLocked()
+	f.mu.Unlock()
+	if s.space.full() {
+		s.relieve()
+	}
+}
+
+// landLocked tells sendParts when nothing is being sent any more. It needs f.mu.
+func (f *File) landLocked() {
+	st := &f.stream
+	if st.settled != nil && len(st.flying) == 0 && (st.ready || st.failed) {
+		close(st.settled)
+		st.settled = nil
+	}
+}
+
+// seal keeps further parts from being streamed and waits for those on their way.
+func (f *File) seal(ctx context.Context) error {
+	f.mu.Lock()
+	st := &f.stream
+	st.sealed = true
+	var settled chan struct{}
+	if st.on && (len(st.flying) > 0 || !st.ready && !st.failed) {
+		if st.settled == nil {
+			st.settled = make(chan struct{})
+		}
+		settled = st.settled
+	}
+	f.mu.Unlock()
+	if settled == nil {
+		return nil
+	}
+	select {
+	case <-settled:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// unseal ends what seal began. After success there is no upload any more.
+func (f *File) unseal() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stream = streamState{}
+}
+
+// uploadPiece sends staged bytes as a part of the file's upload, and journals it.
+func (s *Store) uploadPiece(ctx context.Context, f *File, number int, p piece) (ossclient.Part, error) {
+	s.mu.RLock()
+	u := s.v.uploads[f.stage]
+	s.mu.RUnlock()
+	if u == nil {
+		return ossclient.Part{}, errAgain
+	}
+	part, err := s.bucket.UploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: content{f, p.off}, Size: p.n})
+	if err != nil {
+		return part, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p := f.stream.flying[number]; p != nil && p.stale {
+		return part, errAgain // of two versions, nobody knows which
+	}
+	s.change.Lock()
+	defer s.change.Unlock()
+	if s.v.uploads[f.stage] != u {
+		return part, errAgain // truncated meanwhile
+	}
+	return part, s.commitLocked(op{code: opPart, stage: f.stage, part: sentPart{Part: part, off: p.off}})
+}
+
+// createUpload begins an upload for a staged file, and journals it.
+func (s *Store) createUpload(ctx context.Context, e *entry) (*upload, error) {
+	a := e.attributes()
+	id, err := s.bucket.CreateUpload(ctx, ossclient.UploadRequest{Key: e.key, Metadata: metadata(e.key, &a), Options: s.options(a.StorageClass)})
+	if err != nil {
+		return nil, err
+	}
+	u := &upload{key: e.key, id: id, attr: e.attr, begun: e.when, parts: make(map[int]sentPart)}
+	if e.edit != nil {
+		u.base = e.base.ETag
+	}
+	s.change.Lock()
+	defer s.change.Unlock()
+	return u, s.commitLocked(op{code: opUpload, stage: e.stage, upload: u})
+}
+
+// overlapping are the parts that were sent of [off, end).
+func (s *Store) overlapping(stage uint64, off, end int64) []sentPart {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	u := s.v.uploads[stage]
+	if u == nil {
+		return nil
+	}
+	var list []sentPart
+	for _, p := range u.parts {
+		if p.off < end && p.off+p.Size > off {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// forgetLocked is called before bytes of a file change: parts that have them are to be sent again. False:
+// some of their other bytes are nowhere but in the upload, which must be completed first. It needs f.mu.
+func (f *File) forgetLocked(off, end int64) (bool, error) {
+	for _, p := range f.stream.flying {
+		p.stale = p.stale || p.off < end && p.off+p.n > off
+	}
+	parts := f.s.overlapping(f.stage, off, end)
+	ops := make([]op, 0, len(parts))
+	for _, p := range parts {
+		if !f.local.Contains(p.off, p.off+p.Size) {
+			return false, nil
+		}
+		ops = append(ops, op{code: opPart, stage: f.stage, part: sentPart{Part: ossclient.Part{Number: p.Number}}})
+	}
+	if len(ops) == 0 {
+		return true, nil
+	}
+	f.s.change.Lock()
+	defer f.s.change.Unlock()
+	return true, f.s.commitLocked(ops...)
+}
+
+// emptied gives up the upload of a file that was truncated to nothing. It needs f.mu.
+func (f *File) emptied() error {
+	s := f.s
+	s.mu.RLock()
+	u := s.v.uploads[f.stage]
+	s.mu.RUnlock()
+	if u == nil || f.stream.sealed {
+		return nil
+	}
+	f.stream = streamState{}
+	if err := s.noteUploaded(f.stage); err != nil {
+		return err
+	}
+	s.spawn(func() {
+		if err := s.bucket.AbortUpload(s.ctx, u.key, u.id); err != nil {
+			s.log.Warn("a multipart upload was left over; `ossfs uploads abort` removes it", "key", string(u.key), "upload", string(u.id), "error", err)
+		}
+	})
+	return nil
+}
+
+// checkpoint has the bucket get the file as it is, so that bytes which are nowhere else can be read.
+func (f *File) checkpoint(ctx context.Context) error {
+	if err := f.commit(); err != nil {
+		return err
+	}
+	f.s.mu.RLock()
+	key, detached := f.key, f.detached
+	f.s.mu.RUnlock()
+	if detached {
+		return syscall.ESTALE // unlinked, and the upload with it
+	}
+	return f.s.syncBucket(ctx, key)
+}
+
+// relieve punches out of the staged files what need not be there: parts that were sent, and bytes of
+// versions that the bucket has.
+func (s *Store) relieve() {
+	s.mu.RLock()
+	files := make([]*File, 0, len(s.files))
+	for _, f := range s.files {
+		files = append(files, f)
+	}
+	s.mu.RUnlock()
+	for _, f := range files {
+		if err := f.relieve(); err != nil {
+			s.log.Warn("a staged file did not give space back", "file", stageName(f.stage), "error", err)
+		}
+		if !s.space.full() {
+			return
+		}
+	}
+}
+
+func (f *File) relieve() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.f == nil {
+		return nil
+	}
+	if f.base == nil {
+		return f.punchPartsLocked()
+	}
+	clean := f.local.Clone()
+	for _, r := range f.changed.Ranges() {
+		clean.Remove(r.Off, r.End)
+	}
+	for _, r := range clean.Within(0, min(f.limit, f.size)) {
+		if err := f.punchLocked(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *File) punchPartsLocked() error {
+	if f.stream.sealed {
+		return nil // sendParts decides
+	}
+	for _, p := range f.s.overlapping(f.stage, 0, f.size) {
+		r := extent.Range{Off: p.off, End: p.off + p.Size}
+		if p.punched || !f.local.Contains(r.Off, r.End) {
+			continue
+		}
+		p.punched = true
+		f.s.change.Lock()
+		err := f.s.commitLocked(op{code: opPart, stage: f.stage, part: p})
+		f.s.change.Unlock()
+		if err != nil {
+			return err
+		}
+		if err := f.punchLocked(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *File) punchLocked(r extent.Range) error {
+	if err := f.f.Punch(r.Off, r.Len()); err != nil {
+		return err
+	}
+	f.s.space.add(-f.local.Remove(r.Off, r.End))
+	return nil
+}
