@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -39,6 +40,20 @@ func (s *connection) clientConfig(bucket string, log *slog.Logger) (ossclient.Co
 		cfg.Credentials = provider
 	}
 	return cfg, provider.Close, nil
+}
+
+// hideSecrets takes the keys that the chain has read out of the environment: fusermount3 and other
+// children need none of them. The command of a demo, which has a key of its own, keeps its user's.
+func hideSecrets(c ossclient.Credentials) error {
+	if _, ok := c.(*credentials.Provider); !ok {
+		return nil
+	}
+	for _, name := range credentials.SecretVariables() {
+		if err := os.Unsetenv(name); err != nil {
+			return failf("environment: %w", err)
+		}
+	}
+	return nil
 }
 
 // cutScheme is what follows a scheme, without a final slash.

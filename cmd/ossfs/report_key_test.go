@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,15 @@ func TestStatusSaysHowTheKeyIs(t *testing.T) {
 	data, err := json.Marshal(report{Key: s})
 	if err != nil || !strings.Contains(string(data), `"keyId":"LTAI****1234"`) || strings.Contains(string(data), "hidden") {
 		t.Errorf("got %s, %v", data, err)
+	}
+	for _, c := range []ossclient.Credentials{&demoKey{}, p} {
+		t.Setenv("OSS_ACCESS_KEY_SECRET", "hidden")
+		if err := hideSecrets(c); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := os.Getenv("OSS_ACCESS_KEY_SECRET") == "", c == ossclient.Credentials(p); got != want {
+			t.Errorf("%T: gone from the environment: %v, want %v", c, got, want)
+		}
 	}
 	for _, c := range []ossclient.Credentials{nil, &demoKey{}} {
 		if s := keyStatus(c); s != nil {

@@ -190,6 +190,9 @@ func (x *session) openBucket(ctx context.Context) error {
 		return err
 	}
 	x.key, x.closeCredentials = cfg.Credentials, forget
+	if err := hideSecrets(cfg.Credentials); err != nil {
+		return err
+	}
 	x.metrics, err = openMetrics(x.settings.metrics, x.log.Logger)
 	if err != nil {
 		return err

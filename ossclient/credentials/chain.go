@@ -65,7 +65,7 @@ func Names() []string {
 
 // all is the default chain.
 func (k *kit) all(o Options) []named {
-	env := environment{k.env}
+	env := newEnvironment(k.env)
 	rest := []named{
 		{NameOSS, k.ossFile("")},
 		{NameShared, k.sharedFile("")},
@@ -84,7 +84,7 @@ func (k *kit) all(o Options) []named {
 	for _, n := range rest {
 		bases = append(bases, n.source)
 	}
-	key := named{NameEnv, bareKey{env}}
+	key := named{NameEnv, bareKey{env, k}}
 	if o.Only == NameEnv {
 		key.source = env // chosen by itself, it is the key and not the base of a role
 	}

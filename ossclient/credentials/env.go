@@ -6,13 +6,32 @@ import (
 	"github.com/ossfs/ossfs/ossclient"
 )
 
-// environment reads the keys of the environment. Both families of names are complete in themselves:
-// an ID of one is never joined with a secret of the other.
+// environment has the keys of the environment as it was when the chain was made: a program may then take
+// them out of it, so that its children do not get them. Both families of names are complete in
+// themselves: an ID of one is never joined with a secret of the other.
 type environment struct {
-	env func(string) string
+	keys func() []ossclient.Credential // one for each family; a function: see sealed
 }
 
 var _ Source = environment{}
+
+func newEnvironment(env func(string) string) environment {
+	var keys []ossclient.Credential
+	for _, names := range families() {
+		keys = append(keys, ossclient.Credential{ID: env(names[0]), Secret: env(names[1]), Token: env(names[2])})
+	}
+	return environment{func() []ossclient.Credential { return keys }}
+}
+
+// SecretVariables are the names of the variables of the environment that hold secrets. Once a chain is
+// made it does not read them again.
+func SecretVariables() []string {
+	var names []string
+	for _, family := range families() {
+		names = append(names, family[1], family[2])
+	}
+	return names
+}
 
 // families are the names in the order in which they are asked for.
 func families() [][3]string {
@@ -28,8 +47,9 @@ func (environment) String() string {
 
 func (e environment) Retrieve(context.Context) (ossclient.Credential, error) {
 	var half error
-	for _, names := range families() {
-		c := ossclient.Credential{ID: e.env(names[0]), Secret: e.env(names[1]), Token: e.env(names[2])}
+	keys := e.keys()
+	for i, names := range families() {
+		c := keys[i]
 		switch {
 		case c.ID == "" && c.Secret == "":
 		case c.ID == "":
@@ -54,13 +74,14 @@ func (e environment) Retrieve(context.Context) (ossclient.Credential, error) {
 // (https://aliyun.github.io/elastic-compute-control-cli/docs/credentials/ram-role-arn).
 type bareKey struct {
 	environment
+	kit *kit
 }
 
 var _ Source = bareKey{}
 
 func (b bareKey) Retrieve(ctx context.Context) (ossclient.Credential, error) {
 	c, err := b.environment.Retrieve(ctx)
-	if err == nil && b.env(envRoleARN) != "" && b.env(envOIDCProviderARN) == "" {
+	if err == nil && b.kit.env(envRoleARN) != "" && b.kit.env(envOIDCProviderARN) == "" {
 		return ossclient.Credential{}, absent("%s is set: the key serves to assume that role", envRoleARN)
 	}
 	return c, err

@@ -132,6 +132,19 @@ func TestHalfAKeyInTheEnvironment(t *testing.T) {
 	}
 }
 
+func TestKeysMayLeaveTheEnvironment(t *testing.T) {
+	w := newWorld(t)
+	w.vars["OSS_ACCESS_KEY_ID"], w.vars["OSS_ACCESS_KEY_SECRET"], w.vars["OSS_SESSION_TOKEN"] = testID, testSecret, testToken
+	p := w.provider()
+	for _, name := range SecretVariables() {
+		delete(w.vars, name)
+	}
+	wantKey(t, p, key+" "+testToken)
+	if len(w.vars) != 2 {
+		t.Errorf("left %v, want the ID and what was there", w.vars)
+	}
+}
+
 func TestNothingFound(t *testing.T) {
 	w := newWorld(t)
 	w.opt.Bucket = "bucket"

@@ -69,7 +69,7 @@ func TestNothingShowsASecret(t *testing.T) {
 		p, p.Explain(), p.Status(), p.sources, p.used,
 		hide(testSecret), f, profile, base, &base, parsed, process, k, *k,
 		assumedRole{base, role{arn: "arn"}, k.stsFor(stsPlace{})}, k.uri("http://host/path?token=" + testToken), k.uri("http://" + url.QueryEscape(testToken) + "@host/"),
-		namedProcess{k, hide("cmd " + testToken)}, envAssumed{k, []Source{base}}, instanceRole{}, found{cred: p.current, used: p.used},
+		newEnvironment(func(string) string { return testSecret }), namedProcess{k, hide("cmd " + testToken)}, envAssumed{k, []Source{base}}, instanceRole{}, found{cred: p.current, used: p.used},
 	} {
 		if l := leaks(shown(t, v)); l != "" {
 			t.Errorf("%T shows a secret: ...%s...", v, l)
