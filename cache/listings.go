@@ -23,8 +23,8 @@ func NewListings(limit int64) *Listings {
 	return &Listings{limit: limit, byDir: make(map[ossclient.Key]*list.Element)}
 }
 
-// Largest is the size in bytes of the largest listing that is kept: a quarter of the limit.
-func (s *Listings) Largest() int64 { return s.limit / 4 }
+// Largest is the size in bytes of the largest listing that is kept: an eighth of the limit.
+func (s *Listings) Largest() int64 { return s.limit / 8 }
 
 // Get is the listing of dir, or nil.
 func (s *Listings) Get(dir ossclient.Key) *Listing {
