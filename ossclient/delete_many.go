@@ -24,34 +24,32 @@ func (b *Bucket) DeleteMany(ctx context.Context, keys []Key) error {
 	}
 	var doc bytes.Buffer
 	doc.WriteString("<Delete><Quiet>true</Quiet>")
+	var single []Key // XML 1.0 has no form for these: they are deleted one by one
 	for _, key := range keys {
 		if err := b.checkKey(op, key); err != nil {
 			return err
 		}
 		if !xmlSafe(string(key)) {
-			// XML 1.0 has no form for it: such a key is deleted by itself.
-			return b.deleteEach(ctx, keys)
+			single = append(single, key)
+			continue
 		}
 		doc.WriteString("<Object><Key>")
-		if err := xml.EscapeText(&doc, []byte(key)); err != nil {
-			return b.invalid(op, key, err.Error())
-		}
+		_ = xml.EscapeText(&doc, []byte(key)) // a bytes.Buffer never fails
 		doc.WriteString("</Key></Object>")
 	}
 	doc.WriteString("</Delete>")
-	sum := md5.Sum(doc.Bytes())
-	h := http.Header{
-		headerContentMD5:  {base64.StdEncoding.EncodeToString(sum[:])},
-		headerContentType: {"application/xml"},
+	if len(single) < len(keys) {
+		sum := md5.Sum(doc.Bytes())
+		h := http.Header{
+			headerContentMD5:  {base64.StdEncoding.EncodeToString(sum[:])},
+			headerContentType: {"application/xml"},
+		}
+		body := content{reader: bytes.NewReader(doc.Bytes()), size: int64(doc.Len())}
+		if _, err := b.do(ctx, &request{op: op, params: []param{{"delete", ""}}, header: h, body: body, accept: acceptAnything}); err != nil {
+			return err
+		}
 	}
-	body := content{reader: bytes.NewReader(doc.Bytes()), size: int64(doc.Len())}
-	_, err := b.do(ctx, &request{op: op, params: []param{{"delete", ""}}, header: h, body: body, accept: acceptAnything})
-	return err
-}
-
-// deleteEach removes keys one by one.
-func (b *Bucket) deleteEach(ctx context.Context, keys []Key) error {
-	for _, key := range keys {
+	for _, key := range single {
 		if err := b.Delete(ctx, key); err != nil {
 			return err
 		}

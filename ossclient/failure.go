@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -141,7 +140,7 @@ func (b *Bucket) broken(ctx context.Context, r *request, err error) *failure {
 		}
 	case errors.As(err, &dial) && dial.Op == "dial":
 		f.ambiguous = false
-	case strings.HasPrefix(err.Error(), "http: server gave HTTP response to HTTPS client"):
+	case errors.Is(err, http.ErrSchemeMismatch): // HTTP spoken on a port we took for HTTPS
 		f.retry, f.ambiguous = false, false
 	}
 	return f

@@ -301,11 +301,13 @@ func faultKinds() map[string]ossserver.FaultKind {
 	}
 }
 
-func newStage(t *testing.T, row faultedCall, budget, stall time.Duration) *stage {
+func newStage(t *testing.T, row faultedCall, kind ossserver.FaultKind, budget time.Duration) *stage {
 	server := ossservertest.NewTest(t, ossserver.Options{MinPartSize: 1})
 	s := &stage{T: t, server: server, clean: open(t, server, nil)}
 	s.client = open(t, server, func(c *ossclient.Config) { c.RetryBudget = budget })
-	ossclient.SetPatience(s.client, stall, 2*stall)
+	if kind == ossserver.Stall {
+		ossclient.SetPatience(s.client, 100*time.Millisecond, 200*time.Millisecond)
+	}
 	if row.prepare != nil {
 		row.prepare(s)
 	}
@@ -321,7 +323,7 @@ func TestPassingFaults(t *testing.T) {
 			}
 			t.Run(row.op+row.name+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				s := newStage(t, row, 5*time.Second, 100*time.Millisecond)
+				s := newStage(t, row, kind, 10*time.Second)
 				s.server.SetFaults(ossserver.Fault{Op: row.op, Kind: kind, Count: 1})
 				if err := row.call(s); err != nil {
 					t.Errorf("got %v, want success", err)
@@ -349,7 +351,7 @@ func TestLastingFaults(t *testing.T) {
 			}
 			t.Run(row.op+row.name+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				s := newStage(t, row, 120*time.Millisecond, 60*time.Millisecond)
+				s := newStage(t, row, kind, 120*time.Millisecond)
 				s.server.SetFaults(ossserver.Fault{Op: row.op, Kind: kind})
 				err := row.call(s)
 				want := []error{ossclient.ErrUnavailable}

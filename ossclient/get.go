@@ -20,7 +20,7 @@ type GetRequest struct {
 
 // Get opens an object, or a range of it (GetObject). A range that runs past the end gives what is
 // there; one that begins past the end fails with ErrRange, another ETag with ErrPrecondition. The body
-// must be closed.
+// must be closed; ctx governs it, too.
 func (b *Bucket) Get(ctx context.Context, g GetRequest) (*Body, error) {
 	op := opGet()
 	if err := b.checkVersion(op, g.Key, g.IfMatch); err != nil {

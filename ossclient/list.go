@@ -17,11 +17,14 @@ type ListRequest struct {
 // maxListBytes bounds a page: 1,000 keys of 1,023 bytes, each byte escaped, and what surrounds them.
 const maxListBytes = 16 << 20
 
+// maxListed is how many keys a page has at most.
+const maxListed = 1000
+
 // List asks for one page (ListObjectsV2).
 func (b *Bucket) List(ctx context.Context, l ListRequest) (Page, error) {
-	max := l.MaxKeys
-	if max <= 0 || max > 1000 {
-		max = 1000
+	limit := l.MaxKeys
+	if limit <= 0 || limit > maxListed {
+		limit = maxListed
 	}
 	params := make([]param, 0, 8)
 	add := func(name, value string) {
@@ -33,7 +36,7 @@ func (b *Bucket) List(ctx context.Context, l ListRequest) (Page, error) {
 	add("delimiter", l.Delimiter)
 	add("encoding-type", "url")
 	add("list-type", "2")
-	add("max-keys", strconv.Itoa(max))
+	add("max-keys", strconv.Itoa(limit))
 	add("prefix", string(l.Prefix))
 	add("start-after", string(l.StartAfter))
 	var page Page

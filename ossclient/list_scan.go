@@ -135,8 +135,7 @@ type pageScan struct {
 	arena   []byte // decoded strings, one after the other
 	marks   []mark // where in the arena each string belongs
 	escaped bool   // EncodingType is url
-	raw     bool   // truncated, as OSS says
-	next    mark
+	next    mark   // the continuation token
 }
 
 // mark is a piece of the arena.
@@ -181,7 +180,7 @@ func (p *pageScan) top() error {
 			if string(t.name) != "ListBucketResult" {
 				return errListing
 			}
-			if truncated != (p.next.to > p.next.from) && truncated {
+			if truncated && p.next.to == p.next.from {
 				return errors.New("listing is truncated and has no continuation token")
 			}
 			if !truncated {

@@ -1,6 +1,7 @@
 package ossclient
 
 import (
+	"flag"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -19,6 +20,10 @@ func TestMain(m *testing.M) {
 		fmt.Println(s.URL)
 		_, _ = os.Stdin.Read(make([]byte, 1)) // until the benchmark ends
 		os.Exit(0)
+	}
+	// The cells of the fault matrix wait more than they work.
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		panic(err)
 	}
 	goleak.VerifyTestMain(m)
 }

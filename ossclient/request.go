@@ -13,7 +13,7 @@ import (
 type request struct {
 	op     operation
 	key    Key     // empty: about the bucket
-	params []param // sorted by name, without empty surprises
+	params []param // sorted by name
 	header http.Header
 	body   content
 
