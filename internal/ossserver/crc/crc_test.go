@@ -59,3 +59,11 @@ func BenchmarkUpdate(b *testing.B) {
 		Update(0, p)
 	}
 }
+
+func BenchmarkStandardLibrary(b *testing.B) {
+	p, table := random(1, 1<<20), crc64.MakeTable(crc64.ECMA)
+	b.SetBytes(int64(len(p)))
+	for b.Loop() {
+		crc64.Update(0, table, p)
+	}
+}

@@ -188,6 +188,17 @@ func (v *Verifier) checkClock(at time.Time) *Error {
 	}
 }
 
+// additionalHeaders refuses a list that is present and has nothing, or an empty name, in it.
+func additionalHeaders(list string, present bool, auth, emptyEC, itemEC string) *Error {
+	if present && list == "" {
+		return invalidArgument("Authorization", auth, "The AdditionalHeaders field is empty.", emptyEC)
+	}
+	if present && slices.Contains(strings.Split(list, ";"), "") {
+		return invalidArgument("Authorization", auth, "The AdditionalHeaders field has an empty item.", itemEC)
+	}
+	return nil
+}
+
 const isoTime = "20060102T150405Z"
 
 // requestTime reads x-oss-date or Date, in either form.

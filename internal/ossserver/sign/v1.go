@@ -98,8 +98,15 @@ func (v *Verifier) headerV2(r *Request, auth string) (*method, *Error) {
 		name, value, _ := strings.Cut(strings.TrimSpace(part), ":")
 		fields[name] = value
 	}
-	if fields["AccessKeyId"] == "" || fields["Signature"] == "" {
-		return nil, invalidArgument("Authorization", auth, "The authorization header is invalid.", "0002-00000202")
+	if fields["AccessKeyId"] == "" {
+		return nil, invalidArgument("Authorization", auth, "The authorization header is invalid.", "0002-00000105")
+	}
+	if fields["Signature"] == "" {
+		return nil, invalidArgument("Authorization", auth, "The authorization header is invalid.", "0002-00000108")
+	}
+	list, present := fields["AdditionalHeaders"]
+	if err := additionalHeaders(list, present, auth, "0002-00000110", "0002-00000111"); err != nil {
+		return nil, err
 	}
 	if err := v.checkDate(r); err != nil {
 		return nil, err
@@ -108,7 +115,7 @@ func (v *Verifier) headerV2(r *Request, auth string) (*method, *Error) {
 	if date == "" {
 		date = r.Header.Get("X-Oss-Date")
 	}
-	m := r.methodV2(date, fields["AdditionalHeaders"])
+	m := r.methodV2(date, list)
 	m.id, m.provided, m.token = fields["AccessKeyId"], fields["Signature"], r.Header.Get("X-Oss-Security-Token")
 	return m, nil
 }

@@ -40,7 +40,7 @@ func (v *Verifier) headerV4(r *Request, auth string) (*method, *Error) {
 	fields := map[string]string{}
 	for part := range strings.SplitSeq(auth, ",") {
 		name, value, ok := strings.Cut(strings.TrimSpace(part), "=")
-		if !ok || value == "" {
+		if !ok || value == "" && name != "AdditionalHeaders" {
 			// https://help.aliyun.com/en/oss/support/0002-00000202
 			return nil, invalidArgument("Authorization", auth, "The authorization header is invalid.", "0002-00000202")
 		}
@@ -48,6 +48,10 @@ func (v *Verifier) headerV4(r *Request, auth string) (*method, *Error) {
 	}
 	if fields["Credential"] == "" || fields["Signature"] == "" {
 		return nil, invalidArgument("Authorization", auth, "The authorization header is invalid.", "0002-00000202")
+	}
+	list, present := fields["AdditionalHeaders"]
+	if err := additionalHeaders(list, present, auth, "0002-00000209", "0002-00000210"); err != nil {
+		return nil, err
 	}
 	scope, err := v.scope(fields["Credential"], "Authorization", "0002-00000213", "0002-00000228")
 	if err != nil {
@@ -69,7 +73,7 @@ func (v *Verifier) headerV4(r *Request, auth string) (*method, *Error) {
 	if r.Header.Get("X-Oss-Date") == "" {
 		text = at.UTC().Format(isoTime)
 	}
-	m := r.methodV4(scope, toISO(at, text), fields["AdditionalHeaders"], func(string) bool { return false })
+	m := r.methodV4(scope, toISO(at, text), list, func(string) bool { return false })
 	m.provided = fields["Signature"]
 	m.token = r.Header.Get("X-Oss-Security-Token")
 	return m, nil
