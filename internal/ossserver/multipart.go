@@ -30,6 +30,7 @@ func (c *call) initiateUpload() error {
 	if err != nil {
 		return err
 	}
+	echoEncryption(c.w.Header(), o)
 	x := xmlWriter{url: c.param("encoding-type") == "url"}
 	x.begin("InitiateMultipartUploadResult")
 	if x.url {
@@ -234,6 +235,7 @@ func (c *call) completeUpload() error {
 func (c *call) answerComplete(o *store.Object) {
 	c.w.Header()["X-Oss-Hash-Crc64ecma"] = []string{strconv.FormatUint(o.CRC, 10)}
 	c.w.Header()["Etag"] = []string{quote(o.ETag)}
+	echoEncryption(c.w.Header(), o)
 	x := xmlWriter{url: c.param("encoding-type") == "url"}
 	x.begin("CompleteMultipartUploadResult")
 	if x.url {

@@ -3,6 +3,7 @@ package ossserver
 import (
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -59,6 +60,7 @@ func (c *call) copyObject() error {
 	}
 	c.w.Header()["X-Oss-Hash-Crc64ecma"] = []string{strconv.FormatUint(o.CRC64(), 10)}
 	c.w.Header()["Etag"] = []string{quote(o.ETag)}
+	echoEncryption(c.w.Header(), o)
 	var x xmlWriter
 	x.begin("CopyObjectResult")
 	x.text("ETag", quote(o.ETag))
@@ -80,6 +82,18 @@ func copyLimit(sameBucket, sameClass bool) int64 {
 	return math.MaxInt64
 }
 
+// copiedHeaders are the source's, but for encryption, which is the request's.
+func copiedHeaders(o, from *store.Object) []store.Field {
+	encrypts := func(f store.Field) bool { return f.Name == encryptionHeader || f.Name == encryptionKeyHeader }
+	fields := slices.DeleteFunc(slices.Clone(from.Header), encrypts)
+	for _, f := range o.Header {
+		if encrypts(f) {
+			fields = append(fields, f)
+		}
+	}
+	return fields
+}
+
 // copyAttributes does what the two directives say. On an object that is copied onto itself the headers are
 // always replaced.
 func (c *call) copyAttributes(o, from *store.Object, itself bool) error {
@@ -87,7 +101,7 @@ func (c *call) copyAttributes(o, from *store.Object, itself bool) error {
 	switch {
 	case directive == "" || strings.EqualFold(directive, "COPY"):
 		if !itself {
-			o.Header = from.Header
+			o.Header = copiedHeaders(o, from)
 		}
 	case !strings.EqualFold(directive, "REPLACE"):
 		return invalidArgument("x-oss-metadata-directive", directive, "The metadata directive is invalid.")

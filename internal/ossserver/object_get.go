@@ -206,22 +206,25 @@ func checkConditions(h http.Header, prefix string, o *store.Object, same int) er
 			return precondition(prefix + "If-Unmodified-Since")
 		}
 	}
-	notModified := &failure{status: same, code: "NotModified", message: "Not Modified", header: http.Header{
-		"Etag": {quote(o.ETag)}, "Last-Modified": {o.Modified.Format(http.TimeFormat)},
-	}}
 	if v := h.Get(prefix + "If-None-Match"); v != "" {
 		if etagIn(v, o.ETag) {
-			return notModified
+			return notModified(o, same)
 		}
 		return nil
 	}
 	if v := h.Get(prefix + "If-Modified-Since"); v != "" {
 		// A time in the future is no condition.
 		if t, err := http.ParseTime(v); err == nil && !o.Modified.After(t) && !t.After(time.Now().Add(24*time.Hour)) {
-			return notModified
+			return notModified(o, same)
 		}
 	}
 	return nil
+}
+
+func notModified(o *store.Object, status int) *failure {
+	return &failure{status: status, code: "NotModified", message: "Not Modified", header: http.Header{
+		"Etag": {quote(o.ETag)}, "Last-Modified": {o.Modified.Format(http.TimeFormat)},
+	}}
 }
 
 func precondition(name string) *failure {

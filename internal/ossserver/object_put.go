@@ -162,7 +162,39 @@ func (c *call) template() (*store.Object, error) {
 	if acl != "" || tags != "" {
 		o.Extra = &store.Extra{ACL: acl, Tags: tags}
 	}
+	encryption, err := encryptionHeaders(h)
+	if err != nil {
+		return nil, err
+	}
+	o.Header = append(o.Header, encryption...)
 	return o, nil
+}
+
+// encryptionHeaders accepts a wish for encryption on the server and keeps it: it is told with each GET and HEAD
+// (https://help.aliyun.com/en/oss/user-guide/server-side-encryption-5). Nothing is encrypted.
+func encryptionHeaders(h http.Header) ([]store.Field, error) {
+	method := h.Get(encryptionHeader)
+	switch method {
+	case "":
+		return nil, nil
+	case "AES256", "KMS", "SM4":
+	default:
+		return nil, fail(http.StatusBadRequest, "InvalidEncryptionAlgorithmError", "0016-00000206", "The encryption request you specified is not valid. Supported value: AES256/SM4/KMS.")
+	}
+	fields := []store.Field{{Name: encryptionHeader, Value: method}}
+	if id := h.Get(encryptionKeyHeader); id != "" && method == "KMS" {
+		fields = append(fields, store.Field{Name: encryptionKeyHeader, Value: id})
+	}
+	return fields, nil
+}
+
+// echoEncryption tells in an answer how the object is encrypted.
+func echoEncryption(h http.Header, o *store.Object) {
+	for _, f := range o.Header {
+		if f.Name == encryptionHeader || f.Name == encryptionKeyHeader {
+			h[f.Name] = []string{f.Value}
+		}
+	}
 }
 
 // storedHeaders are the headers that GET and HEAD give back. The x-oss-meta-* together may have 8 KB
@@ -257,6 +289,7 @@ func (c *call) putObject() error {
 	h := c.w.Header()
 	h["Etag"] = []string{quote(o.ETag)}
 	h["X-Oss-Hash-Crc64ecma"] = []string{strconv.FormatUint(o.CRC, 10)}
+	echoEncryption(h, o)
 	if !c.server.opts.CheapETag {
 		if sum, err := hex.DecodeString(o.ETag); err == nil {
 			h["Content-Md5"] = []string{base64.StdEncoding.EncodeToString(sum)}

@@ -405,3 +405,21 @@ func TestTagsAndACL(t *testing.T) {
 	want(t, "body", c.must(http.MethodGet, "/test/k", "").body, "x")
 	c.refused(404, "NoSuchKey", http.MethodPut, "/test/absent?acl", "", "x-oss-object-acl", "private")
 }
+
+func TestEncryptionIsToldOf(t *testing.T) {
+	c := start(t, Options{})
+	for _, x := range []struct{ method, id string }{{"AES256", ""}, {"KMS", "key-1"}} {
+		headers := []string{"x-oss-server-side-encryption", x.method}
+		if x.id != "" {
+			headers = append(headers, "x-oss-server-side-encryption-key-id", x.id)
+		}
+		put := c.put("k", "x", headers...)
+		for _, a := range []answer{put, c.must(http.MethodHead, "/test/k", ""), c.must(http.MethodGet, "/test/k", "")} {
+			want(t, "method", a.header.Get("x-oss-server-side-encryption"), x.method)
+			want(t, "key", a.header.Get("x-oss-server-side-encryption-key-id"), x.id)
+		}
+	}
+	c.must(http.MethodPut, "/test/copy", "", "x-oss-copy-source", "/test/k")
+	want(t, "method of a copy that asked for none", c.must(http.MethodHead, "/test/copy", "").header.Get("x-oss-server-side-encryption"), "")
+	c.refused(400, "InvalidEncryptionAlgorithmError", http.MethodPut, "/test/k", "x", "x-oss-server-side-encryption", "ROT13")
+}

@@ -59,4 +59,7 @@ const (
 	standardClass   = "Standard"
 	privateACL      = "private"
 	defaultMIMEType = "application/octet-stream"
+
+	encryptionHeader    = "X-Oss-Server-Side-Encryption"
+	encryptionKeyHeader = "X-Oss-Server-Side-Encryption-Key-Id"
 )

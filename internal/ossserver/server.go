@@ -104,8 +104,8 @@ func (s *Server) Close() error {
 	s.http = nil
 	s.mu.Unlock()
 	var errs []error
+	s.faults.close()
 	if srv != nil {
-		s.faults.close()
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		if srv.Shutdown(ctx) != nil {
 			errs = append(errs, srv.Close())

@@ -17,16 +17,18 @@ func (s *Store) Synthetic(size int64, seed uint64) *Content {
 // number of the splitmix64 sequence, little end first, so that any offset can be reached at once.
 func SyntheticAt(p []byte, seed uint64, off int64) {
 	var word [8]byte
-	for len(p) > 0 {
-		v := splitmix(seed, uint64(off)/8)
-		if off%8 == 0 && len(p) >= 8 {
-			binary.LittleEndian.PutUint64(p, v)
-			p, off = p[8:], off+8
-			continue
-		}
-		binary.LittleEndian.PutUint64(word[:], v)
+	if off%8 != 0 {
+		binary.LittleEndian.PutUint64(word[:], splitmix(seed, uint64(off)/8))
 		n := copy(p, word[off%8:])
 		p, off = p[n:], off+int64(n)
+	}
+	i := uint64(off) / 8
+	for ; len(p) >= 8; p, i = p[8:], i+1 {
+		binary.LittleEndian.PutUint64(p, splitmix(seed, i))
+	}
+	if len(p) > 0 {
+		binary.LittleEndian.PutUint64(word[:], splitmix(seed, i))
+		copy(p, word[:])
 	}
 }
 
