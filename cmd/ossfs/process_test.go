@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -18,6 +19,8 @@ import (
 const (
 	actVariable = "TEST_ACTS_AS_OSSFS"
 	slowest     = 10 * time.Second // a command line that cannot work is refused sooner
+
+	processPatience = 2 * time.Minute
 )
 
 // TestMain lets the test binary be ossfs itself, so that processes, daemons and signals are real.
@@ -90,7 +93,7 @@ func (r *rig) unmountAll() {
 	}
 }
 
-// outcomeOf is how a process ended.
+// processResult is how a process ended.
 type processResult struct {
 	status   int
 	out, err string
@@ -103,7 +106,9 @@ func (r *rig) command(name string, args ...string) *exec.Cmd {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	cmd := exec.Command(program)
+	ctx, cancel := context.WithTimeout(context.Background(), processPatience) // one that hangs is killed
+	r.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, program)
 	cmd.Args = append([]string{name}, args...)
 	cmd.Env = r.env
 	return cmd

@@ -46,6 +46,7 @@ type session struct {
 	place    place
 	dir      string // of the state
 	warnings []string
+	early    os.Signal // that came when the mount was as good as open; nil: none
 	log      *logOutput
 	bucket   *ossclient.Bucket
 	mount    *fs.Mount
@@ -77,8 +78,9 @@ func openSession(o sessionOptions) (*session, error) {
 	defer cancel()
 	interrupted := x.interruptible(cancel)
 	err := x.open(ctx)
-	if sig := interrupted(); sig != nil && err != nil {
-		err = failf("mounting %s: stopped by %v", o.source, sig)
+	x.early = interrupted()
+	if x.early != nil && err != nil {
+		err = failf("mounting %s: stopped by %v", o.source, x.early)
 	}
 	if err != nil {
 		x.release()

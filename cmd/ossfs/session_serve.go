@@ -20,6 +20,10 @@ const (
 // when all is sent that could be sent, and everything is closed.
 func (x *session) serve() error {
 	defer x.release()
+	if x.early != nil {
+		x.log.Info("ending", "signal", x.early.String())
+		return x.finish(true)
+	}
 	for {
 		select {
 		case sig := <-x.signals:
