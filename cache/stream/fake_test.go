@@ -32,6 +32,7 @@ type bucket struct {
 	busiest int
 	fail    func(ossclient.GetRequest) error
 	hang    map[int64]bool // offsets whose GET never ends
+	tear    func() bool    // asked before each piece of a body whether it breaks; nil: none does
 }
 
 type stored struct {
@@ -125,6 +126,9 @@ type answer struct {
 func (a *answer) Read(p []byte) (int, error) {
 	if len(a.rest) == 0 {
 		return 0, io.EOF
+	}
+	if a.bucket.tear != nil && a.bucket.tear() {
+		return 0, &ossclient.Error{Op: "GetObject", Kind: ossclient.ErrUnavailable}
 	}
 	n := min(len(p), len(a.rest), 32<<10)
 	if a.bucket.bandwidth > 0 {
