@@ -7,6 +7,8 @@ const (
 	nearFirst = 256 << 10
 	// near is the same for a window that is known, and for what a kernel's read-ahead brings out of order.
 	near = 1 << 20
+	// behind is how far behind the front a read may come late, in bytes.
+	behind = 8 << 20
 	// slack is how far behind the front a block that was not read in full is kept at least, in bytes.
 	slack = 4 << 20
 	// maxStrides is how many steps a strided window reaches ahead.
@@ -59,7 +61,7 @@ func (w *window) stroll(stride, off, n int64) {
 	w.stride, w.pos, w.mark, w.length, w.steps = stride, off, off, n, 2
 }
 
-// distance is how far [off, off+n) lies from what was read, or -1 if too far to belong here.
+// distance is how far [off, off+n) lies beyond the front, or -1 if it does not belong here.
 func (w *window) distance(off, n int64) int64 {
 	if w.stride != 0 {
 		if d := off - w.pos; d%w.stride == 0 && d/w.stride >= -maxStrides && d/w.stride <= w.steps+1 {
@@ -71,11 +73,20 @@ func (w *window) distance(off, n int64) int64 {
 	if w.reads == 1 {
 		tolerance = max(nearFirst, 4*n)
 	}
-	d := max(off-w.hi, w.lo-off-n, 0)
-	if d > tolerance {
-		return -1
+	d := off - w.hi // beyond the front
+	if w.back {
+		d = w.lo - off - n
 	}
-	return d
+	if w.reads == 1 {
+		d = max(off-w.hi, w.lo-off-n)
+	}
+	switch {
+	case d > tolerance:
+		return -1
+	case -d-n > max(behind, 4*n) && w.holds[off/cache.BlockSize] == nil:
+		return -1 // this was read long ago: it is read again
+	}
+	return max(d, 0)
 }
 
 // touch notes a read that belongs here.
@@ -230,7 +241,7 @@ func strideOf(windows []*window, off int64) int64 {
 
 // join makes one of two windows that have met: v begins where w has come to.
 func (w *window) join(v *window) bool {
-	if w.stride != 0 || v.stride != 0 || w.back || v.back || v.lo < w.lo || v.lo > w.hi {
+	if w.stride != 0 || v.stride != 0 || w.back || v.back || v.lo < w.lo || v.lo > w.hi || v.hi-w.hi > behind {
 		return false
 	}
 	if v.hi > w.hi {
