@@ -199,12 +199,12 @@ func checkPage(t *testing.T, x *Index, n, want int) {
 // What is used stays, what is not goes, and the disk does not fill.
 func TestIndexIsBounded(t *testing.T) {
 	dir := t.TempDir()
-	const limit = 1 << 20
+	const limit = 1 << 19
 	x := openIndex(t, dir, limit)
 	hot := object(1)
 	x.Put(hot.Key, IdentityOf(&hot), record(1))
 	turns := uint32(0)
-	for i := 10; turns < 5; i++ {
+	for i := 10; turns < 4; i++ {
 		o := object(i)
 		x.Put(o.Key, IdentityOf(&o), record(i))
 		if i%500 == 0 {
@@ -225,7 +225,7 @@ func TestIndexIsBounded(t *testing.T) {
 	}
 	closeIndex(t, x)
 	x = openIndex(t, dir, limit)
-	if x.generation < firstGeneration+5 {
+	if x.generation < firstGeneration+4 {
 		t.Errorf("generation %d after reopening", x.generation)
 	}
 	if _, ok := x.Get(hot.Key, IdentityOf(&hot)); !ok {
@@ -256,7 +256,7 @@ func diskUsage(t *testing.T, dir string) (size int64) {
 
 // Whatever is damaged: the index opens, and what it finds is right.
 func TestDamagedIndexIsBegunAnew(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(6) {
 		dir := t.TempDir()
 		x := openIndex(t, dir, 1<<30)
 		put(x, 500)
@@ -317,11 +317,11 @@ func TestIndexDeletedWhileInUse(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "index")
 	x := openIndex(t, dir, 1<<20)
 	defer func() { _ = x.Close() }() // may complain of what was deleted
-	put(x, 20_000)
+	put(x, 5_000)
 	settled(x)
 	for os.RemoveAll(dir) != nil { // files may be made meanwhile
 	}
-	for round := range 20 {
+	for round := range 8 {
 		for i := range 2000 {
 			o := object(i + 2000*round)
 			x.Put(o.Key, IdentityOf(&o), record(i))

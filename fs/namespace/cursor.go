@@ -183,6 +183,7 @@ func (c *Cursor) admit(ctx context.Context) error {
 	staged = staged[:sort.Search(len(staged), func(i int) bool { return !within(staged[i].sort()) })]
 	n := sort.Search(len(p.items), func(i int) bool { return !within(p.items[i].sort()) })
 	own := c.t.recents.children(c.dir, c.pos, c.upto, p.began)
+	c.t.describeOwn(c.dir, own, p.began)
 	c.items, c.at = mergeSort(p, p.items[:n], staged, own), 0
 	p.items = p.items[n:]
 	c.pos = c.upto
@@ -191,6 +192,15 @@ func (c *Cursor) admit(ctx context.Context) error {
 		c.page = nil
 	}
 	return nil
+}
+
+// describeOwn begins to find the attributes of what was confirmed without them: copies made by renames.
+func (t *Tree) describeOwn(dir ossclient.Key, sorts []string, began uint64) {
+	for _, s := range sorts {
+		if own, ok := t.recents.since(dir+ossclient.Key(s), began); ok && !own.Deleted && !own.known {
+			t.describe(own.Object, own.seq)
+		}
+	}
 }
 
 // entry shows an item as it is now; ok is false when there is nothing to show.

@@ -235,7 +235,7 @@ func TestModel(t *testing.T) {
 		{"others, after the TTL", time.Minute, true, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			for seed := range uint64(60) {
+			for seed := range uint64(40) {
 				synctest.Test(t, func(t *testing.T) {
 					m := &model{world: newWorld(t, func(o *Options) { o.TTL = tt.ttl }), r: rand.New(rand.NewPCG(seed, 1))}
 					defer m.close(t)

@@ -97,7 +97,7 @@ func TestChangesDuringRequests(t *testing.T) {
 		ttl     time.Duration
 		foreign bool
 	}{{0, true}, {time.Hour, false}} {
-		for seed := range uint64(150) {
+		for seed := range uint64(80) {
 			synctest.Test(t, func(t *testing.T) {
 				m := &racer{world: newWorld(t, func(o *Options) { o.TTL = tt.ttl }), r: rand.New(rand.NewPCG(seed, 2)), foreign: tt.foreign, touched: map[ossclient.Key]bool{}}
 				defer m.close(t)

@@ -129,7 +129,7 @@ func drain(tb testing.TB, t *Tree, dir ossclient.Key, every int) (dirs []ossclie
 
 // One directory of very many entries: its pages go by, and memory does not grow with it.
 func TestMemoryOfALargeDirectory(t *testing.T) {
-	const files = 300_000
+	const files = 120_000
 	b := newHugeBucket(1, files)
 	tree := newHugeTree(t, b)
 	before := heap()
@@ -145,7 +145,7 @@ func TestMemoryOfALargeDirectory(t *testing.T) {
 
 // A walk over very many directories.
 func TestWalkOfManyDirectories(t *testing.T) {
-	const dirs, files = 2000, 100
+	const dirs, files = 600, 100
 	b := newHugeBucket(dirs, files)
 	tree := newHugeTree(t, b)
 	before := heap()
