@@ -70,7 +70,7 @@ func (b *Bucket) refused(ctx context.Context, r *request, a *answer) *failure {
 	c := classOf(e.Status, e.Code)
 	e.Kind = c.kind
 	f := &failure{err: e, retry: c.retry, throttle: c.throttle, after: retryAfter(a.header), answer: a}
-	f.ambiguous = e.Status >= 500 && !c.throttle || e.Status == http.StatusRequestTimeout
+	f.ambiguous = e.Status >= 500 && (!c.throttle || e.Code == "") || e.Status == http.StatusRequestTimeout // a 503 without a code is a gateway's, which knows nothing
 	if e.Code == "RequestTimeTooSkewed" || e.Status == http.StatusForbidden && e.Code == "" {
 		f.skew, f.skewed = b.serverAhead(doc, a.header)
 	}
