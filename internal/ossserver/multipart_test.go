@@ -52,6 +52,7 @@ func TestMultipartUpload(t *testing.T) {
 
 		target := "/test/k?uploadId=" + id
 		c.refused(400, "InvalidPartOrder", http.MethodPost, target, completeDocument(parts[2], parts[3], parts[0], parts[1]))
+		c.refused(400, "InvalidPartOrder", http.MethodPost, target, completeDocument(parts[0], parts[1], parts[0], parts[1]))
 		c.refused(400, "InvalidPart", http.MethodPost, target, completeDocument(parts[0], parts[1], "2", parts[3]))
 		c.refused(400, "InvalidPart", http.MethodPost, target, completeDocument(parts[0], parts[3]))
 		c.refused(400, "EntityTooSmall", http.MethodPost, target, completeDocument(parts[4], parts[5], "10", c.part("k", id, 10, "x")))

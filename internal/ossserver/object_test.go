@@ -72,7 +72,7 @@ func TestPutIsRefused(t *testing.T) {
 		{400, "InvalidBucketName", "/Bad_Bucket/k", "x", nil},
 		{400, "InvalidDigest", "/test/k", "x", []string{"Content-MD5", "no"}},
 		{400, "InvalidDigest", "/test/k", "x", []string{"Content-MD5", "AAAAAAAAAAAAAAAAAAAAAA=="}},
-		{400, "MetadataTooLarge", "/test/k", "x", []string{"x-oss-meta-a", strings.Repeat("v", 8190)}},
+		{400, "MetadataTooLarge", "/test/k", "x", []string{"x-oss-meta-a", strings.Repeat("v", 8193-len("x-oss-meta-a"))}},
 		{400, "InvalidArgument", "/test/k", "x", []string{"x-oss-meta-a_b", "v"}},
 		{400, "InvalidArgument", "/test/k", "x", []string{"x-oss-storage-class", "Cheap"}},
 		{400, "InvalidArgument", "/test/k", "x", []string{"x-oss-object-acl", "mine"}},
