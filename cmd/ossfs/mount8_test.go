@@ -8,6 +8,9 @@ import (
 	"testing"
 )
 
+// forgetOthers drops a new mount namespace's copies of other mounts, which would keep them from ending.
+const forgetOthers = "for m in $(awk '$3 == \"fuse.ossfs\" {print $2}' /proc/self/mounts); do umount -l $m; done\n"
+
 // installed runs a script in a mount namespace of its own, where the program is /usr/local/bin/ossfs:
 // mount(8) gives its helpers no PATH. $MNT is the mountpoint, $SRC the source.
 func (r *rig) installed(script string) processResult {
@@ -23,7 +26,7 @@ func (r *rig) installed(script string) processResult {
 	if err := os.Symlink(program, filepath.Join(bin, "ossfs")); err != nil && !os.IsExist(err) {
 		r.t.Fatal(err)
 	}
-	cmd := exec.Command("unshare", "-m", "sh", "-ec", "mount --bind "+bin+" /usr/local/bin\n"+script)
+	cmd := exec.Command("unshare", "-m", "sh", "-ec", forgetOthers+"mount --bind "+bin+" /usr/local/bin\n"+script)
 	cmd.Env = append(append([]string{}, r.env...), "MNT="+r.mnt, "SRC="+r.source())
 	return finish(r.t, cmd)
 }

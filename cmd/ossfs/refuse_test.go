@@ -146,7 +146,7 @@ func TestBusyMountpointAndStateDir(t *testing.T) {
 func TestNoFuseDevice(t *testing.T) {
 	needRoot(t)
 	r := newRig(t)
-	hide := "mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && exec \"$0\" \"$@\""
+	hide := forgetOthers + "mount -t tmpfs none /dev && mknod -m 666 /dev/null c 1 3 && exec \"$0\" \"$@\""
 	cmd := r.command("ossfs")
 	shell := exec.Command("unshare", "-m", "sh", "-c", hide, cmd.Path, "mount", r.source(), r.mnt)
 	shell.Env = r.env
@@ -174,7 +174,7 @@ func TestOtherUsers(t *testing.T) {
 	copyFile(t, r.command("").Path, program)
 	asNobody := func(env []string, deviceMode, script string) processResult {
 		t.Helper()
-		cmd := exec.Command("unshare", "-m", "sh", "-ec", `mount -t tmpfs none /dev
+		cmd := exec.Command("unshare", "-m", "sh", "-ec", forgetOthers+`mount -t tmpfs none /dev
 			mknod -m 666 /dev/null c 1 3
 			mknod -m `+deviceMode+` /dev/fuse c 10 229
 			exec setpriv --reuid 65534 --regid 65534 --clear-groups sh -ec "$0"`, script)
