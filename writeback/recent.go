@@ -1,6 +1,10 @@
 package writeback
 
-import "github.com/ossfs/ossfs/ossclient"
+import (
+	"slices"
+
+	"github.com/ossfs/ossfs/ossclient"
+)
 
 // recent remembers how we changed objects a short time ago: a caller may have looked at a key before a
 // state of it was confirmed, and come with the version from before. It keeps the last few thousand.
@@ -8,21 +12,28 @@ type recent struct {
 	young, old map[Key]step
 }
 
-// step is a change of ours: from what the bucket had to what it has.
-type step struct{ from, to ossclient.Version }
+// step is what the bucket has at a key by our doing, and what it had before, the last first.
+type step struct {
+	from []ossclient.ETag
+	to   ossclient.Version
+}
 
-const recentMost = 8192
+const (
+	recentMost  = 8192
+	recentSteps = 8
+)
 
 func (r *recent) note(key Key, from *ossclient.Version, to ossclient.Version) {
 	if len(r.young) >= recentMost || r.young == nil {
 		r.old, r.young = r.young, make(map[Key]step)
 	}
-	st := step{to: to}
+	st := step{to: to, from: make([]ossclient.ETag, 1, 2)}
 	if from != nil && from.Key == key {
-		st.from = *from
+		st.from[0] = from.ETag
 	}
-	if before, ok := r.find(key); ok && before.to.ETag == st.from.ETag {
-		st.from = before.from // two steps; who saw the middle one is not helped
+	if before, ok := r.find(key); ok {
+		st.from = append(st.from, before.to.ETag)
+		st.from = append(st.from, before.from[:min(len(before.from), recentSteps)]...)
 	}
 	r.young[key] = st
 }
@@ -37,7 +48,7 @@ func (r *recent) find(key Key) (step, bool) {
 
 // now is the version that a caller means who saw v.
 func (r *recent) now(key Key, v ossclient.Version) ossclient.Version {
-	if st, ok := r.find(key); ok && (st.from.ETag == v.ETag || v.ETag == "") {
+	if st, ok := r.find(key); ok && (slices.Contains(st.from, v.ETag) || v.ETag == "") {
 		return st.to
 	}
 	return v
