@@ -71,7 +71,7 @@ func (s *Store) SetAttr(key Key, base ossclient.Version, a attr.Attr) error {
 			base = *f.confirmed
 		}
 		e = s.replaceLocked(key, Attributes, nil, base)
-		e.attr, e.size = packed, base.Size
+		e.attr, e.size = packed, e.version().Size
 	}
 	if err := s.commitLocked(op{code: opSet, entry: e}); err != nil {
 		return err

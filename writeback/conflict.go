@@ -52,6 +52,9 @@ func (s *Store) mayOverwrite(ctx context.Context, e *entry) (exclusive bool, err
 // lost looks at the error of sending a state: when the reason is that another client changed the object,
 // it does what the Options say.
 func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
+	if errors.Is(err, ossclient.ErrCorrupt) {
+		return errors.Join(err, s.mixed(e, f))
+	}
 	conflict := errors.As(err, new(*ConflictError)) || errors.Is(err, ossclient.ErrExist) || errors.Is(err, ossclient.ErrPrecondition) ||
 		errors.Is(err, ossclient.ErrNotExist) && noSuchKey(err)
 	if !conflict {
@@ -64,18 +67,52 @@ func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
 	if herr != nil {
 		return herr
 	}
+	s.mu.RLock()
+	tried := s.tried[e.key]
+	s.mu.RUnlock()
+	if tried == nil {
+		tried = e.trial
+	}
 	switch own, err := s.ours(e, f); {
 	case err != nil:
 		return err
-	case own.is(&now), e.trial.is(&now) && e.trial.seq == e.seq: // the answer to an earlier request was lost; attributes may differ
+	case own.is(&now), tried.is(&now) && tried.seq == e.seq: // the answer to an earlier request was lost; attributes may differ
 		return s.confirmSame(ctx, e, f, now)
-	case e.trial.is(&now): // an earlier state of ours: this one may follow it
+	case e.trial.is(&now), tried.is(&now): // an earlier state of ours: this one may follow it
 		return s.follow(e, f, now.Version)
 	}
 	if s.opt.OnConflict == Fail {
 		return &ConflictError{Key: e.key, Base: e.version(), Now: now.Version}
 	}
 	return s.keepBoth(e, f, now)
+}
+
+// mixed notes that the bucket may have bytes of ours that are of no one state: the file was written to while
+// it was being sent. The next attempt overwrites them.
+func (s *Store) mixed(e *entry, f *File) error {
+	whole := f == nil
+	if f != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		whole = len(f.missingLocked(0, f.size)) == 0
+	}
+	s.change.Lock()
+	defer s.change.Unlock()
+	cur := s.get(e.key)
+	if cur == nil {
+		return nil
+	}
+	next := cur.clone()
+	next.flags |= flagUnknown
+	next.flags &^= flagSuspect
+	if whole && (f == nil || next.stage == f.stage) { // the base is gone, and not needed
+		next.base, next.edit = nil, nil
+		next.flags &^= flagPart
+		if f != nil {
+			f.base, f.limit, f.changed = nil, 0, f.local.Clone()
+		}
+	}
+	return s.commitLocked(op{code: opSet, entry: next})
 }
 
 // confirmSame ends the sending of content that the bucket has.

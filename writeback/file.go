@@ -180,6 +180,9 @@ func (s *Store) Edit(key Key, base ossclient.Version, a attr.Attr, fill Filler) 
 	case e != nil:
 		base, a = e.version(), e.attributes()
 	}
+	if now := s.recent.now(key, base); now.ETag != base.ETag {
+		base, fill = now, nil // the caller looked before a state of ours was confirmed
+	}
 	s.lastStage++
 	f := &File{s: s, stage: s.lastStage, size: base.Size, base: baseOf(base), limit: base.Size, fill: fill, users: 1,
 		attr: packAttr(&a), confirmed: baseOf(base), sumEnd: -1}
@@ -364,6 +367,7 @@ func (f *File) Truncate(ctx context.Context, size int64) error {
 	if err := f.f.Truncate(size); err != nil {
 		return err
 	}
+	f.ahead.Remove(size, math.MaxInt64)
 	if size < f.size {
 		f.s.space.add(-f.local.Remove(size, f.size))
 		f.changed.Remove(size, f.size)
@@ -518,6 +522,7 @@ func (f *File) sumLocked(e *entry) error {
 			return err
 		}
 		f.sum, f.sumEnd = sum, f.size
+		f.ahead.Clear()
 		e.sum, e.flags = sum, e.flags|flagSum
 	}
 	return nil

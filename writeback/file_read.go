@@ -54,16 +54,38 @@ func (f *File) readPiece(ctx context.Context, p []byte, off int64) (int, error) 
 		return 0, f.checkpoint(ctx)
 	}
 	p = p[:end-off]
+	var err error
 	if fill != nil {
-		if err := fill(ctx, p, off); err != nil {
-			return 0, err
-		}
+		err = fill(ctx, p, off)
+	} else {
+		err = f.s.fetch(ctx, *base, p, off)
+	}
+	if err == nil {
 		return len(p), nil
 	}
-	if err := f.s.fetch(ctx, *base, p, off); err != nil {
-		return 0, err
+	if again, werr := f.replaced(ctx, base); werr != nil || again {
+		return 0, werr // the caller tries again
 	}
-	return len(p), nil
+	return 0, err
+}
+
+// replaced says whether the base that could not be read was replaced by us, and waits for what is on its
+// way: between the answer of the bucket and its confirmation the old version is gone already.
+func (f *File) replaced(ctx context.Context, base *ossclient.Version) (bool, error) {
+	s := f.s
+	s.mu.RLock()
+	flight, sending := s.inflight[f.key]
+	s.mu.RUnlock()
+	if sending && flight.done != nil {
+		select {
+		case <-flight.done:
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.base == nil || f.base.ETag != base.ETag || f.base.Key != base.Key, nil
 }
 
 // missingLocked are the parts of [off, end) that only the base has. It needs f.mu.

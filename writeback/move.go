@@ -146,44 +146,62 @@ func (s *Store) RenameTree(ctx context.Context, from, to Key) error {
 	if from == to || strings.HasPrefix(string(to), string(from)) {
 		return ossclient.ErrInvalid
 	}
+	for {
+		release, whole, err := s.reserveWhole(ctx, from, to)
+		if err != nil {
+			return err
+		}
+		if !whole { // written to, or confirmed, between the look and the reservation
+			release()
+			continue
+		}
+		m, err := s.beginTree(from, to)
+		if err == nil {
+			err = s.finishTree(ctx, m)
+		}
+		release()
+		if err != nil {
+			return err
+		}
+		return s.waitDeleted(ctx, from, false)
+	}
+}
+
+// reserveWhole keeps the uploader away from two directories, when all that is pending in the first is whole.
+func (s *Store) reserveWhole(ctx context.Context, from, to Key) (release func(), whole bool, err error) {
 	if err := s.commitBelow(from); err != nil {
-		return err
+		return nil, false, err
 	}
 	if err := s.wholeBelow(ctx, from); err != nil {
-		return err
+		return nil, false, err
 	}
-	release, err := s.reserve(ctx, &reservation{prefix: from}, &reservation{prefix: to})
-	if err != nil {
-		return err
-	}
-	m, err := s.beginTree(from, to)
-	if err == nil {
-		err = s.finishTree(ctx, m)
-	}
-	release()
-	if err != nil {
-		return err
-	}
-	return s.waitDeleted(ctx, from, false)
+	release, err = s.reserve(ctx, &reservation{prefix: from}, &reservation{prefix: to})
+	return release, err == nil && len(s.partial(from)) == 0, err
 }
 
 // wholeBelow has the bucket have what is not whole here: edits, and changes of attributes.
 func (s *Store) wholeBelow(ctx context.Context, prefix Key) error {
-	var keys []Key
-	s.mu.RLock()
-	s.v.tree.below(prefix, "", func(e *entry) bool {
-		if e.kind == Attributes || e.edit != nil || e.base != nil && !e.known() {
-			keys = append(keys, e.key)
-		}
-		return true
-	})
-	s.mu.RUnlock()
+	keys := s.partial(prefix)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(smallAtOnce)
 	for _, key := range keys {
 		g.Go(func() error { return s.syncBucket(gctx, key) })
 	}
 	return g.Wait()
+}
+
+// partial are the keys below a prefix whose pending state is not whole here.
+func (s *Store) partial(prefix Key) []Key {
+	var keys []Key
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	s.v.tree.below(prefix, "", func(e *entry) bool {
+		if e.kind == Attributes || e.edit != nil || e.base != nil && !e.known() || s.holedLocked(e.stage) {
+			keys = append(keys, e.key)
+		}
+		return true
+	})
+	return keys
 }
 
 // beginTree journals the move and, in the same record, everything pending below it under its new key.

@@ -52,7 +52,7 @@ func (s *Store) begin(key Key, cancel context.CancelFunc) (*entry, *File, error)
 		return nil, nil, errors.Join(errAgain, s.unuseLater(f)) // replaced in between
 	}
 	s.mu.Lock()
-	s.inflight[key] = flight{e.seq, cancel}
+	s.inflight[key] = flight{e.seq, cancel, make(chan struct{})}
 	s.mu.Unlock()
 	return e, f, nil
 }
@@ -73,6 +73,7 @@ func (s *Store) unuseLater(f *File) error {
 
 func (s *Store) end(key Key, f *File) {
 	s.mu.Lock()
+	close(s.inflight[key].done)
 	delete(s.inflight, key)
 	s.mu.Unlock()
 	if f != nil {

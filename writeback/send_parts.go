@@ -113,6 +113,9 @@ func (s *Store) uploadFor(ctx context.Context, e *entry) (*upload, error) {
 	if u != nil && e.edit == nil && u.base == "" && u.key == e.key {
 		return u, nil
 	}
+	if u != nil && s.holed(e.stage) {
+		return nil, errLost // cannot be: content with holes is not renamed
+	}
 	if u != nil {
 		s.abandon(ctx, e.stage)
 	}
@@ -197,6 +200,10 @@ func (s *Store) partsFailed(ctx context.Context, e *entry, f *File, u *upload, e
 func (s *Store) holed(stage uint64) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	return s.holedLocked(stage)
+}
+
+func (s *Store) holedLocked(stage uint64) bool {
 	if u := s.v.uploads[stage]; u != nil {
 		for _, p := range u.parts {
 			if p.punched {

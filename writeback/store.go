@@ -56,6 +56,7 @@ type Store struct {
 type flight struct {
 	seq    uint64
 	cancel context.CancelFunc
+	done   chan struct{} // closed when it has ended
 }
 
 // get returns the entry of a key, nil when there is none.
