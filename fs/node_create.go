@@ -46,12 +46,12 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 
 // Mkdir makes a directory: its marker is staged like any other content.
 func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	return n.put(ctx, "mkdir", name, attr.TypeDir|mode&attr.PermMask, 0, "", out)
+	return n.put(ctx, "mkdir", name, made{mode: attr.TypeDir | mode&attr.PermMask}, out)
 }
 
 // Symlink makes a symbolic link.
 func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	return n.put(ctx, "symlink", name, attr.TypeLink|0o777, 0, target, out)
+	return n.put(ctx, "symlink", name, made{mode: attr.TypeLink | 0o777, body: target}, out)
 }
 
 // Mknod makes a named pipe, a socket, a device, or an empty file. They are stored; the kernel opens
@@ -60,7 +60,7 @@ func (n *node) Mknod(ctx context.Context, name string, mode, dev uint32, out *fu
 	if typ := mode & attr.TypeMask; typ == 0 || typ == attr.TypeFile {
 		return n.mkfile(ctx, name, attr.TypeFile|mode&attr.PermMask, out)
 	}
-	return n.put(ctx, "mknod", name, mode, dev, "", out)
+	return n.put(ctx, "mknod", name, made{mode: mode, dev: dev}, out)
 }
 
 // mkfile makes an empty file without opening it.
@@ -84,11 +84,18 @@ func (n *node) Link(context.Context, fusefs.InodeEmbedder, string, *fuse.EntryOu
 	return nil, syscall.EPERM
 }
 
+// made is something that is whole when it is made.
+type made struct {
+	mode uint32 // type bits and permissions
+	dev  uint32 // of devices
+	body string // of links: the target
+}
+
 // put makes what is whole at once.
-func (n *node) put(ctx context.Context, op, name string, mode, dev uint32, body string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	child, err := n.make(ctx, name, mode, func(key ossclient.Key, a attr.Attr) error {
-		a.Rdev = dev
-		return n.m.store.Put(key, a, body, ossclient.Version{})
+func (n *node) put(ctx context.Context, op, name string, what made, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	child, err := n.make(ctx, name, what.mode, func(key ossclient.Key, a attr.Attr) error {
+		a.Rdev = what.dev
+		return n.m.store.Put(key, a, what.body, ossclient.Version{})
 	})
 	if err != nil {
 		return nil, n.m.fail(op, n.Key(), err)
