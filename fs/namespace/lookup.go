@@ -259,6 +259,15 @@ func (t *Tree) marker(key ossclient.Key, b *base) (*call, uint64) {
 
 // askComponent asks the bucket for a component: for the object and for anything in the directory, at once.
 func (t *Tree) askComponent(ctx context.Context, dir ossclient.Key, component string) (base, error) {
+	if w := t.opening(dir); w != nil {
+		if ok, err := w.open(ctx, dir); err != nil {
+			return base{}, err
+		} else if ok {
+			if b, ok := t.remembered(dir, component); ok {
+				return b, nil
+			}
+		}
+	}
 	if t.counts.many(dir, t.now(), t.o.TTL) {
 		if l, err := t.list(ctx, dir, lookupPages); err != nil {
 			return base{}, err

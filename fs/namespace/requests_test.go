@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ossfs/ossfs/cache"
+	"github.com/ossfs/ossfs/fs/names"
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/internal/ossserver"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
@@ -253,5 +254,33 @@ func TestLargeDirectoryRequests(t *testing.T) {
 		if _, err := s.tree.Lookup(t.Context(), "big/", name); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A program that looks up names which it has from elsewhere, as rsync does with a tree that it copied before.
+func TestLookupWalkRequests(t *testing.T) {
+	s := newService(t, 0)
+	const dirs, files = 100, 100
+	name := func(d int) string { return fmt.Sprintf("dst/d%03d", d) }
+	s.fill(t, dirs, files, func(d int) string { return name(d) + "/" })
+	s.learn(t, attr.TypeFile|0o604, attr.TypeDir|0o711)
+	s.mount()
+	look := func(path string) {
+		dir, component := names.Split(ossclient.Key(path))
+		if _, err := s.tree.Lookup(t.Context(), dir, component); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look("dst")
+	for d := range dirs {
+		look(name(d))
+		for f := range files {
+			look(fmt.Sprintf("%s/f%03d", name(d), f))
+		}
+	}
+	n := s.requests()
+	t.Logf("%d requests, %d of them HEAD", n, s.bucket.heads.Load())
+	if n > 30 {
+		t.Errorf("%d requests, want at most 30", n)
 	}
 }
