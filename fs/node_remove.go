@@ -128,5 +128,5 @@ func (n *node) keepDir(ctx context.Context) error {
 	if err != nil || e.Marker || e.Staged {
 		return err
 	}
-	return n.m.store.Put(e.Key, e.Raw.Clone(), "", ossclient.Version{})
+	return n.m.store.Keep(e.Key, e.Raw.Clone())
 }

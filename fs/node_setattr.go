@@ -9,7 +9,6 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"github.com/ossfs/ossfs/internal/attr"
-	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/writeback"
 )
 
@@ -144,7 +143,7 @@ func (n *node) tryChange(ctx context.Context, edit func(a *attr.Attr, shown attr
 	case gone:
 	case n.IsRoot(): // no object stands for it: what is set lasts as long as the mount
 	case e.Dir && !e.Marker && !e.Staged:
-		err = n.m.store.Put(key, a, "", ossclient.Version{})
+		err = n.m.store.Keep(key, a)
 	default:
 		err = n.m.store.SetAttr(key, e.Version, a)
 	}

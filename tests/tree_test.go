@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ossfs/ossfs/fs"
 	"github.com/ossfs/ossfs/tests/harness"
 )
 
@@ -72,6 +73,24 @@ func TestPrefixStaysWhenItsLastEntryGoes(t *testing.T) {
 			b.Afresh()
 			wantNames(t, b.Path("p", "q"))
 			wantNames(t, b.Path("p"), "q")
+		})
+	}
+}
+
+// With NoHead nothing says that a directory has an object: removing it removes the object all the same.
+func TestRemovedDirectoryHasNoObjectLeft(t *testing.T) {
+	for name, noHead := range map[string]bool{"head": false, "no head": true} {
+		t.Run(name, func(t *testing.T) {
+			b := harness.Unmounted(t, func(o *fs.Options) { o.NoHead = noHead })
+			for _, key := range []string{"d/", "d/f", "d/e/", "d/e/g"} {
+				must(t, b.Server.Put(harness.Bucket, key, nil, nil))
+			}
+			b.Attach()
+			must(t, os.RemoveAll(b.Path("d")))
+			b.Flush()
+			if keys := b.Server.Keys(harness.Bucket); len(keys) != 0 {
+				t.Errorf("the bucket still has %q", keys)
+			}
 		})
 	}
 }

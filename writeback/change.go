@@ -34,12 +34,29 @@ func (s *Store) Create(key Key, a attr.Attr, base ossclient.Version) (*File, err
 
 // Put gives a key content of a few bytes, whole: directories ("a/"), symbolic links, special files.
 func (s *Store) Put(key Key, a attr.Attr, body string, base ossclient.Version) error {
+	return s.put(key, a, body, func(old *entry) *entry { return s.replaceLocked(key, Content, old, base) })
+}
+
+// Keep sees to it that a directory has an object of its own, with these attributes, whether the bucket has
+// one already or not: listings show a directory that is only a prefix and one with an object alike.
+func (s *Store) Keep(dir Key, a attr.Attr) error {
+	return s.put(dir, a, "", func(old *entry) *entry {
+		e := s.replaceLocked(dir, Content, old, ossclient.Version{})
+		if old == nil {
+			e.flags |= flagUnknown
+		}
+		return e
+	})
+}
+
+// put journals the entry that follows the one of key, with attributes and body filled in.
+func (s *Store) put(key Key, a attr.Attr, body string, followLocked func(old *entry) *entry) error {
 	if err := s.usable(); err != nil {
 		return err
 	}
 	s.change.Lock()
 	defer s.change.Unlock()
-	e := s.replaceLocked(key, Content, s.get(key), base)
+	e := followLocked(s.get(key))
 	e.attr, e.body, e.size = packAttr(&a), body, int64(len(body))
 	if err := s.commitLocked(op{code: opSet, entry: e}); err != nil {
 		return err
