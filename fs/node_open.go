@@ -56,22 +56,27 @@ func (n *node) newHandle(flags uint32) *handle {
 	return h
 }
 
-// openFlags says whether the kernel's pages are still those of the file that h has opened.
+// openFlags says whether the kernel's pages are still those of the file that h has opened, and that the
+// close of a handle that only reads is none of our business.
 func (n *node) openFlags(h *handle) uint32 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	var flags uint32
+	if !h.writer {
+		flags = fuse.FOPEN_NOFLUSH
+	}
 	want := n.entry.Version.ETag
 	if n.content != nil {
 		want = ownPages
 	}
 	if h.flags&syscall.O_DIRECT != 0 {
-		return fuse.FOPEN_DIRECT_IO
+		return flags | fuse.FOPEN_DIRECT_IO
 	}
 	if n.pages == want && want != "" {
-		return fuse.FOPEN_KEEP_CACHE
+		return flags | fuse.FOPEN_KEEP_CACHE
 	}
 	n.pages = want
-	return 0
+	return flags
 }
 
 // join takes up the staged content that the key has. Without one its attributes alone are staged, or
