@@ -20,7 +20,7 @@ func readRows() []row {
 		{"read/again", "read again by another process", readAgain},
 		{"read/random-8", "8 random 4 KiB readers over 1 GiB for 10 s", readRandom},
 		{"read/random-100", "100 single random 4 KiB reads over 1 GiB", readSingles},
-		{"read/tar-4000", "tar of 4,000 files of 16 KiB, one process", readSmall("tar cf /dev/null --ignore-failed-read small && true", 2.5)},
+		{"read/tar-4000", "tar of 4,000 files of 16 KiB, one process", readSmall("tar cf - small | cat >/dev/null", 2.5)},
 		{"read/parallel-4000", "the same files by 16 processes", readSmall("ls small | xargs -P 16 -n 250 sh -c 'cd small && cat \"$@\" >/dev/null' _", 2)},
 	}
 }
