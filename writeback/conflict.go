@@ -78,6 +78,10 @@ func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
 		return err
 	case own.is(&now), tried.is(&now) && tried.seq == e.seq: // the answer to an earlier request was lost; attributes may differ
 		return s.confirmSame(ctx, e, f, now)
+	case e.known() && e.base.ETag == now.ETag:
+		return err // nobody has changed it
+	case f != nil && !e.known() && now.Size == e.size && s.overtaken(e):
+		return errors.Join(errAgain, s.mixed(e, f)) // it was written to while it was sent, and stored so
 	case e.trial.is(&now), tried.is(&now): // an earlier state of ours: this one may follow it
 		return s.follow(e, f, now.Version)
 	}
@@ -85,6 +89,12 @@ func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
 		return &ConflictError{Key: e.key, Base: e.version(), Now: now.Version}
 	}
 	return s.keepBoth(e, f, now)
+}
+
+// overtaken says whether there is a newer state than the one that was being sent.
+func (s *Store) overtaken(e *entry) bool {
+	cur := s.get(e.key)
+	return cur == nil || cur.seq != e.seq
 }
 
 // mixed notes that the bucket may have bytes of ours that are of no one state: the file was written to while
@@ -276,7 +286,13 @@ func conflictKey(key Key, host string, now time.Time) Key {
 // noSuchKey says whether an ErrNotExist means the object, and not the bucket.
 func noSuchKey(err error) bool {
 	var e *ossclient.Error
-	return !errors.As(err, &e) || e.Code != "NoSuchBucket"
+	return !errors.As(err, &e) || e.Code != "NoSuchBucket" && e.Code != "NoSuchUpload"
+}
+
+// noSuchUpload says whether OSS does not know an upload any more.
+func noSuchUpload(err error) bool {
+	var e *ossclient.Error
+	return errors.As(err, &e) && e.Code == "NoSuchUpload"
 }
 
 // permanent says whether sending again cannot help by itself.

@@ -422,6 +422,9 @@ func (f *File) soilLocked() error {
 	} else {
 		e.size, e.edit = f.size, f.editLocked()
 	}
+	if e.edit != nil && e.base == nil {
+		e.base = f.base // gone, perhaps; but what is not staged is in it, and nowhere else
+	}
 	e.attr, e.stage = packed, f.stage
 	e.flags |= flagDirty
 	s.sync.adopt(f.stage)

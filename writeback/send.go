@@ -232,6 +232,9 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation) error {
 		s.mu.Lock()
 		live.confirmed = baseOf(c.Object.Version)
 		s.mu.Unlock()
+		if e.kind == Attributes && !c.Deleted {
+			s.rebase(live, c.Object.Version) // the same bytes, by another ETag
+		}
 	}
 	switch {
 	case cur == nil:

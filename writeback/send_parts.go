@@ -160,6 +160,9 @@ func (s *Store) trusted(e *entry, f *File, p sentPart) bool {
 
 // sendPiece makes one part.
 func (s *Store) sendPiece(ctx context.Context, e *entry, f *File, u *upload, number int, p piece) (ossclient.Part, error) {
+	if p.copied && e.base == nil {
+		return ossclient.Part{}, errLost
+	}
 	if p.copied {
 		return s.bucket.CopyPart(ctx, ossclient.CopyPartRequest{Key: u.key, Upload: u.id, Number: number, Source: *e.base, Offset: p.off, Length: p.n})
 	}
@@ -185,6 +188,15 @@ func sumOfParts(parts []ossclient.Part) (sum uint64, size int64, known bool) {
 
 // partsFailed decides what becomes of an upload that was not completed.
 func (s *Store) partsFailed(ctx context.Context, e *entry, f *File, u *upload, err error) error {
+	if noSuchUpload(err) { // it has expired, or was completed: then the bucket has what was tried
+		if now, herr := s.bucket.Head(ctx, e.key); herr == nil && s.wasTried(e, &now) {
+			return s.confirmSame(ctx, e, f, now)
+		}
+		if s.holed(e.stage) {
+			return errors.Join(errLost, err)
+		}
+		return errors.Join(errAgain, s.noteUploaded(e.stage))
+	}
 	transient := !permanent(err) || errors.Is(err, ossclient.ErrCanceled)
 	if transient && e.edit == nil && !errors.Is(err, ossclient.ErrCorrupt) {
 		return err // the parts are used by the next attempt
@@ -194,6 +206,17 @@ func (s *Store) partsFailed(ctx context.Context, e *entry, f *File, u *upload, e
 		s.abandon(ctx, e.stage)
 	}
 	return lerr
+}
+
+// wasTried says whether an object is what this very state was sent as.
+func (s *Store) wasTried(e *entry, o *ossclient.Object) bool {
+	s.mu.RLock()
+	tried := s.tried[e.key]
+	s.mu.RUnlock()
+	if tried == nil {
+		tried = e.trial
+	}
+	return tried.is(o) && tried.seq == e.seq
 }
 
 // holed says whether bytes of a staged file are nowhere but in its upload.

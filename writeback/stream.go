@@ -178,6 +178,15 @@ func (s *Store) uploadPiece(ctx context.Context, f *File, number int, p piece) (
 	if u == nil {
 		return ossclient.Part{}, errAgain
 	}
+	f.mu.Lock()
+	if f.stream.flying == nil {
+		f.stream.flying = make(map[int]*flyingPart)
+	}
+	if f.stream.sealed { // else streamPart has noted it
+		f.stream.flying[number] = &flyingPart{piece: p}
+		defer f.landed(number)
+	}
+	f.mu.Unlock()
 	part, err := s.bucket.UploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: content{f, p.off}, Size: p.n})
 	if err != nil {
 		return part, err
@@ -195,6 +204,13 @@ func (s *Store) uploadPiece(ctx context.Context, f *File, number int, p piece) (
 	return part, s.commitLocked(op{code: opPart, stage: f.stage, part: sentPart{Part: part, off: p.off}})
 }
 
+// landed notes that sendParts' part is not on its way any more.
+func (f *File) landed(number int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.stream.flying, number)
+}
+
 // createUpload begins an upload for a staged file, and journals it.
 func (s *Store) createUpload(ctx context.Context, e *entry) (*upload, error) {
 	a := e.attributes()
@@ -203,7 +219,7 @@ func (s *Store) createUpload(ctx context.Context, e *entry) (*upload, error) {
 		return nil, err
 	}
 	u := &upload{key: e.key, id: id, attr: e.attr, begun: e.when, parts: make(map[int]sentPart)}
-	if e.edit != nil {
+	if e.edit != nil && e.base != nil {
 		u.base = e.base.ETag
 	}
 	s.change.Lock()
