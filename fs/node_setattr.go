@@ -14,8 +14,6 @@ import (
 
 var _ fusefs.NodeSetattrer = (*node)(nil)
 
-const setID = syscall.S_ISUID | syscall.S_ISGID
-
 // Setattr is truncate, chmod, chown and utimensat, and any mix of them. The kernel has checked who may.
 func (n *node) Setattr(ctx context.Context, _ fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	if size, ok := in.GetSize(); ok {

@@ -214,25 +214,52 @@ func TestNoMutablePackageVariables(t *testing.T) {
 	}
 }
 
-// assignedNames collects what is assigned (not defined) as a bare name whose definition lies outside
-// every function.
+// assignedNames collects what a file's functions assign to as a bare name that they have not defined
+// themselves.
 func assignedNames(file *ast.File) map[string]bool {
 	names := map[string]bool{}
-	ast.Inspect(file, func(n ast.Node) bool {
-		a, ok := n.(*ast.AssignStmt)
-		if !ok || a.Tok == token.DEFINE {
-			return true
+	for _, decl := range file.Decls {
+		f, ok := decl.(*ast.FuncDecl)
+		if !ok {
+			continue
 		}
-		for _, lhs := range a.Lhs {
-			if id, ok := lhs.(*ast.Ident); ok && (id.Obj == nil || id.Obj.Kind == ast.Var && isTopLevel(file, id.Obj)) {
-				names[id.Name] = true
+		own, assigned := map[string]bool{}, map[string]bool{}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.Field:
+				note(own, n.Names)
+			case *ast.ValueSpec:
+				note(own, n.Names)
+			case *ast.RangeStmt:
+				noteExprs(own, n.Key, n.Value)
+			case *ast.AssignStmt:
+				if n.Tok == token.DEFINE {
+					noteExprs(own, n.Lhs...)
+				} else {
+					noteExprs(assigned, n.Lhs...)
+				}
+			}
+			return true
+		})
+		for name := range assigned {
+			if !own[name] {
+				names[name] = true
 			}
 		}
-		return true
-	})
+	}
 	return names
 }
 
-func isTopLevel(file *ast.File, obj *ast.Object) bool {
-	return file.Scope != nil && file.Scope.Lookup(obj.Name) == obj
+func note(set map[string]bool, list []*ast.Ident) {
+	for _, id := range list {
+		set[id.Name] = true
+	}
+}
+
+func noteExprs(set map[string]bool, list ...ast.Expr) {
+	for _, e := range list {
+		if id, ok := e.(*ast.Ident); ok {
+			set[id.Name] = true
+		}
+	}
 }

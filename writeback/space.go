@@ -8,9 +8,8 @@ import (
 
 // space counts the bytes that are staged. Over the budget writers wait until something was sent.
 type space struct {
-	total    int64
-	urge     func()      // the stage is full: send what can be sent, now
-	hopeless func() bool // nothing is being sent, and nothing can be
+	total int64
+	urge  func() // the stage is full: send what can be sent, now
 
 	mu      sync.Mutex // guards the fields below
 	used    int64

@@ -41,13 +41,6 @@ type waiter struct {
 	err        error // of the first that failed
 }
 
-func (w *waiter) covers(key Key) bool {
-	if w.exact {
-		return key == w.prefix
-	}
-	return strings.HasPrefix(string(key), string(w.prefix))
-}
-
 // Sync sends what is pending of a key now, and returns when the bucket has it (LocalFsync: the disk). A
 // failure that trying again cannot cure is returned; other failures are tried again until ctx ends.
 func (s *Store) Sync(ctx context.Context, key Key) error {

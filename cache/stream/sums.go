@@ -13,12 +13,11 @@ const maxSummed = 64 << 30
 
 // sums are the CRC-64s of an object's blocks, as they were fetched, and of the whole, as OSS has it.
 type sums struct {
-	size     int64
-	want     uint64
-	known    bool     // want is
-	verified bool     // all was compared once
-	sum      []uint64 // by block; nil until the first
-	have     []uint64 // a bit for each block
+	size  int64
+	want  uint64
+	known bool     // want is
+	sum   []uint64 // by block; nil until the first
+	have  []uint64 // a bit for each block
 }
 
 func (s *sums) expect(crc64 uint64) { s.want, s.known = crc64, true }

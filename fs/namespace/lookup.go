@@ -2,7 +2,6 @@ package namespace
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -444,9 +443,4 @@ func (t *Tree) restat(ctx context.Context, e Entry) (Entry, error) {
 		return Entry{}, notExist("stat", e.Key)
 	}
 	return t.settleDir(ctx, e.Name, e.Key, &b)
-}
-
-// fail says what was being done when err came.
-func fail(op string, key ossclient.Key, err error) error {
-	return fmt.Errorf("%s %s: %w", op, string(key), err)
 }

@@ -57,8 +57,6 @@ type walks struct {
 	mu     sync.Mutex // guards the fields below
 	byDir  map[ossclient.Key]*walk
 	opened map[ossclient.Key]ossclient.Key // the subdirectory of each directory that was last opened
-
-	visited ossclient.Key // the directory that was last asked for an entry
 }
 
 // walkOf is the walk of dir, begun if need be.
@@ -112,23 +110,6 @@ func (t *Tree) opening(dir ossclient.Key) *walk {
 		return nil
 	}
 	return t.walkOf(parent)
-}
-
-// visit notes that something in dir, whose listing is known, is asked for: a program may go through directories by names
-// that it has from elsewhere, as rsync does.
-func (t *Tree) visit(dir ossclient.Key) {
-	if dir == t.o.Root {
-		return
-	}
-	parent, _ := names.Split(dir)
-	t.walks.mu.Lock()
-	again := t.walks.visited == dir
-	t.walks.visited = dir
-	w := t.walks.byDir[parent]
-	t.walks.mu.Unlock()
-	if w != nil && !again {
-		w.reached(dir)
-	}
 }
 
 // take waits for the turn to ask for pages.
