@@ -193,10 +193,25 @@ func (l *loop) look(key Key) {
 func (l *loop) advance(w *waiter) {
 	from := w.witness
 	if l.find(w, from) || from != "" && l.find(w, "") {
+		l.hurry(w)
 		return
 	}
 	delete(l.waiters, w)
 	close(w.done)
+}
+
+// hurry sends what a waiter waits for, when it changed since it was urged: it would rest again.
+func (l *loop) hurry(w *waiter) {
+	e := l.s.get(w.witness)
+	if e == nil || w.absentOnly {
+		return
+	}
+	if t := l.troubles[e.key]; t != nil && t.seq == e.seq {
+		return // it has its time
+	}
+	if l.active[e.key] == nil {
+		l.enqueue(e, true)
+	}
 }
 
 func (l *loop) find(w *waiter, from Key) bool {
