@@ -21,6 +21,7 @@ type Filler func(ctx context.Context, p []byte, off int64) error
 type File struct {
 	s     *Store
 	stage uint64 // the number of its staged file
+	turn  turn   // of those who send it: after a rename it may still be on its way to the old key
 
 	// Guarded by Store.mu, written with Store.change held too.
 	key       Key
@@ -52,7 +53,7 @@ func stageName(n uint64) string { return fmt.Sprintf("staged/%02x/%016x", n&0xff
 // newFileLocked makes a staged file. It needs change.
 func (s *Store) newFileLocked() (*File, error) {
 	s.lastStage++
-	f := &File{s: s, stage: s.lastStage}
+	f := &File{s: s, stage: s.lastStage, turn: newTurn()}
 	if err := f.makeLocked(); err != nil {
 		return nil, err
 	}
@@ -135,7 +136,7 @@ func (s *Store) useLocked(key Key) *File {
 	if e == nil || e.stage == 0 {
 		return nil
 	}
-	f := &File{s: s, stage: e.stage, key: key, uses: 1, attr: e.attr, made: true, size: e.size, base: e.base, sumEnd: -1}
+	f := &File{s: s, stage: e.stage, turn: newTurn(), key: key, uses: 1, attr: e.attr, made: true, size: e.size, base: e.base, sumEnd: -1}
 	if e.edit != nil {
 		f.limit, f.local, f.changed = e.edit.limit, e.edit.dirty.Clone(), e.edit.dirty.Clone()
 	} else {
@@ -183,7 +184,7 @@ func (s *Store) Edit(key Key, base ossclient.Version, a attr.Attr, fill Filler) 
 		base, fill = now, nil // the caller looked before a state of ours was confirmed
 	}
 	s.lastStage++
-	f := &File{s: s, stage: s.lastStage, size: base.Size, base: baseOf(base), limit: base.Size, fill: fill, users: 1,
+	f := &File{s: s, stage: s.lastStage, turn: newTurn(), size: base.Size, base: baseOf(base), limit: base.Size, fill: fill, users: 1,
 		attr: packAttr(&a), confirmed: baseOf(base), sumEnd: -1}
 	s.attach(f, key)
 	return f, nil

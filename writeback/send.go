@@ -13,11 +13,19 @@ import (
 func (s *Store) send(ctx context.Context, key Key) outcome {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	e, f, err := s.begin(key, cancel)
+	f := s.use(key)
+	if f != nil {
+		defer f.unuse()
+		if err := f.turn.take(ctx); err != nil {
+			return outcome{err: err}
+		}
+		defer f.turn.give()
+	}
+	e, err := s.begin(key, f, cancel)
 	if e == nil {
 		return outcome{err: err}
 	}
-	defer s.end(key, f)
+	defer s.end(key)
 	switch {
 	case e.kind == Attributes:
 		err = s.sendAttributes(ctx, e)
@@ -33,13 +41,12 @@ func (s *Store) send(ctx context.Context, key Key) outcome {
 
 // begin takes the state that is to be sent, and notes that it is. What is written to an open file so far
 // is committed first: somebody waits for it.
-func (s *Store) begin(key Key, cancel context.CancelFunc) (*entry, *File, error) {
-	f := s.use(key)
+func (s *Store) begin(key Key, f *File, cancel context.CancelFunc) (*entry, error) {
 	if f != nil {
 		f.mu.Lock() // nothing is written between the commit and the note
 		defer f.mu.Unlock()
 		if err := f.commitLocked(); err != nil {
-			return nil, nil, errors.Join(err, s.unuseLater(f))
+			return nil, err
 		}
 	}
 	s.change.Lock()
@@ -47,14 +54,14 @@ func (s *Store) begin(key Key, cancel context.CancelFunc) (*entry, *File, error)
 	e := s.get(key)
 	switch {
 	case e == nil || e.kind == Absent:
-		return nil, nil, s.unuseLater(f)
+		return nil, nil
 	case e.has(flagDirty), f == nil && e.stage != 0, f != nil && f.stage != e.stage && e.stage != 0:
-		return nil, nil, errors.Join(errAgain, s.unuseLater(f)) // replaced in between
+		return nil, errAgain // replaced in between
 	}
 	s.mu.Lock()
 	s.inflight[key] = flight{e.seq, cancel, make(chan struct{})}
 	s.mu.Unlock()
-	return e, f, nil
+	return e, nil
 }
 
 func (s *Store) use(key Key) *File {
@@ -63,23 +70,28 @@ func (s *Store) use(key Key) *File {
 	return s.useLocked(key)
 }
 
-// unuseLater ends a use by one who holds locks that it needs.
-func (s *Store) unuseLater(f *File) error {
-	if f != nil {
-		s.wg.Go(f.unuse) // called by one of its goroutines
-	}
-	return nil
-}
-
-func (s *Store) end(key Key, f *File) {
+func (s *Store) end(key Key) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	close(s.inflight[key].done)
 	delete(s.inflight, key)
-	s.mu.Unlock()
-	if f != nil {
-		f.unuse()
+}
+
+// turn is held by the one who sends a File.
+type turn chan struct{}
+
+func newTurn() turn { return make(turn, 1) }
+
+func (t turn) take(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
+
+func (t turn) give() { <-t }
 
 // options of the object to be stored.
 func (s *Store) options(class string) ossclient.ObjectOptions {
@@ -269,7 +281,6 @@ func (f *File) confirmLocked(e, cur *entry, v ossclient.Version) {
 	}
 	f.base, f.fill = baseOf(v), nil
 	f.limit = min(e.size, f.size)
-	f.stream = streamState{}
 	if cur != nil && cur.seq == e.seq {
 		f.changed.Clear()
 		return

@@ -172,7 +172,7 @@ func (s *Store) sendPiece(ctx context.Context, e *entry, f *File, u *upload, num
 	if e.edit != nil { // another attempt may cut it otherwise
 		return s.bucket.UploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: content{f, p.off}, Size: p.n})
 	}
-	return s.uploadPiece(ctx, f, number, p)
+	return f.fly(ctx, number, p)
 }
 
 // sumOfParts is the checksum and the size of the object they make.

@@ -62,8 +62,9 @@ func (f *File) streamLocked() {
 		}
 		number, p := st.next, piece{off: st.off, n: n}
 		st.next, st.off = number+1, st.off+n
-		st.flying[number] = &flyingPart{piece: p}
-		if !f.work(func() { f.streamPart(number, p) }) {
+		fp := &flyingPart{piece: p}
+		st.flying[number] = fp
+		if !f.work(func() { f.streamPart(number, fp) }) {
 			delete(st.flying, number)
 			return
 		}
@@ -110,7 +111,7 @@ func (f *File) beginStream() {
 }
 
 // streamPart sends one part.
-func (f *File) streamPart(number int, p piece) {
+func (f *File) streamPart(number int, p *flyingPart) {
 	s := f.s
 	err := s.partToken(s.ctx)
 	if err == nil {
@@ -118,9 +119,7 @@ func (f *File) streamPart(number int, p piece) {
 		s.partDone()
 	}
 	f.mu.Lock()
-	delete(f.stream.flying, number)
-	f.landLocked()
-	if err != nil && !errors.Is(err, errAgain) {
+	if f.landedLocked(number, p) && err != nil && !errors.Is(err, errAgain) {
 		f.stream.failed = true
 	}
 	f.streamLocked()
@@ -128,6 +127,17 @@ func (f *File) streamPart(number int, p piece) {
 	if s.space.full() {
 		s.relieve()
 	}
+}
+
+// landedLocked notes that a part is not on its way any more. False: it was sent for an upload that was given
+// up meanwhile, and another part may have its number. It needs f.mu.
+func (f *File) landedLocked(number int, p *flyingPart) bool {
+	if f.stream.flying[number] != p {
+		return false
+	}
+	delete(f.stream.flying, number)
+	f.landLocked()
+	return true
 }
 
 // landLocked tells sendParts when nothing is being sent any more. It needs f.mu.
@@ -139,7 +149,7 @@ func (f *File) landLocked() {
 	}
 }
 
-// seal keeps further parts from being streamed and waits for those on their way.
+// seal keeps further parts from being streamed and waits for those on their way. The caller has the turn.
 func (f *File) seal(ctx context.Context) error {
 	f.mu.Lock()
 	st := &f.stream
@@ -159,11 +169,14 @@ func (f *File) seal(ctx context.Context) error {
 	case <-settled:
 		return nil
 	case <-ctx.Done():
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		st.sealed, st.settled = false, nil
 		return ctx.Err()
 	}
 }
 
-// unseal ends what seal began. After success there is no upload any more.
+// unseal ends what seal began: nothing is on its way. After success there is no upload any more.
 func (f *File) unseal() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -171,29 +184,20 @@ func (f *File) unseal() {
 }
 
 // uploadPiece sends staged bytes as a part of the file's upload, and journals it.
-func (s *Store) uploadPiece(ctx context.Context, f *File, number int, p piece) (ossclient.Part, error) {
+func (s *Store) uploadPiece(ctx context.Context, f *File, number int, p *flyingPart) (ossclient.Part, error) {
 	s.mu.RLock()
 	u := s.v.uploads[f.stage]
 	s.mu.RUnlock()
 	if u == nil {
 		return ossclient.Part{}, errAgain
 	}
-	f.mu.Lock()
-	if f.stream.flying == nil {
-		f.stream.flying = make(map[int]*flyingPart)
-	}
-	if f.stream.sealed { // else streamPart has noted it
-		f.stream.flying[number] = &flyingPart{piece: p}
-		defer f.landed(number)
-	}
-	f.mu.Unlock()
 	part, err := s.bucket.UploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: content{f, p.off}, Size: p.n})
 	if err != nil {
 		return part, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if p := f.stream.flying[number]; p != nil && p.stale {
+	if p.stale {
 		return part, errAgain // of two versions, nobody knows which
 	}
 	s.change.Lock()
@@ -204,11 +208,20 @@ func (s *Store) uploadPiece(ctx context.Context, f *File, number int, p piece) (
 	return part, s.commitLocked(op{code: opPart, stage: f.stage, part: sentPart{Part: part, off: p.off}})
 }
 
-// landed notes that sendParts' part is not on its way any more.
-func (f *File) landed(number int) {
+// fly sends a part for sendParts.
+func (f *File) fly(ctx context.Context, number int, p piece) (ossclient.Part, error) {
+	fp := &flyingPart{piece: p}
+	f.mu.Lock()
+	if f.stream.flying == nil {
+		f.stream.flying = make(map[int]*flyingPart)
+	}
+	f.stream.flying[number] = fp
+	f.mu.Unlock()
+	part, err := f.s.uploadPiece(ctx, f, number, fp)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.stream.flying, number)
+	f.landedLocked(number, fp)
+	return part, err
 }
 
 // createUpload begins an upload for a staged file, and journals it.
@@ -272,8 +285,8 @@ func (f *File) emptied() error {
 	s.mu.RLock()
 	u := s.v.uploads[f.stage]
 	s.mu.RUnlock()
-	if u == nil || f.stream.sealed {
-		return nil
+	if u == nil || f.stream.sealed || f.stream.on && !f.stream.ready {
+		return nil // beginStream has not seen it yet: nothing was sent
 	}
 	f.stream = streamState{}
 	if err := s.noteUploaded(f.stage); err != nil {
