@@ -133,12 +133,13 @@ func (s *Store) Remove(key Key, base ossclient.Version) error {
 func (s *Store) removalLocked(key Key, old *entry, base ossclient.Version) op {
 	s.mu.RLock()
 	_, sending := s.inflight[key]
+	sent := sending || s.tried[key] != nil || old != nil && old.trial != nil // the bucket may have got it
 	s.mu.RUnlock()
-	if old != nil && !old.inBucket() && !sending {
+	if old != nil && !old.inBucket() && !sent {
 		return op{code: opDel, key: key}
 	}
 	e := s.replaceLocked(key, Absent, old, base)
-	if sending {
+	if sent {
 		e.flags |= flagUnknown
 	}
 	return op{code: opSet, entry: e}

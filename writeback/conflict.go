@@ -82,7 +82,7 @@ func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
 		return err // nobody has changed it
 	case f != nil && !e.known() && now.Size == e.size && s.overtaken(e):
 		return errors.Join(errAgain, s.mixed(e, f)) // it was written to while it was sent, and stored so
-	case e.trial.is(&now), tried.is(&now): // an earlier state of ours: this one may follow it
+	case e.trial.any(&now), tried.any(&now): // an earlier state of ours: this one may follow it
 		return s.follow(e, f, now.Version)
 	}
 	if s.opt.OnConflict == Fail {
@@ -151,9 +151,9 @@ func (s *Store) ours(e *entry, f *File) (*trial, error) {
 	case e.kind != Content:
 		return nil, nil
 	case f == nil:
-		return &trial{e.seq, e.size, crc.Update(0, []byte(e.body))}, nil
+		return &trial{seq: e.seq, size: e.size, sum: crc.Update(0, []byte(e.body))}, nil
 	case e.has(flagSum):
-		return &trial{e.seq, e.size, e.sum}, nil
+		return &trial{seq: e.seq, size: e.size, sum: e.sum}, nil
 	}
 	f.mu.RLock()
 	whole := len(f.missingLocked(0, e.size)) == 0 && f.f != nil
@@ -162,7 +162,7 @@ func (s *Store) ours(e *entry, f *File) (*trial, error) {
 		return nil, nil
 	}
 	sum, err := sumOf(content{f, 0}, e.size)
-	return &trial{e.seq, e.size, sum}, err
+	return &trial{seq: e.seq, size: e.size, sum: sum}, err
 }
 
 // follow makes the state one that follows what the bucket has.

@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"slices"
 	"time"
 
 	"github.com/ossfs/ossfs/internal/attr"
@@ -14,7 +15,7 @@ type entry struct {
 	attr  string // packAttr
 	body  string // content that is no staged file
 	base  *ossclient.Version
-	trial *trial // an earlier state that the bucket may have got without our knowing
+	trial *trial // states that the bucket may have got without our knowing, the last first
 	edit  *edit  // which bytes of the staged file count; nil: all
 	seq   uint64
 	since uint64 // the seq of the oldest change that the bucket has nothing of
@@ -47,13 +48,46 @@ type edit struct {
 // trial is content that was sent, and of which no answer is known yet. When the bucket turns out to have
 // it, nobody else has changed the object.
 type trial struct {
-	seq  uint64 // of the state
-	size int64
-	sum  uint64
+	seq   uint64 // of the state
+	size  int64
+	sum   uint64
+	older *trial // what was sent before, and may be what the bucket has; nil: nothing
 }
+
+// trialsMost is how many of a key's trials are remembered.
+const trialsMost = 4
 
 func (t *trial) is(o *ossclient.Object) bool {
 	return t != nil && o.HasCRC64 && o.CRC64 == t.sum && o.Size == t.size
+}
+
+// any says whether an object is what was sent at any time.
+func (t *trial) any(o *ossclient.Object) bool {
+	for ; t != nil; t = t.older {
+		if t.is(o) {
+			return true
+		}
+	}
+	return false
+}
+
+// over is t with the older ones behind it, each content once.
+func (t *trial) over(older *trial) *trial {
+	if t == nil {
+		return older
+	}
+	list := []trial{*t}
+	for ; older != nil && len(list) < trialsMost; older = older.older {
+		if !slices.ContainsFunc(list, func(l trial) bool { return l.size == older.size && l.sum == older.sum }) {
+			list = append(list, *older)
+		}
+	}
+	var chain *trial
+	for _, l := range slices.Backward(list) {
+		l.older = chain
+		chain = &l
+	}
+	return chain
 }
 
 func (e *entry) has(f flags) bool { return e.flags&f != 0 }
@@ -161,9 +195,7 @@ func (c *encoder) entry(e *entry) {
 		c.string(e.body)
 	}
 	if parts&entryTrial != 0 {
-		c.uint(e.trial.seq)
-		c.uint(uint64(e.trial.size))
-		c.uint(e.trial.sum)
+		c.trials(e.trial)
 	}
 	if parts&entryEdit != 0 {
 		c.uint(uint64(e.edit.limit))
@@ -175,6 +207,28 @@ func (c *encoder) entry(e *entry) {
 			at = r.End
 		}
 	}
+}
+
+func (c *encoder) trials(t *trial) {
+	n := uint64(0)
+	for at := t; at != nil; at = at.older {
+		n++
+	}
+	c.uint(n)
+	for ; t != nil; t = t.older {
+		c.uint(t.seq)
+		c.uint(uint64(t.size))
+		c.uint(t.sum)
+	}
+}
+
+func (d *decoder) trials() *trial {
+	var first *trial
+	for next, n := &first, d.uint(); n > 0 && !d.bad; n-- {
+		*next = &trial{seq: d.uint(), size: int64(d.uint()), sum: d.uint()}
+		next = &(*next).older
+	}
+	return first
 }
 
 func (d *decoder) entry() *entry {
@@ -195,7 +249,7 @@ func (d *decoder) entry() *entry {
 		e.body = d.string()
 	}
 	if parts&entryTrial != 0 {
-		e.trial = &trial{d.uint(), int64(d.uint()), d.uint()}
+		e.trial = d.trials()
 	}
 	if parts&entryEdit != 0 {
 		e.edit = &edit{limit: int64(d.uint())}

@@ -370,6 +370,7 @@ func (f *File) soilLocked() error {
 	}
 	s.mu.RLock()
 	key, detached, packed := f.key, f.detached, f.attr
+	_, sending := s.inflight[key]
 	s.mu.RUnlock()
 	if detached {
 		f.dirty = true
@@ -391,6 +392,9 @@ func (f *File) soilLocked() error {
 	}
 	e.attr, e.stage = packed, f.stage
 	e.flags |= flagDirty
+	if sending { // the bucket may get a mixture of both contents: ours, but nobody could tell after a crash
+		e.flags |= flagUnknown
+	}
 	s.sync.adopt(f.stage)
 	if err := s.commitLocked(op{code: opSet, entry: e}); err != nil {
 		return err

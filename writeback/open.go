@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/ossclient/crc"
 	"github.com/ossfs/ossfs/writeback/extent"
 	"github.com/ossfs/ossfs/writeback/journal"
 )
@@ -197,7 +198,8 @@ func (s *Store) settle(rebooted bool) (setAside bool) {
 		if e.has(flagDirty) {
 			s.uncommitted(c)
 		}
-		if c.flags != e.flags || c.size != e.size || c.kind != e.kind {
+		c.trial = s.mayBeSent(c).over(c.trial)
+		if c.flags != e.flags || c.size != e.size || c.kind != e.kind || c.trial != e.trial {
 			next = append(next, c)
 		}
 		s.space.used += c.staged()
@@ -211,6 +213,29 @@ func (s *Store) settle(rebooted bool) (setAside bool) {
 		s.v.tree.Delete(e.key)
 	}
 	return len(gone) > 0
+}
+
+// mayBeSent is a recovered state as a trial: the process that died may have sent it. What is sent in other
+// ways than by one request for all of it was journaled before it was sent (noteTrial).
+func (s *Store) mayBeSent(e *entry) *trial {
+	if e.kind != Content || e.edit != nil || e.size > s.opt.SinglePut {
+		return nil
+	}
+	t := &trial{seq: e.seq, size: e.size, sum: e.sum}
+	switch {
+	case e.stage == 0:
+		t.sum = crc.Update(0, []byte(e.body))
+	case !e.has(flagSum):
+		f, err := s.fs.Open(stageName(e.stage))
+		if err != nil {
+			return nil // it cannot be sent either; whoever tries says why
+		}
+		defer f.Close()
+		if t.sum, err = sumOf(f, e.size); err != nil {
+			return nil
+		}
+	}
+	return t
 }
 
 // uncommitted takes what was written to a file that was never closed: as much as the disk has.

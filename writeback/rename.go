@@ -106,7 +106,7 @@ func (s *Store) renamePending(from, to Key, toBase ossclient.Version) (bool, err
 func (s *Store) moveOps(e *entry, to Key, toBase ossclient.Version) (next *entry, removal op) {
 	over := s.replaceLocked(to, Content, s.get(to), toBase)
 	next = e.clone()
-	next.key, next.base, next.seq = to, over.base, over.seq
+	next.key, next.base, next.trial, next.seq = to, over.base, over.trial, over.seq
 	next.since, next.when = min(e.since, over.since), min(e.when, over.when)
 	next.flags = e.flags&^(flagUnknown|flagSuspect) | over.flags&(flagUnknown|flagSuspect)
 	removal = s.removalLocked(e.key, e, ossclient.Version{})

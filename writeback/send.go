@@ -146,7 +146,7 @@ func (s *Store) try(e *entry, f *File) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return sum, s.noteTrial(e, &trial{e.seq, e.size, sum})
+	return sum, s.noteTrial(e, &trial{seq: e.seq, size: e.size, sum: sum})
 }
 
 // noteTrial journals, for content that cannot be summed again after a crash, what is about to be sent;
@@ -162,7 +162,7 @@ func (s *Store) noteTrial(e *entry, t *trial) error {
 		return nil
 	}
 	next := cur.clone()
-	next.trial = t
+	next.trial = t.over(next.trial)
 	return s.commitLocked(op{code: opSet, entry: next})
 }
 

@@ -93,7 +93,7 @@ func (s *Store) sendParts(ctx context.Context, e *entry, f *File) error {
 	var r ossclient.PutResult
 	if err == nil {
 		if sum, size, known := sumOfParts(parts); known {
-			err = s.noteTrial(e, &trial{e.seq, size, sum})
+			err = s.noteTrial(e, &trial{seq: e.seq, size: size, sum: sum})
 		}
 	}
 	if err == nil {

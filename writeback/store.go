@@ -71,8 +71,8 @@ func (s *Store) get(key Key) *entry {
 func (s *Store) commitLocked(ops ...op) error {
 	s.mu.RLock()
 	for i := range ops {
-		if e := ops[i].entry; e != nil && e.trial == nil {
-			e.trial = s.tried[e.key]
+		if e := ops[i].entry; e != nil {
+			e.trial = s.tried[e.key].over(e.trial)
 		}
 	}
 	s.mu.RUnlock()
