@@ -36,6 +36,12 @@ func (s *Store) copyByParts(ctx context.Context, source ossclient.Version, to Ke
 	if err != nil {
 		return ossclient.PutResult{}, err
 	}
+	// Journaled as the upload of a staged file that is not there: after a crash Open gives it up.
+	u := &upload{key: to, id: id, parts: make(map[int]sentPart)}
+	stage, err := s.noteCopy(u)
+	if err != nil {
+		return ossclient.PutResult{}, errors.Join(err, s.abort(ctx, u))
+	}
 	n := max(int64(64<<20), source.Size/maxParts+1)
 	parts := make([]ossclient.Part, (source.Size+n-1)/n)
 	g, gctx := errgroup.WithContext(ctx)
@@ -54,9 +60,17 @@ func (s *Store) copyByParts(ctx context.Context, source ossclient.Version, to Ke
 		r, err = s.bucket.CompleteUpload(ctx, ossclient.CompleteRequest{Key: to, Upload: id, Parts: parts})
 	}
 	if err != nil {
-		return r, errors.Join(err, s.bucket.AbortUpload(context.WithoutCancel(ctx), to, id))
+		s.abandon(ctx, stage)
+		return r, err
 	}
-	return r, nil
+	return r, s.noteUploaded(stage)
+}
+
+func (s *Store) noteCopy(u *upload) (stage uint64, err error) {
+	s.change.Lock()
+	defer s.change.Unlock()
+	s.lastStage++
+	return s.lastStage, s.commitLocked(op{code: opUpload, stage: s.lastStage, upload: u})
 }
 
 // copyObject copies an object with all that is stored with it.

@@ -30,11 +30,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.recover(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
+	forgotten := s.forgotten() // before new ones are made
+	s.wg.Go(func() { s.abandonAll(forgotten) })
 	s.wg.Go(func() { s.loop.run(s.ctx) })
 	s.wg.Go(func() { s.sync.run(s.ctx) })
 	s.resumeMoves(ctx)
 	s.opened.Store(true)
-	s.abandonForgotten()
 	s.mu.RLock()
 	s.v.tree.Scan(func(_ Key, e *entry) bool {
 		s.loop.changed(e, 0)
@@ -78,26 +79,6 @@ func (s *Store) recover() error {
 	s.sync.all, s.sync.pending = true, true
 	s.sync.wake()
 	return s.adoptStages(torn || report.Damaged > 0 || report.Gaps > 0)
-}
-
-// abandonForgotten gives up the uploads whose content is not pending any more.
-func (s *Store) abandonForgotten() {
-	used := make(map[uint64]bool)
-	s.mu.RLock()
-	s.v.tree.Scan(func(_ Key, e *entry) bool {
-		used[e.stage] = true
-		return true
-	})
-	var forgotten []uint64
-	for stage := range s.v.uploads {
-		if !used[stage] {
-			forgotten = append(forgotten, stage)
-		}
-	}
-	s.mu.RUnlock()
-	for _, stage := range forgotten {
-		s.spawn(func() { s.abandon(s.ctx, stage) })
-	}
 }
 
 // reader applies the records of the journal: those before the last marker at once.

@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"errors"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -245,13 +246,64 @@ func (s *Store) abandon(ctx context.Context, stage uint64) {
 	if u == nil {
 		return
 	}
-	if err := s.bucket.AbortUpload(context.WithoutCancel(ctx), u.key, u.id); err != nil {
+	if err := s.abort(ctx, u); err != nil {
 		s.log.Warn("a multipart upload was not given up; the next mount does it", "key", string(u.key), "upload", string(u.id), "error", err)
 		return
 	}
-	if err := s.noteUploaded(stage); err != nil {
+	s.change.Lock()
+	defer s.change.Unlock()
+	if s.v.uploads[stage] != u {
+		return // ended by somebody else
+	}
+	if err := s.commitLocked(op{code: opUploaded, stage: stage}); err != nil {
 		s.log.Error("the end of an upload was not journaled", "key", string(u.key), "error", err)
 	}
+}
+
+// abortWithin is how long it is tried to give an upload up: Close waits for it.
+const abortWithin = 5 * time.Second
+
+// abort gives an upload up, also when ctx has ended.
+func (s *Store) abort(ctx context.Context, u *upload) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortWithin)
+	defer cancel()
+	return s.bucket.AbortUpload(ctx, u.key, u.id)
+}
+
+// forgotten are the staged files whose upload is known, and whose content is not pending any more. The
+// uploads of pending content are gone on with, by the next process if need be.
+func (s *Store) forgotten() []uint64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	used := make(map[uint64]bool)
+	s.v.tree.Scan(func(_ Key, e *entry) bool {
+		used[e.stage] = true
+		return true
+	})
+	var stages []uint64
+	for stage := range s.v.uploads {
+		if !used[stage] {
+			stages = append(stages, stage)
+		}
+	}
+	return stages
+}
+
+// abandonAll gives up the uploads of some staged files; after abortWithin it begins with no more of them.
+func (s *Store) abandonAll(stages []uint64) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), abortWithin)
+	defer cancel()
+	var g errgroup.Group
+	g.SetLimit(partsAtOnce)
+	for _, stage := range stages {
+		g.Go(func() error {
+			if ctx.Err() == nil {
+				s.abandon(ctx, stage)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // abandon tells what it could not do
 }
 
 func (s *Store) noteUploaded(stage uint64) error {

@@ -159,7 +159,8 @@ func (s *Store) usable() error {
 	return nil
 }
 
-// Close stops sending: what is in flight is cut, and stays pending. It makes everything durable and gives
+// Close stops sending: what is in flight is cut, and stays pending. Uploads
+// in parts that nothing pending needs are given up. It makes everything durable and gives
 // the directory free. Files still open can be read but not written.
 func (s *Store) Close(ctx context.Context) error {
 	s.mu.Lock()
@@ -180,6 +181,7 @@ func (s *Store) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		<-done // every goroutine ends with s.ctx: this is short, and the journal must not be closed under them
 	}
+	s.abandonAll(s.forgotten())
 	err := s.sync.flush()
 	s.mu.Lock()
 	for _, f := range s.files {

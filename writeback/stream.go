@@ -235,9 +235,20 @@ func (s *Store) createUpload(ctx context.Context, e *entry) (*upload, error) {
 	if e.edit != nil && e.base != nil {
 		u.base = e.base.ETag
 	}
+	if err := s.noteUpload(e, u); err != nil {
+		return nil, errors.Join(err, s.abort(ctx, u)) // nobody else knows it
+	}
+	return u, nil
+}
+
+// noteUpload journals an upload, unless its content was removed, replaced or renamed meanwhile.
+func (s *Store) noteUpload(e *entry, u *upload) error {
 	s.change.Lock()
 	defer s.change.Unlock()
-	return u, s.commitLocked(op{code: opUpload, stage: e.stage, upload: u})
+	if cur := s.get(e.key); cur == nil || cur.stage != e.stage {
+		return errAgain
+	}
+	return s.commitLocked(op{code: opUpload, stage: e.stage, upload: u})
 }
 
 // overlapping are the parts that were sent of [off, end).
@@ -289,14 +300,15 @@ func (f *File) emptied() error {
 		return nil // beginStream has not seen it yet: nothing was sent
 	}
 	f.stream = streamState{}
-	if err := s.noteUploaded(f.stage); err != nil {
+	s.change.Lock()
+	defer s.change.Unlock()
+	s.lastStage++ // no file has that number: the upload is wanted by nobody, and known until it is given up
+	stage, unwanted := s.lastStage, *u
+	unwanted.parts = make(map[int]sentPart)
+	if err := s.commitLocked(op{code: opUploaded, stage: f.stage}, op{code: opUpload, stage: stage, upload: &unwanted}); err != nil {
 		return err
 	}
-	s.spawn(func() {
-		if err := s.bucket.AbortUpload(s.ctx, u.key, u.id); err != nil {
-			s.log.Warn("a multipart upload was left over; `ossfs uploads abort` removes it", "key", string(u.key), "upload", string(u.id), "error", err)
-		}
-	})
+	s.spawn(func() { s.abandon(s.ctx, stage) })
 	return nil
 }
 
