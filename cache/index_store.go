@@ -123,6 +123,29 @@ func (x *Index) Get(key ossclient.Key, id Identity) (Record, bool) {
 	return Record{}, false
 }
 
+// Has says whether there is a record of the key, of whatever version.
+func (x *Index) Has(key ossclient.Key) bool {
+	if b, ok := x.waiting(key); ok {
+		return b != nil
+	}
+	x.dbMu.RLock()
+	defer x.dbMu.RUnlock()
+	for _, generation := range x.generations() {
+		_, closer, err := x.db.Get(recordKey(generation, key))
+		if errors.Is(err, pebble.ErrNotFound) {
+			continue
+		}
+		if err == nil {
+			err = closer.Close()
+		}
+		if err != nil {
+			x.breakdown(err)
+		}
+		return err == nil
+	}
+	return false
+}
+
 // GetPage calls found for each of the objects that is known. Objects are best in the order of their keys, and near to
 // each other.
 func (x *Index) GetPage(objects []ossclient.Object, found func(i int, r Record)) {
