@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ossfs/ossfs/cache"
 	"github.com/ossfs/ossfs/fs/names"
 	"github.com/ossfs/ossfs/ossclient"
 )
@@ -223,7 +222,10 @@ func (t *Tree) settleDir(ctx context.Context, name string, key ossclient.Key, b 
 	}
 	c, began := b.marker, b.began
 	if c == nil {
-		c, began = t.marker(key, b)
+		var err error
+		if c, began, err = t.marker(ctx, key, b); err != nil {
+			return Entry{}, err
+		}
 	}
 	m, err := t.settleMeta(ctx, key, c, began)
 	if err != nil {
@@ -243,22 +245,26 @@ func (t *Tree) settleDir(ctx context.Context, name string, key ossclient.Key, b 
 }
 
 // marker begins to ask for the directory's own object, unless it is known.
-func (t *Tree) marker(key ossclient.Key, b *base) (*call, uint64) {
+func (t *Tree) marker(ctx context.Context, key ossclient.Key, b *base) (*call, uint64, error) {
 	if !b.dir {
-		return nil, b.began
+		return nil, b.began, nil
 	}
 	if l := t.fresh(key); l != nil {
-		return t.selfOf(l), l.First()
+		return t.selfOf(l), l.First(), nil
 	}
 	if t.o.NoHead {
-		return nil, b.began
+		return nil, b.began, nil
 	}
-	return t.inquire(ossclient.Object{Version: ossclient.Version{Key: key}}, b.began), b.began
+	if c, began, err := t.markerFrom(ctx, key); c != nil || err != nil {
+		return c, began, err
+	}
+	return t.inquire(ossclient.Object{Version: ossclient.Version{Key: key}}, b.began), b.began, nil
 }
 
 // askComponent asks the bucket for a component: for the object and for anything in the directory, at once.
 func (t *Tree) askComponent(ctx context.Context, dir ossclient.Key, component string) (base, error) {
-	if w := t.opening(dir); w != nil {
+	w := t.opening(dir)
+	if w != nil {
 		if ok, err := w.open(ctx, dir); err != nil {
 			return base{}, err
 		} else if ok {
@@ -267,7 +273,7 @@ func (t *Tree) askComponent(ctx context.Context, dir ossclient.Key, component st
 			}
 		}
 	}
-	if t.counts.many(dir, t.now(), t.o.TTL) {
+	if t.counts.many(dir, t.now(), t.o.TTL, w != nil) {
 		if l, err := t.list(ctx, dir, lookupPages); err != nil {
 			return base{}, err
 		} else if l != nil {
@@ -276,39 +282,12 @@ func (t *Tree) askComponent(ctx context.Context, dir ossclient.Key, component st
 			}
 		}
 	}
-	b := base{began: t.recents.tick(), until: t.now().Add(t.o.TTL)}
-	if component != "" {
-		b.file = t.inquire(ossclient.Object{Version: ossclient.Version{Key: names.Join(dir, component, false)}}, b.began)
-	}
-	dirKey := names.Join(dir, component, true)
-	page, err := t.o.Bucket.List(ctx, ossclient.ListRequest{Prefix: dirKey, MaxKeys: 2})
-	if err != nil {
-		return base{}, err
-	}
-	b.dir = len(page.Objects) > 0
-	if b.dir && page.Objects[0].Key == dirKey {
-		b.marker = t.describe(page.Objects[0], b.began)
-	} else if b.dir {
-		b.marker = answered(nil)
-	}
-	if b.file == nil {
-		return b, nil
-	}
-	m, err := b.file.wait(ctx)
-	if err != nil {
-		return base{}, err
-	}
-	if m == nil && !b.dir {
-		l := cache.NewBuilder(dirKey, b.until.Add(-t.o.TTL)) // what we make there is all there is
-		l.Page(b.began)
-		t.keep(l.Listing())
-	}
-	return b, nil
+	return t.askAlone(ctx, dir, component)
 }
 
 const (
 	// lookupsBeforeList is how many lookups in a directory are answered one by one.
-	lookupsBeforeList = 3
+	lookupsBeforeList = 2
 	// lookupPages is how many pages of a directory are listed for the sake of lookups.
 	lookupPages = 10
 )
@@ -326,8 +305,8 @@ type count struct {
 
 const countsKept = 4096
 
-// many counts a lookup in dir and says whether it is time to list the directory.
-func (c *counts) many(dir ossclient.Key, now time.Time, ttl time.Duration) bool {
+// many counts a lookup in dir and says whether it is time to list the directory: at once when a walk is going on there.
+func (c *counts) many(dir ossclient.Key, now time.Time, ttl time.Duration, walked bool) bool {
 	if ttl <= 0 {
 		return false
 	}
@@ -341,6 +320,9 @@ func (c *counts) many(dir ossclient.Key, now time.Time, ttl time.Duration) bool 
 		n = count{since: now}
 	}
 	n.n++
+	if n.n == 1 && walked {
+		n.n = lookupsBeforeList
+	}
 	c.byDir[dir] = n
 	return n.n == lookupsBeforeList
 }
@@ -392,7 +374,10 @@ func (t *Tree) content(ctx context.Context, dir ossclient.Key) (Entry, error) {
 		return Entry{}, none
 	}
 	b := base{began: t.recents.tick(), dir: true}
-	c, began := t.marker(dir, &b)
+	c, began, err := t.marker(ctx, dir, &b)
+	if err != nil {
+		return Entry{}, err
+	}
 	m, err := t.settleMeta(ctx, dir, c, began)
 	if err != nil {
 		return Entry{}, err

@@ -21,6 +21,13 @@ type sweep struct {
 type openDir struct {
 	dir ossclient.Key
 	b   *cache.Builder // nil: it is not complete, or too large
+
+	whole bool              // its beginning was seen, and so the fields below tell of its own object
+	self  *ossclient.Object // nil: there is none
+	began uint64
+	asked time.Time
+
+	large bool // it was waited for in vain
 }
 
 // restart drops what is not complete and begins after another key, in the directory top.
@@ -62,9 +69,12 @@ func (s *sweep) add(o *ossclient.Object, began uint64, asked time.Time) {
 		if d.dir > s.after {
 			d.b = cache.NewBuilder(d.dir, asked)
 			d.b.Page(began)
+			d.whole, d.began, d.asked = true, began, asked
 		}
 		s.open = append(s.open, d)
 	}
+	self := *o
+	d.self = &self
 	if d.b != nil {
 		d.b.Self(cache.RowOf("", o))
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ossfs/ossfs/cache"
 	"github.com/ossfs/ossfs/fs/names"
@@ -15,7 +16,8 @@ import (
 // subdirectories: a page of keys fills many small directories at once. It is begun when
 //
 //   - a directory with some subdirectories is listed, for the flat listing shows which of them have objects
-//     of their own; or
+//     of their own;
+//   - a directory is looked up in one that is listed, with others behind it, for the same reason; or
 //   - a second subdirectory is opened after one that comes before it.
 //
 // It goes on where the reader goes on: a page at a time at first, then further ahead the longer the reader
@@ -24,13 +26,16 @@ type walk struct {
 	t   *Tree
 	dir ossclient.Key
 
-	turn  chan struct{} // a token, for who asks for pages; it guards the fields below
-	sweep sweep
-	token string        // of the next page
-	pos   ossclient.Key // the last key seen; the pages so far are complete up to it
-	last  ossclient.Key // pos before the last page; empty: that was the first since a jump
-	begun bool
-	ended bool // there are no keys after pos
+	turn   chan struct{} // a token, for who asks for pages; it guards the fields below
+	sweep  sweep
+	token  string        // of the next page
+	pos    ossclient.Key // the last key seen; the pages so far are complete up to it
+	last   ossclient.Key // pos before the last page; empty: that was the first since a jump
+	begun  bool
+	ended  bool      // there are no keys after pos
+	asked  time.Time // when the last page was asked for
+	credit int       // how many pages may be fetched for the sake of directories' own objects
+	misses int       // how many directories in a row were not found complete
 
 	mu     sync.Mutex      // guards the fields below
 	marks  []ossclient.Key // the last keys of the pages that the reader has not passed yet
@@ -44,6 +49,8 @@ const (
 	walkWindow = 16
 	// walkPatience is how many pages are fetched for one directory before it is listed by itself.
 	walkPatience = 4
+	// walkMisses is how many directories in a row may be listed by themselves before a walk is given up.
+	walkMisses = 4
 	// headsAhead is how many questions for attributes may wait when more are put ahead.
 	headsAhead = 4 * headsAtOnce
 	// filledKept bounds the directories remembered whose files may be asked for ahead.
@@ -68,7 +75,7 @@ func (t *Tree) walkOf(dir ossclient.Key) *walk {
 		if t.walks.byDir == nil || len(t.walks.byDir) >= walksKept {
 			t.walks.byDir = make(map[ossclient.Key]*walk)
 		}
-		w = &walk{t: t, dir: dir, turn: make(chan struct{}, 1)}
+		w = &walk{t: t, dir: dir, turn: make(chan struct{}, 1), credit: markerCredit}
 		w.sweep = sweep{t: t, filled: w.fills}
 		t.walks.byDir[dir] = w
 	}
@@ -91,14 +98,9 @@ func (t *Tree) opening(dir ossclient.Key) *walk {
 	}
 	parent, _ := names.Split(dir)
 	t.walks.mu.Lock()
-	for up := parent; ; up, _ = names.Split(up) {
-		if w := t.walks.byDir[up]; w != nil {
-			t.walks.mu.Unlock()
-			return w
-		}
-		if up == t.o.Root || up == "" {
-			break
-		}
+	if w := t.walks.above(t.o.Root, parent); w != nil {
+		t.walks.mu.Unlock()
+		return w
 	}
 	if t.walks.opened == nil || len(t.walks.opened) >= countsKept {
 		t.walks.opened = make(map[ossclient.Key]ossclient.Key)
@@ -110,6 +112,15 @@ func (t *Tree) opening(dir ossclient.Key) *walk {
 		return nil
 	}
 	return t.walkOf(parent)
+}
+
+// above finds the walk of dir, or else of the nearest directory above it; nil when there is none. mu is held.
+func (s *walks) above(root, dir ossclient.Key) *walk {
+	for ; ; dir, _ = names.Split(dir) {
+		if w := s.byDir[dir]; w != nil || dir == root || dir == "" {
+			return w
+		}
+	}
 }
 
 // take waits for the turn to ask for pages.
@@ -131,7 +142,10 @@ func (w *walk) open(ctx context.Context, dir ossclient.Key) (bool, error) {
 	}
 	defer w.give()
 	patience := walkPatience
-	if !w.follows(dir) {
+	switch {
+	case w.opened(dir) != nil && w.opened(dir).large:
+		patience = 0
+	case !w.follows(dir):
 		patience = 1
 	}
 	for ; patience > 0 && w.t.fresh(dir) == nil; patience-- {
@@ -143,16 +157,42 @@ func (w *walk) open(ctx context.Context, dir ossclient.Key) (bool, error) {
 		}
 	}
 	if w.t.fresh(dir) == nil {
-		w.t.dropWalk(w)
+		if d := w.opened(dir); d != nil { // what is below it is still of use
+			d.large = true
+		}
+		if w.misses++; w.misses >= walkMisses {
+			w.t.dropWalk(w)
+		}
 		return false, nil
 	}
+	w.served()
 	w.reached(dir)
 	return true, nil
 }
 
+// served notes that an answer came from the walk. The turn is ours.
+func (w *walk) served() {
+	w.misses = 0
+	w.credit = min(w.credit+1, creditKept)
+}
+
+// opened is what the walk has of a directory that it is in the midst of, or nil. The turn is ours.
+func (w *walk) opened(dir ossclient.Key) *openDir {
+	if !w.begun {
+		return nil
+	}
+	for _, d := range w.sweep.open {
+		if d.dir == dir {
+			return d
+		}
+	}
+	return nil
+}
+
 // filling says whether the listing of dir is being filled. The turn is ours.
 func (w *walk) filling(dir ossclient.Key) bool {
-	return w.begun && slices.ContainsFunc(w.sweep.open, func(d *openDir) bool { return d.dir == dir && d.b != nil })
+	d := w.opened(dir)
+	return d != nil && d.b != nil
 }
 
 // follows says whether the next page is likely to show dir. The turn is ours.
@@ -175,6 +215,7 @@ func (w *walk) fetch(dir ossclient.Key) (*ossclient.Page, uint64, error) {
 		w.begun = false // the next one begins anew
 		return nil, 0, err
 	}
+	w.asked = asked
 	w.sweep.page(page.Objects, began, asked)
 	if n := len(page.Objects); n > 0 {
 		w.last, w.pos = w.pos, page.Objects[n-1].Key
@@ -316,116 +357,4 @@ func (w *walk) fetchAhead() {
 	w.mu.Lock()
 	w.ahead = false
 	w.mu.Unlock()
-}
-
-// markers finds out which of the directories, children of dir in order, have an object of their own, and answers
-// the calls. A flat page tells of many of them at once if they are small, and of directories of about a page it fetches
-// all that a reader may want next; if they are larger, or such ones are many, it asks for their objects alone.
-func (t *Tree) markers(ctx context.Context, dir ossclient.Key, keys []ossclient.Key, calls []*call, began uint64) {
-	w := t.walkOf(dir)
-	poor, large := 0, false
-	for i := 0; i < len(keys); {
-		if l := t.fresh(keys[i]); l != nil {
-			t.answer(calls[i], t.selfOf(l))
-			i++
-			continue
-		}
-		if large || poor >= 2 && len(keys)-i > fewDirs {
-			t.answer(calls[i], t.inquire(ossclient.Object{Version: ossclient.Version{Key: keys[i]}}, began))
-			i++
-			continue
-		}
-		prev := ossclient.Key("")
-		if i > 0 {
-			prev = keys[i-1]
-		}
-		page, number, err := w.reach(ctx, prev, keys[i])
-		if err != nil {
-			for ; i < len(keys); i++ {
-				calls[i].err = err
-				close(calls[i].done)
-			}
-			return
-		}
-		if page == nil {
-			t.answer(calls[i], t.inquire(ossclient.Object{Version: ossclient.Version{Key: keys[i]}}, began))
-			i++
-			continue
-		}
-		n := t.fromPage(page, number, keys[i:], calls[i:])
-		if poor++; n >= enoughDirs {
-			poor = 0
-		}
-		i += n
-		large = large || n == 0
-	}
-}
-
-const (
-	// enoughDirs is how many directories a flat page has to tell of to be worth it.
-	enoughDirs = 4
-	// fewDirs are so few that a page for each is listed.
-	fewDirs = 32
-)
-
-// reach fetches the page that shows the beginning of dir, which comes after prev; nil when that has just been passed.
-func (w *walk) reach(ctx context.Context, prev, dir ossclient.Key) (*ossclient.Page, uint64, error) {
-	if err := w.take(ctx); err != nil {
-		return nil, 0, err
-	}
-	defer w.give()
-	if w.filling(dir) { // it was reached before, for somebody else
-		return nil, 0, nil
-	}
-	if prev != "" && dir > w.pos && !w.ended && w.justPassed(prev) {
-		return w.fetch("")
-	}
-	return w.fetch(dir)
-}
-
-// fromPage answers the calls that a page tells of and returns how many these are; none when there is more before the
-// first than expected.
-func (t *Tree) fromPage(page *ossclient.Page, began uint64, keys []ossclient.Key, calls []*call) int {
-	last := ossclient.Key("")
-	if page.Next != "" {
-		last = page.Objects[len(page.Objects)-1].Key
-	}
-	objects := page.Objects
-	n := 0
-	for ; n < len(keys) && (last == "" || keys[n] <= last); n++ {
-		for len(objects) > 0 && objects[0].Key < keys[n] {
-			objects = objects[1:]
-		}
-		if len(objects) > 0 && objects[0].Key == keys[n] {
-			t.answer(calls[n], t.describe(objects[0], began))
-		} else {
-			t.answer(calls[n], answered(nil))
-		}
-	}
-	return n
-}
-
-// selfOf begins to find the attributes of a listed directory's own object.
-func (t *Tree) selfOf(l *cache.Listing) *call {
-	if l.Self == nil {
-		return answered(nil)
-	}
-	return t.describe(l.Self.Object(l.Dir), l.First())
-}
-
-// answer makes c end as from ends.
-func (t *Tree) answer(c, from *call) {
-	finish := func() {
-		c.meta, c.err = from.meta, from.err
-		close(c.done)
-	}
-	select {
-	case <-from.done:
-		finish()
-	default:
-		t.work.Go(func() {
-			<-from.done
-			finish()
-		})
-	}
 }

@@ -1,0 +1,116 @@
+package namespace
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/ossfs/ossfs/fs/names"
+	"github.com/ossfs/ossfs/internal/attr"
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// sourceTree is the directories and files of a deep tree like that of a program's sources: one subdirectory is
+// larger than all others together.
+func sourceTree() (files []string) {
+	add := func(dir string, n int) {
+		for i := range n {
+			files = append(files, fmt.Sprintf("%sf%03d.go", dir, i))
+		}
+	}
+	add("dst/", 20)
+	for p := range 38 {
+		pkg := fmt.Sprintf("dst/p%02d/", p)
+		add(pkg, 20)
+		subs := 14
+		if p == 5 {
+			subs = 150
+			add(pkg+"vendor/example.com/x/tools/internal/", 5)
+		}
+		for s := range subs {
+			sub := fmt.Sprintf("%ss%03d/", pkg, s)
+			add(sub, 10)
+			add(sub+"testdata/", 3)
+			if s%8 == 0 {
+				add(sub+"internal/deep/", 4)
+			}
+		}
+	}
+	return files
+}
+
+// node is a directory as a program knows it that has the same tree elsewhere.
+type node struct {
+	files, dirs []string
+	below       map[string]*node
+}
+
+func (n *node) insert(path []string) {
+	for ; len(path) > 1; path = path[1:] {
+		if n.below[path[0]] == nil {
+			if n.below == nil {
+				n.below = make(map[string]*node)
+			}
+			n.below[path[0]] = &node{}
+			n.dirs = append(n.dirs, path[0])
+		}
+		n = n.below[path[0]]
+	}
+	n.files = append(n.files, path[0])
+}
+
+// look looks names up in the order of rsync: the files of a directory, the directories in it, then what is in each.
+func (n *node) look(t testing.TB, s *service, dir ossclient.Key) {
+	t.Helper()
+	find := func(name string, mode uint32) {
+		e, err := s.tree.Lookup(t.Context(), dir, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.walked++; e.Attr.Mode != mode {
+			t.Fatalf("%s: mode %o, want %o", e.Key, e.Attr.Mode, mode)
+		}
+	}
+	for _, name := range n.files {
+		find(name, attr.TypeFile|0o604)
+	}
+	for _, name := range n.dirs {
+		find(name, attr.TypeDir|0o711)
+	}
+	for _, name := range n.dirs {
+		n.below[name].look(t, s, names.Join(dir, name, true))
+	}
+}
+
+// A second rsync of a tree that has not changed, on a new mount that knows the attributes: a request for each thousand
+// keys, and three for the names before it is clear that all of them are wanted.
+func TestLookupTreeRequests(t *testing.T) {
+	s := newService(t, 0)
+	top, keys := &node{}, 0
+	made := map[string]bool{}
+	for _, f := range sourceTree() {
+		s.put(t, f, attr.TypeFile|0o604)
+		keys++
+		path := strings.Split(f, "/")
+		top.insert(path)
+		dir := ""
+		for _, c := range path[:len(path)-1] {
+			if dir += c + "/"; !made[dir] {
+				made[dir] = true
+				s.put(t, dir, attr.TypeDir|0o711)
+				keys++
+			}
+		}
+	}
+	s.learn(t, attr.TypeFile|0o604, attr.TypeDir|0o711)
+	s.mount()
+	top.look(t, s, "")
+	n, heads := s.requests(), s.bucket.heads.Load()
+	t.Logf("%d entries in %d directories, %d requests, %d of them HEAD", s.walked, len(made), n, heads)
+	if s.walked != keys {
+		t.Errorf("%d entries, want %d", s.walked, keys)
+	}
+	if limit := int64((keys+999)/1000 + 3); n > limit || heads > 0 {
+		t.Errorf("%d requests, %d of them HEAD, want at most %d and none", n, heads, limit)
+	}
+}
