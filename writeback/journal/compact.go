@@ -33,7 +33,9 @@ func (l *Log) Compact(freeze func(rotate func() error) (view func(emit func(payl
 		return err
 	}
 	size, err := l.writeSnapshot(number, seq, view)
-	if err := errors.Join(err, previous.Sync(), previous.Close(), l.fs.SyncDir(l.dir)); err != nil {
+	// The snapshot says all that the previous segment says: that one need not be synced, and cannot be when
+	// a sync of it has failed.
+	if err := errors.Join(err, previous.Close(), l.fs.SyncDir(l.dir)); err != nil {
 		return err // the older files stay, and so does all they say
 	}
 	for _, name := range older {
@@ -43,6 +45,7 @@ func (l *Log) Compact(freeze func(rotate func() error) (view func(emit func(payl
 	}
 	l.mu.Lock()
 	l.older = append([]string{path.Join(l.dir, fileName(snapPrefix, number))}, l.older[len(older):]...)
+	l.doubt = false
 	l.since -= since
 	l.snap = size
 	l.mu.Unlock()

@@ -29,6 +29,7 @@ type Log struct {
 	older   []string   // files the next snapshot makes superfluous
 	buf     []byte
 	failed  error // an append that could neither be written nor undone
+	doubt   bool  // a sync failed: what a segment has that was not durable may never be
 	syncing sync.Mutex
 }
 
@@ -102,13 +103,18 @@ func (l *Log) writeLocked(f frame) error {
 }
 
 // Sync makes durable every record up to the last one appended when data is called, and returns its
-// number. data is called first and makes durable what those records speak of.
+// number. data is called first and makes durable what those records speak of. After the segment's own sync has
+// failed it is ErrDoubtful until Compact has written everything anew: the operating system may have dropped
+// what it could not write, and a later success would not say so.
 func (l *Log) Sync(data func() error) (uint64, error) {
 	l.syncing.Lock() // one at a time; mu is not held over the disk's work
 	defer l.syncing.Unlock()
 	l.mu.Lock()
-	upto := l.seq
+	upto, doubt := l.seq, l.doubt
 	l.mu.Unlock()
+	if doubt {
+		return 0, ErrDoubtful
+	}
 	if err := data(); err != nil {
 		return 0, err
 	}
@@ -121,12 +127,25 @@ func (l *Log) Sync(data func() error) (uint64, error) {
 		return 0, err
 	}
 	if err := f.Sync(); err != nil {
+		l.mu.Lock()
+		l.doubt = true
+		l.mu.Unlock()
 		return 0, err
 	}
 	l.mu.Lock()
 	l.synced = max(l.synced, upto)
 	l.mu.Unlock()
 	return upto, nil
+}
+
+// ErrDoubtful says that a sync has failed before, and that the log must be compacted.
+var ErrDoubtful = errors.New("journal: an earlier sync failed: the log is to be written anew")
+
+// Doubtful says whether a sync has failed since everything was last written anew.
+func (l *Log) Doubtful() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.doubt
 }
 
 // Seq is the number of the last record; Synced that of the last durable one.

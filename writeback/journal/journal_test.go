@@ -1,0 +1,274 @@
+package journal_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ossfs/ossfs/writeback/disk"
+	"github.com/ossfs/ossfs/writeback/disk/disktest"
+	"github.com/ossfs/ossfs/writeback/journal"
+)
+
+type records struct {
+	all     []string
+	durable int
+}
+
+func (r *records) Record(_ uint64, payload []byte, durable bool) error {
+	r.all = append(r.all, string(payload))
+	if durable {
+		r.durable++
+	}
+	return nil
+}
+
+func open(t *testing.T, fs disk.FS) (*journal.Log, *records, journal.Report) {
+	t.Helper()
+	r := &records{}
+	l, report, err := journal.Open(fs, "j", r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, r, report
+}
+
+func add(t *testing.T, l *journal.Log, list ...string) {
+	t.Helper()
+	for _, s := range list {
+		if _, err := l.Append([]byte(s)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func nothing() error { return nil }
+
+func (r *records) want(t *testing.T, durable int, all ...string) {
+	t.Helper()
+	if !slices.Equal(r.all, all) || r.durable != durable {
+		t.Errorf("read %q, %d durable; want %q, %d", r.all, r.durable, all, durable)
+	}
+}
+
+// segment is the newest segment's name.
+func segment(t *testing.T, fs disk.FS) string {
+	t.Helper()
+	names, err := fs.List("j")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(n, "log.") })
+	return "j/" + names[len(names)-1]
+}
+
+// change edits the bytes of a file.
+func change(t *testing.T, fs disk.FS, name string, edit func([]byte) []byte) {
+	t.Helper()
+	f, err := fs.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	size, err := f.Size()
+	b := make([]byte, size)
+	if err == nil {
+		_, err = f.ReadAt(b, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b = edit(b)
+	if err := f.Truncate(int64(len(b))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(b, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Records come back in order, over several segments; those before a marker count as durable.
+func TestReplay(t *testing.T) {
+	fs := disktest.New()
+	l, _, _ := open(t, fs)
+	add(t, l, "a", "b")
+	if n, err := l.Sync(nothing); n != 2 || err != nil {
+		t.Fatal(n, err)
+	}
+	add(t, l, "c")
+	fs = fs.Killed()
+	l, r, report := open(t, fs)
+	r.want(t, 2, "a", "b", "c")
+	if report.Rebooted || report.Damaged+report.Torn > 0 || report.Gaps > 0 {
+		t.Errorf("%+v", report)
+	}
+	add(t, l, "d")
+	_, r, _ = open(t, fs.Killed())
+	r.want(t, 2, "a", "b", "c", "d")
+}
+
+// What a crash left of the last record is passed over; what is written after it is found.
+func TestTornTail(t *testing.T) {
+	for cut := 1; cut < 26; cut += 6 {
+		fs := disktest.New()
+		l, _, _ := open(t, fs)
+		add(t, l, "first", "last!")
+		fs = fs.Killed()
+		change(t, fs, segment(t, fs), func(b []byte) []byte { return b[:len(b)-cut] })
+		l, r, report := open(t, fs)
+		r.want(t, 0, "first")
+		if report.Torn == 0 || report.Damaged != 0 {
+			t.Errorf("cut %d: %+v", cut, report)
+		}
+		add(t, l, "next")
+		_, r, report = open(t, fs.Killed())
+		r.want(t, 0, "first", "next")
+		if report.Gaps != 0 {
+			t.Errorf("cut %d, read again: %+v", cut, report)
+		}
+	}
+}
+
+// Damage in the middle costs one record, and is told, as is the gap it leaves.
+func TestDamage(t *testing.T) {
+	fs := disktest.New()
+	l, _, _ := open(t, fs)
+	add(t, l, "first", "second", "third")
+	fs = fs.Killed()
+	change(t, fs, segment(t, fs), func(b []byte) []byte {
+		b[strings.Index(string(b), "second")] ^= 1
+		return b
+	})
+	_, r, report := open(t, fs)
+	r.want(t, 0, "first", "third")
+	if report.Damaged == 0 || report.Gaps != 1 {
+		t.Errorf("%+v", report)
+	}
+}
+
+// A segment that is missing is a gap.
+func TestGap(t *testing.T) {
+	fs := disktest.New()
+	var middle string
+	for i, s := range []string{"a", "b", "c"} {
+		l, _, _ := open(t, fs)
+		add(t, l, s)
+		if i == 1 {
+			middle = segment(t, fs)
+		}
+		fs = fs.Killed()
+	}
+	if err := fs.Remove(middle); err != nil {
+		t.Fatal(err)
+	}
+	_, r, report := open(t, fs)
+	r.want(t, 0, "a", "c")
+	if report.Gaps == 0 {
+		t.Errorf("%+v", report)
+	}
+}
+
+// compact makes a snapshot of some records.
+func compact(l *journal.Log, list ...string) error {
+	return l.Compact(func(rotate func() error) (func(func([]byte) error) error, error) {
+		return func(emit func([]byte) error) error {
+			for _, s := range list {
+				if err := emit([]byte(s)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, rotate()
+	})
+}
+
+// A snapshot takes the place of what came before, wherever the power goes while it is made.
+func TestCompact(t *testing.T) {
+	for k := range 16 {
+		fs := disktest.New()
+		l, _, _ := open(t, fs)
+		add(t, l, "a", "b")
+		if _, err := l.Sync(nothing); err != nil {
+			t.Fatal(err)
+		}
+		fs.StopAt(k, nil)
+		err := compact(l, "ab")
+		_, r, report := open(t, fs.PowerCut(rand.New(rand.NewPCG(uint64(k), 1))))
+		switch {
+		case err == nil:
+			r.want(t, 1, "ab")
+		case len(r.all) == 1:
+			r.want(t, 1, "ab")
+		default:
+			r.want(t, 2, "a", "b")
+		}
+		if report.Damaged > 0 || report.Gaps > 0 {
+			t.Errorf("stopped at %d: %+v", k, report)
+		}
+	}
+}
+
+// faulty is a disk that loses what a failing sync should have written, and says so once.
+type faulty struct {
+	*disktest.Mem
+	fail bool
+}
+
+type faultyFile struct {
+	disk.File
+	fs   *faulty
+	lost bool // what was written is clean now, for the operating system
+}
+
+var errSync = errors.New("input/output error")
+
+func (f *faulty) Create(name string) (disk.File, error) {
+	file, err := f.Mem.Create(name)
+	return &faultyFile{File: file, fs: f}, err
+}
+
+func (f *faultyFile) Sync() error {
+	if f.fs.fail {
+		f.fs.fail, f.lost = false, true
+		return errSync
+	}
+	if f.lost {
+		return nil // says so, and does nothing
+	}
+	return f.File.Sync()
+}
+
+// After a sync has failed no later one of the same segment is believed: the log is written anew.
+func TestSyncFails(t *testing.T) {
+	fs := &faulty{Mem: disktest.New()}
+	l, _, _ := open(t, fs)
+	add(t, l, "a")
+	fs.fail = true
+	if _, err := l.Sync(nothing); !errors.Is(err, errSync) {
+		t.Fatalf("sync: %v", err)
+	}
+	add(t, l, "b")
+	if _, err := l.Sync(nothing); !errors.Is(err, journal.ErrDoubtful) || !l.Doubtful() || l.Synced() != 0 {
+		t.Fatalf("second sync: %v; synced %d", err, l.Synced())
+	}
+	fs.fail = true // the snapshot's
+	if err := compact(l, "ab"); !errors.Is(err, errSync) || !l.Doubtful() {
+		t.Fatalf("compact: %v", err)
+	}
+	if err := compact(l, "ab"); err != nil || l.Doubtful() {
+		t.Fatalf("compact: %v", err)
+	}
+	add(t, l, "c")
+	if n, err := l.Sync(nothing); n != 3 || err != nil {
+		t.Fatal(n, err)
+	}
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			_, r, _ := open(t, fs.PowerCut(rand.New(rand.NewPCG(seed, 2))))
+			r.want(t, 2, "ab", "c")
+		})
+	}
+}

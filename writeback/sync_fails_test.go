@@ -1,0 +1,91 @@
+package writeback
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ossfs/ossfs/writeback/disk"
+	"github.com/ossfs/ossfs/writeback/disk/disktest"
+)
+
+// badSync is a disk one sync of whose journal fails, after which later ones of that file do nothing.
+type badSync struct {
+	*disktest.Mem
+	fail atomic.Bool
+}
+
+type badSyncFile struct {
+	disk.File
+	fs   *badSync
+	lost atomic.Bool
+}
+
+func (d *badSync) Create(name string) (disk.File, error) {
+	f, err := d.Mem.Create(name)
+	if err != nil || !strings.HasPrefix(name, "journal/log.") {
+		return f, err
+	}
+	return &badSyncFile{File: f, fs: d}, nil
+}
+
+func (f *badSyncFile) Sync() error {
+	if f.fs.fail.Swap(false) {
+		f.lost.Store(true)
+		return errors.New("input/output error")
+	}
+	if f.lost.Load() {
+		return nil
+	}
+	return f.File.Sync()
+}
+
+// SyncAll finds nothing to write in the journal either.
+func (d *badSync) SyncAll() error {
+	dirs, err := d.List("staged")
+	for _, dir := range dirs {
+		names, lerr := d.List("staged/" + dir)
+		err = errors.Join(err, lerr, d.SyncDir("staged/"+dir))
+		for _, name := range names {
+			f, oerr := d.Open("staged/" + dir + "/" + name)
+			if err = errors.Join(err, oerr); oerr == nil {
+				err = errors.Join(err, f.Sync())
+			}
+		}
+	}
+	return err
+}
+
+// What was journaled before and after a failed sync is durable when the next group is.
+func TestJournalSyncFails(t *testing.T) {
+	r := newRig(t)
+	d := &badSync{Mem: disktest.New()}
+	r.opt.Disk, r.opt.Delay, r.opt.LocalFsync = d, time.Hour, true
+	s := r.open()
+	if err := s.sync.flush(); err != nil {
+		t.Fatal(err)
+	}
+	d.fail.Store(true)
+	r.write(s, "a", "content of a")
+	for d.fail.Load() { // by this group or the one of each second
+		if err := s.sync.flush(); err != nil {
+			t.Log(err)
+		}
+	}
+	r.write(s, "b", "content of b")
+	if err := s.Sync(t.Context(), "b"); err != nil {
+		t.Fatal(err)
+	}
+	for seed := range uint64(8) {
+		r.opt.Disk = d.PowerCut(rand.New(rand.NewPCG(seed, 1)))
+		after := r.open()
+		for _, key := range []Key{"a", "b"} {
+			if _, ok := after.Lookup(key); !ok {
+				t.Errorf("seed %d: %s is lost", seed, key)
+			}
+		}
+	}
+}
