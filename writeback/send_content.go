@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"mime"
-	"path"
 	"strings"
 
 	"github.com/ossfs/ossfs/internal/attr"
@@ -72,14 +70,4 @@ func metadata(key Key, a *attr.Attr) ossclient.Metadata {
 		m.ContentType = contentType(key, a)
 	}
 	return m
-}
-
-func contentType(key Key, a *attr.Attr) string {
-	if strings.HasSuffix(string(key), "/") || a.Type() == attr.TypeDir {
-		return "application/x-directory"
-	}
-	if t := mime.TypeByExtension(path.Ext(string(key))); t != "" {
-		return t
-	}
-	return "application/octet-stream"
 }
