@@ -36,7 +36,11 @@ func (s *Store) send(ctx context.Context, key Key) outcome {
 	case e.kind == Content:
 		err = s.sendPut(ctx, e, f)
 	}
-	return outcome{seq: e.seq, err: err, bytes: e.size}
+	out := outcome{seq: e.seq, err: err}
+	if e.kind == Content {
+		out.bytes = e.size
+	}
+	return out
 }
 
 // begin takes the state that is to be sent, and notes that it is. What is written to an open file so far

@@ -11,7 +11,7 @@ type Status struct {
 	Waiting, Sending, Failed int           // entries
 	Bytes                    int64         // of the content that is pending
 	SentObjects, SentBytes   int64         // since the Store was opened
-	Rate                     float64       // bytes a second, since the last quarter of a minute
+	Rate                     float64       // confirmed bytes a second, over the last ten seconds
 	Oldest                   time.Duration // since the oldest change that the bucket does not have
 	StageUsed, StageBudget   int64         // bytes
 	Conflicts                int64         // since the Store was opened
@@ -49,6 +49,7 @@ func (s *Store) Status() Status {
 		l := s.loop
 		st.Sending = len(l.active)
 		st.SentObjects, st.SentBytes = l.objects, l.bytes
+		st.Rate = l.pace.rate(now)
 		for key, t := range l.troubles {
 			e := s.get(key)
 			if e == nil {

@@ -25,7 +25,7 @@ func (e *Unsent) Unwrap() error { return e.Err }
 type Progress struct {
 	Entries, DoneEntries int64
 	Bytes, DoneBytes     int64
-	Failed               int
+	Failed               int // entries that trying again does not help
 }
 
 // waiter waits until the bucket has everything below a prefix, or one key, as it was when it began.
@@ -140,14 +140,25 @@ func (s *Store) unsent(w *waiter, err error) error {
 // progress compares what is pending with what was, at the start.
 func (s *Store) progress(prefix Key, start Progress) Progress {
 	var now Progress
+	failed := make(map[Key]uint64)
+	_ = s.loop.ask(func() { // ErrClosed: nothing fails any more
+		for key, t := range s.loop.troubles {
+			if t.permanent && s.loop.active[key] == nil {
+				failed[key] = t.seq
+			}
+		}
+	})
 	s.mu.RLock()
 	s.v.tree.below(prefix, "", func(e *entry) bool {
 		now.Entries++
 		now.Bytes += e.size
+		if seq, in := failed[e.key]; in && seq == e.seq {
+			now.Failed++
+		}
 		return true
 	})
 	s.mu.RUnlock()
-	p := Progress{Entries: max(start.Entries, now.Entries), Bytes: max(start.Bytes, now.Bytes)}
+	p := Progress{Failed: now.Failed, Entries: max(start.Entries, now.Entries), Bytes: max(start.Bytes, now.Bytes)}
 	p.DoneEntries, p.DoneBytes = p.Entries-now.Entries, p.Bytes-now.Bytes
 	return p
 }
