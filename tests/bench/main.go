@@ -34,7 +34,7 @@ func main() {
 	pflag.IntVar(&o.runs, "runs", 1, "runs of each row; the run with the median time is reported")
 	pflag.StringVar(&o.json, "json", "", "write the figures to this file")
 	pflag.StringVar(&o.svg, "svg", "", "write a picture of each group into this folder")
-	pflag.StringVar(&o.memory, "memory", "512MiB", "--memory of the mounts")
+	pflag.StringVar(&o.memory, "memory", "", "--memory of the mounts; empty: the default")
 	pflag.StringArrayVar(&o.flags, "flag", nil, "one more flag for each mount; may be repeated")
 	pflag.BoolVar(&o.keep, "keep", false, "keep each row's folder, with ossfs's log")
 	pflag.Parse()

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/ossfs/ossfs/internal/ossserver"
 )
@@ -13,7 +14,10 @@ func sow(s *ossserver.Server, d seed) error {
 	for i := range max(d.Dirs, 1) {
 		dir := ""
 		if d.Dir != "" {
-			dir = fmt.Sprintf(d.Dir, i)
+			dir = d.Dir
+			if strings.Contains(dir, "%") {
+				dir = fmt.Sprintf(dir, i)
+			}
 			if err := s.Put(bucketName, dir, nil, stored(d.Meta, "16877")); err != nil {
 				return err
 			}
@@ -23,6 +27,9 @@ func sow(s *ossserver.Server, d seed) error {
 			key := dir + fmt.Sprintf(d.File, j)
 			if err := s.PutSynthetic(bucketName, key, d.Size, number, stored(d.Meta, "33188")); err != nil {
 				return err
+			}
+			if d.Size >= 1<<20 {
+				s.Object(bucketName, key) // has its checksum computed now, and not during a measurement
 			}
 		}
 	}

@@ -35,7 +35,7 @@ type order struct {
 
 // seed adds synthetic objects: Files in each of Dirs, named by format strings.
 type seed struct {
-	Dir   string // "d%04d/", one %d; empty: no directories
+	Dir   string // "d%04d/", at most one %d; empty: no directories
 	File  string // "f%04d", one %d
 	Dirs  int
 	Files int
