@@ -124,6 +124,25 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
+// A shutdown unmounts and then sends SIGTERM: that one is the first.
+func TestSignalAfterForeignUmount(t *testing.T) {
+	r := newRig(t)
+	cmd, stderr := r.foreground("--write-back", "1h")
+	r.write("hello", "world")
+	r.server.SetLatency(time.Second)
+	if err := detach(r.mnt); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the umount is noticed", func() bool { return strings.Contains(r.log(), "sending what is left") })
+	signalTo(t, cmd, syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("got %v, want everything sent\n%s", err, stderr)
+	}
+	if body, _ := r.object("hello"); body != "world" {
+		t.Errorf("the bucket has %q", body)
+	}
+}
+
 // A killed mount is replaced by the next, which sends what it had.
 func TestDeadMountIsReplaced(t *testing.T) {
 	r := newRig(t)

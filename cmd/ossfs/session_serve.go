@@ -52,19 +52,25 @@ func (x *session) reopenLog() {
 }
 
 // finish sends what is staged and takes the mount away. A second signal ends it at once: the journal
-// has the rest.
+// has the rest. After somebody else's umount the first one is still to come: a shutdown unmounts everything and
+// then asks every process to end.
 func (x *session) finish(unmount bool) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	stopped := make(chan struct{})
 	go func() { // it ends with finish, or at the second signal
 		defer close(stopped)
+		asked := unmount
 		for {
 			select {
 			case sig := <-x.signals:
-				if sig != syscall.SIGHUP && sig != syscall.SIGUSR1 {
+				switch {
+				case sig == syscall.SIGHUP || sig == syscall.SIGUSR1:
+				case asked:
 					cancel()
 					return
+				default:
+					asked = true
 				}
 			case <-ctx.Done():
 				return
