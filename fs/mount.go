@@ -71,7 +71,7 @@ func open(ctx context.Context, o Options) (*Mount, error) {
 func (m *Mount) openParts(ctx context.Context) (err error) {
 	o := &m.options
 	m.store, err = writeback.Open(ctx, writeback.Options{
-		Dir: o.StateDir, Bucket: o.Bucket, Delay: o.WriteBack, WriteThrough: o.WriteThrough, StageBudget: o.StageSize,
+		Dir: o.StateDir, Bucket: o.Bucket, Delay: o.WriteBack, WriteThrough: o.WriteThrough, StageBudget: o.StageSize, SinglePut: o.SinglePut,
 		Memory: m.memory, OnConflict: o.OnConflict, Host: o.Host, NewObjects: o.NewObjects, LocalFsync: o.LocalFsync,
 		Confirmed: m.confirmed, Logger: o.Logger,
 	})

@@ -38,6 +38,7 @@ type Options struct {
 	LocalFsync   bool          // fsync means the local disk
 	Memory       int64         // bytes for ranges, windows and upload buffers; 0: 512 MiB
 	StageSize    int64         // bytes of staged data; 0: no limit but the disk's
+	SinglePut    int64         // bytes: larger files are sent in parts; 0: 16 MiB
 	OnConflict   writeback.Conflict
 	NewObjects   ossclient.ObjectOptions
 	Host         string // names the loser of a conflict; empty: the machine's name

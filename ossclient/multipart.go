@@ -44,7 +44,9 @@ func (b *Bucket) CreateUpload(ctx context.Context, u UploadRequest) (UploadID, e
 	if err := setMetadata(h, u.Metadata); err != nil {
 		return "", b.invalid(op, u.Key, err.Error())
 	}
-	setOptions(h, u.Options)
+	o := u.Options
+	o.ACL = "" // InitiateMultipartUpload knows none: CompleteRequest.ACL
+	setOptions(h, o)
 	var id UploadID
 	r := &request{op: op, key: u.Key, params: []param{{"uploads", ""}}, header: h}
 	r.accept = func(a *answer) error {
@@ -148,6 +150,7 @@ type CompleteRequest struct {
 	Upload      UploadID
 	Parts       []Part // in the order of their numbers
 	NoOverwrite bool
+	ACL         string  // as in ObjectOptions
 	CRC64       *uint64 // of the whole object; nil: made of the parts' when all have one
 }
 
@@ -164,6 +167,7 @@ func (b *Bucket) CompleteUpload(ctx context.Context, c CompleteRequest) (PutResu
 	want := expected(c)
 	h := http.Header{headerContentType: {"application/xml"}}
 	forbidOverwrite(h, c.NoOverwrite)
+	setOptions(h, ObjectOptions{ACL: c.ACL})
 	doc := completeDocument(c.Parts)
 	var result PutResult
 	r := &request{op: op, key: c.Key, params: []param{{"uploadId", string(c.Upload)}}, header: h}

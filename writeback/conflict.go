@@ -131,7 +131,7 @@ func (s *Store) confirmSame(ctx context.Context, e *entry, f *File, now ossclien
 	want := metadata(e.key, &a)
 	have := attr.FromMetadata(now.Metadata)
 	if packAttr(&have) != packOf(want) {
-		r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: now.Version, Key: e.key, Replace: &want, Options: s.options(a.StorageClass)})
+		r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: now.Version, Key: e.key, Replace: &want, Options: s.copyOptions(a.StorageClass)})
 		if err != nil {
 			return err
 		}

@@ -57,7 +57,7 @@ func (s *Store) copyByParts(ctx context.Context, source ossclient.Version, to Ke
 	err = g.Wait()
 	var r ossclient.PutResult
 	if err == nil {
-		r, err = s.bucket.CompleteUpload(ctx, ossclient.CompleteRequest{Key: to, Upload: id, Parts: parts})
+		r, err = s.bucket.CompleteUpload(ctx, ossclient.CompleteRequest{Key: to, Upload: id, Parts: parts, ACL: o.ACL})
 	}
 	if err != nil {
 		s.abandon(ctx, stage)
@@ -73,9 +73,9 @@ func (s *Store) noteCopy(u *upload) (stage uint64, err error) {
 	return s.lastStage, s.commitLocked(op{code: opUpload, stage: s.lastStage, upload: u})
 }
 
-// copyObject copies an object with all that is stored with it.
-func (s *Store) copyObject(ctx context.Context, source ossclient.Version, to Key) (Confirmation, error) {
-	r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: source, Key: to})
+// copyObject copies an object of some storage class with all that is stored with it.
+func (s *Store) copyObject(ctx context.Context, source ossclient.Version, class string, to Key) (Confirmation, error) {
+	r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: source, Key: to, Options: s.copyOptions(class)})
 	c := Confirmation{Key: to, Exact: true}
 	if err == nil {
 		c.Object = ossclient.Object{Version: ossclient.Version{Key: to, ETag: r.ETag, Size: source.Size}, LastModified: r.LastModified, CRC64: r.CRC64, HasCRC64: r.HasCRC64}
@@ -88,7 +88,7 @@ func (s *Store) copyObject(ctx context.Context, source ossclient.Version, to Key
 	if err != nil {
 		return c, err
 	}
-	p, err := s.copyByParts(ctx, o.Version, to, o.Metadata, ossclient.ObjectOptions{StorageClass: o.StorageClass})
+	p, err := s.copyByParts(ctx, o.Version, to, o.Metadata, s.options(o.StorageClass))
 	if err != nil {
 		return c, err
 	}

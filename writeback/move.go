@@ -66,7 +66,7 @@ func (s *Store) finishObjectMove(ctx context.Context, m *move) error {
 
 func (s *Store) copyFor(ctx context.Context, m *move, a *attr.Attr) (Confirmation, error) {
 	if !m.replace {
-		c, err := s.copyObject(ctx, m.source, m.to)
+		c, err := s.copyObject(ctx, m.source, a.StorageClass, m.to)
 		if c.Attr.Has == 0 {
 			c.Attr = *a
 		}
@@ -74,7 +74,7 @@ func (s *Store) copyFor(ctx context.Context, m *move, a *attr.Attr) (Confirmatio
 	}
 	meta := metadata(m.to, a)
 	o := s.options(a.StorageClass)
-	r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: m.source, Key: m.to, Replace: &meta, Options: o})
+	r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: m.source, Key: m.to, Replace: &meta, Options: s.copyOptions(a.StorageClass)})
 	if tooLargeToCopy(err) {
 		p, err := s.copyByParts(ctx, m.source, m.to, meta, o)
 		obj := ossclient.Object{Version: p.Version, LastModified: p.Date, CRC64: p.CRC64, HasCRC64: true, Type: ossclient.Multipart, Metadata: meta}
@@ -297,7 +297,7 @@ func (s *Store) movePage(ctx context.Context, m *move, objects []ossclient.Objec
 			continue // what is pending there is newer
 		}
 		g.Go(func() error {
-			c, err := s.copyObject(gctx, o.Version, to)
+			c, err := s.copyObject(gctx, o.Version, o.StorageClass, to)
 			if errors.Is(err, ossclient.ErrNotExist) {
 				return nil // deleted by somebody else meanwhile
 			}

@@ -106,6 +106,13 @@ func (s *Store) options(class string) ossclient.ObjectOptions {
 	return o
 }
 
+// copyOptions are those of a copy. OSS copies an object's tags by itself, its encryption and its ACL not.
+func (s *Store) copyOptions(class string) ossclient.ObjectOptions {
+	o := s.options(class)
+	o.Tags = nil
+	return o
+}
+
 // sendPut stores content with one request.
 func (s *Store) sendPut(ctx context.Context, e *entry, f *File) error {
 	if f != nil {
@@ -186,7 +193,7 @@ func (s *Store) sendAttributes(ctx context.Context, e *entry) error {
 	a := e.attributes()
 	m := metadata(e.key, &a)
 	source := e.version()
-	o := s.options(a.StorageClass)
+	o := s.copyOptions(a.StorageClass)
 	r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: source, Key: e.key, Replace: &m, Options: o})
 	if errors.Is(err, ossclient.ErrPrecondition) {
 		// The content was changed by somebody else; the attributes are set on what is there now.

@@ -98,7 +98,7 @@ func (s *Store) sendParts(ctx context.Context, e *entry, f *File) error {
 		}
 	}
 	if err == nil {
-		r, err = s.bucket.CompleteUpload(ctx, ossclient.CompleteRequest{Key: u.key, Upload: u.id, Parts: parts, NoOverwrite: exclusive})
+		r, err = s.bucket.CompleteUpload(ctx, ossclient.CompleteRequest{Key: u.key, Upload: u.id, Parts: parts, NoOverwrite: exclusive, ACL: s.opt.NewObjects.ACL})
 	}
 	if err != nil {
 		return s.partsFailed(ctx, e, f, u, err)
@@ -318,7 +318,7 @@ func (s *Store) completed(ctx context.Context, e *entry, f *File, u *upload, r o
 	m := metadata(e.key, &a)
 	if u.attr != e.attr {
 		o := s.options(a.StorageClass)
-		c, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: r.Version, Key: e.key, Replace: &m, Options: o})
+		c, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: r.Version, Key: e.key, Replace: &m, Options: s.copyOptions(a.StorageClass)})
 		if tooLargeToCopy(err) {
 			r, err = s.copyByParts(ctx, r.Version, e.key, m, o)
 		} else if err == nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -80,7 +79,10 @@ type settings struct {
 	writeBack         writeBackValue
 	fsync             choiceValue
 	onConflict        choiceValue
+	singlePut         sizeValue
 	storageClass      string
+	acl, sse, sseKey  string
+	tags              string
 	noHead            bool
 	metrics           string
 	debug             bool
@@ -91,6 +93,7 @@ type settings struct {
 const (
 	defaultAttrTTL   = 60 * time.Second
 	defaultWriteBack = time.Second
+	maxSinglePut     = 5 << 30
 )
 
 func (s *settings) define(flags *pflag.FlagSet) {
@@ -118,7 +121,8 @@ func (s *settings) define(flags *pflag.FlagSet) {
 	flags.Var(&s.writeBack, "write-back", "how long after the last close an upload starts; off: close() uploads")
 	flags.Var(&s.fsync, "fsync", "what fsync promises: the bucket has it, or the local disk")
 	flags.Var(&s.onConflict, "on-conflict", "when another client changed the object that an upload would replace")
-	text(flags, &s.storageClass, "storage-class", "CLASS", "storage class of new objects (default: the bucket's)")
+	flags.Var(&s.singlePut, "single-put", "files up to this size are sent by one request, larger ones in parts (default: 16MiB)")
+	s.defineNewObjects(flags)
 	flags.BoolVar(&s.noHead, "no-head", false, "never ask for attributes that a listing does not have: faster on buckets that carry none")
 	s.logging.define(flags)
 	text(flags, &s.metrics, "metrics", "ADDR", "serve Prometheus /metrics and net/http/pprof here, on loopback unless a host is given")
@@ -135,13 +139,11 @@ func (s *settings) check() error {
 	if err := s.connection.check(); err != nil {
 		return err
 	}
-	if s.storageClass != "" {
-		classes := []string{"Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive"}
-		if !slices.Contains(classes, s.storageClass) {
-			return usagef("--storage-class %s: want %s", s.storageClass, strings.Join(classes, ", "))
-		}
+	if s.singlePut > maxSinglePut {
+		return usagef("--single-put %s: one PutObject stores at most 5GiB", formatSize(int64(s.singlePut)))
 	}
-	return nil
+	_, err := s.newObjects()
+	return err
 }
 
 func (s *connection) check() error {

@@ -165,6 +165,13 @@ func (r *rig) umount(flags ...string) {
 	}
 }
 
+func (r *rig) flush() {
+	r.t.Helper()
+	if got := r.run("flush", r.mnt); got.status != 0 {
+		r.t.Fatalf("flush: got %d %q\nlog:\n%s", got.status, got.err, r.log())
+	}
+}
+
 func (r *rig) write(name, text string) {
 	r.t.Helper()
 	if err := os.WriteFile(filepath.Join(r.mnt, name), []byte(text), 0o644); err != nil {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/ossfs/ossfs/fs"
 	"github.com/ossfs/ossfs/internal/attr"
-	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/writeback"
 )
 
@@ -24,6 +23,10 @@ func (x *session) mountOptions() (fs.Options, error) {
 			return fs.Options{}, failf("state directory %s: %w", x.dir, err)
 		}
 	}
+	newObjects, err := s.newObjects()
+	if err != nil {
+		return fs.Options{}, err
+	}
 	debug.SetMemoryLimit(memory + memoryOverhead)
 	return fs.Options{
 		Bucket: x.bucket, Prefix: x.source.prefix, Source: x.source.String(), Mountpoint: x.place.path, StateDir: x.dir,
@@ -31,8 +34,8 @@ func (x *session) mountOptions() (fs.Options, error) {
 		Defaults: s.defaults(), TTL: time.Duration(s.attrTTL),
 		WriteBack: s.writeBack.delay, WriteThrough: s.writeBack.off, LocalFsync: s.fsync.value == "local",
 		Memory: memory, StageSize: stage, OnConflict: s.conflict(),
-		NewObjects: ossclient.ObjectOptions{StorageClass: s.storageClass},
-		NoHead:     s.noHead, Logger: x.log.Logger, Debug: s.debug,
+		SinglePut: int64(s.singlePut), NewObjects: newObjects,
+		NoHead: s.noHead, Logger: x.log.Logger, Debug: s.debug,
 	}, nil
 }
 

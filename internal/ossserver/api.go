@@ -22,7 +22,9 @@ type ObjectInfo struct {
 	Type         string    // Normal, Multipart, Appendable, Symlink
 	StorageClass string
 	Target       string // a symbolic link's
-	// Header has the headers that GET gives back: Content-Type and its like, and X-Oss-Meta-*.
+	ACL          string // its own; empty: the bucket's
+	Tags         string // in the form of a query
+	// Header has the headers that GET gives back: Content-Type and its like, encryption, and X-Oss-Meta-*.
 	Header http.Header
 	// Body reads all bytes. It fails when the object was replaced or deleted meanwhile in a directory's store.
 	Body func() ([]byte, error)
@@ -40,7 +42,7 @@ func (s *Server) Object(bucket, key string) (info ObjectInfo, ok bool) {
 	}
 	info = ObjectInfo{
 		Key: o.Key, Size: o.Size, ETag: o.ETag, CRC64: o.CRC64(), LastModified: o.Modified, Type: o.Type,
-		StorageClass: o.Class, Target: o.Target(), Header: http.Header{},
+		StorageClass: o.Class, Target: o.Target(), ACL: o.ACL(), Tags: o.Tags(), Header: http.Header{},
 		Body: func() ([]byte, error) { return s.readAll(bucket, o) },
 	}
 	for _, f := range o.Header {

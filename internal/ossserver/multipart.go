@@ -202,6 +202,10 @@ func (c *call) completeUpload() error {
 			return err
 		}
 	}
+	acl := c.r.Header.Get("X-Oss-Object-Acl")
+	if acl != "" && !validACL(acl, true) {
+		return invalidArgument("x-oss-object-acl", acl, "The object ACL is invalid.")
+	}
 	var o *store.Object
 	var made *store.Content
 	defer func() { made.Release() }()
@@ -219,6 +223,9 @@ func (c *call) completeUpload() error {
 		}
 		object := u.Object
 		o = &object
+		if acl != "" {
+			o.Extra = &store.Extra{ACL: acl, Tags: o.Tags()}
+		}
 		c.assemble(o, parts)
 		made = o.Content
 		tx.PutObject(c.bucket, o)
