@@ -60,13 +60,21 @@ func runCommand(c *console, name string, args []string) error {
 		}
 		names = append(names, cmd.name)
 	}
-	if near := nearest(name, names); near != "" {
+	if near := nearest(name, names); near != "" && !strings.Contains(name, ":") {
 		return usagef("no such command %q: did you mean %q?", name, near)
+	}
+	if looksMounted(args) { // ossfs 1.x and s3fs have no commands: BUCKET[:/PATH] MOUNTPOINT
+		return usagef("no such command %q: a bucket is mounted by ossfs mount %s MOUNTPOINT", name, suggestSource(name))
 	}
 	if strings.HasPrefix(name, "-") {
 		return usagef("%s: a command comes first: ossfs mount %s ...", name, name)
 	}
 	return usagef("no such command %q: ossfs help lists them", name)
+}
+
+// looksMounted reports whether what follows a first word is a mountpoint.
+func looksMounted(args []string) bool {
+	return len(args) > 0 && strings.HasPrefix(args[0], "/")
 }
 
 func (cmd command) run(c *console, args []string) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -156,8 +157,17 @@ func (s *connection) check() error {
 		return usagef("--internal and --accelerate: choose one endpoint")
 	case s.endpoint != "" && (s.internal || s.accelerate || s.dualstack):
 		return usagef("--endpoint names the endpoint: leave --internal, --accelerate and --dualstack away")
+	case isRegionName(s.endpoint): // ossfs 1.x and s3fs call the region so
+		return usagef("--endpoint %s: that is a region: give it with --region %s", s.endpoint, s.endpoint)
 	}
 	return nil
+}
+
+// isRegionName reports whether a text is a region's name and so no host's.
+func isRegionName(s string) bool {
+	area, rest, _ := strings.Cut(s, "-")
+	areas := []string{"cn", "ap", "us", "eu", "me", "na", "sa"}
+	return slices.Contains(areas, area) && rest != "" && strings.Trim(rest, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
 // flagError puts a failed parse into one line that says what to write instead.
@@ -171,6 +181,9 @@ func flagError(command string, flags *pflag.FlagSet, err error) error {
 	switch {
 	case errors.As(err, &unknown):
 		if unknown.GetSpecifiedShortnames() != "" {
+			if advice, ok := adviceFor(unknown.GetSpecifiedName()); ok {
+				return usagef("no such flag -%s: %s", unknown.GetSpecifiedName(), advice)
+			}
 			return usagef("no such flag -%s: ossfs help %s lists them", unknown.GetSpecifiedName(), command)
 		}
 		return unknownName("flag --", unknown.GetSpecifiedName(), command, longNames(flags))
@@ -204,6 +217,9 @@ func valueError(written string, flag *pflag.Flag, cause error) error {
 // belongs to another bucket mount, or the nearest that does exist.
 func unknownName(kind, name, command string, known []string) error {
 	shown := kind + name
+	if option := legacyName(name); isGeneric(option) {
+		return usagef("no such %s: it is a mount option: -o %s", shown, option)
+	}
 	if advice, ok := adviceFor(name); ok {
 		return usagef("no such %s: %s", shown, advice)
 	}

@@ -1,10 +1,22 @@
 package main
 
-import "strings"
+import (
+	"slices"
+	"strings"
 
-// adviceFor knows the options of ossfs 1.x, ossfs 2.x and s3fs, and says what does the same here.
+	"github.com/spf13/pflag"
+)
+
+// legacy is a group of options of other bucket mounts that have one answer here.
+type legacy struct {
+	names  string // as -o spells them, in lower case
+	advice string // follows "no such mount option NAME: ", and stands in docs/MIGRATING.md
+}
+
+// adviceFor knows the options of other bucket mounts, however they are spelled, and says what does the
+// same here.
 func adviceFor(name string) (advice string, ok bool) {
-	name = strings.ToLower(strings.ReplaceAll(name, "-", "_"))
+	name = legacyName(name)
 	for _, group := range legacyOptions() {
 		for _, known := range strings.Fields(group.names) {
 			if known == name {
@@ -15,57 +27,151 @@ func adviceFor(name string) (advice string, ok bool) {
 	return "", false
 }
 
-// legacy is a group of foreign options that have one answer.
-type legacy struct {
-	names  string
-	advice string
+// legacyName is the one spelling under which an option is looked for.
+func legacyName(name string) string {
+	return strings.ToLower(strings.ReplaceAll(strings.TrimLeft(name, "-"), "-", "_"))
 }
 
+// The answers that many options have.
+const (
+	legacyNoSecret = "ossfs takes no secret on the command line: set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET, or write ~/.oss/credentials; " +
+		"~/.passwd-ossfs and /etc/passwd-ossfs are read as before"
+	legacyAutomatic = "ossfs finds this by itself; --memory bounds what it uses"
+	legacyNoCache   = "ossfs caches in memory (--memory) and stages writes below --state-dir"
+	legacyNever     = "nothing is needed in its place"
+	legacyAlways    = "it is always so"
+	legacyMissing   = "there is nothing like it here"
+)
+
+// legacyOptions is the table of all answers. The names in it are those of legacyPrograms, and a few that
+// people type from memory.
 func legacyOptions() []legacy {
-	const (
-		noSecret  = "ossfs takes no secret on the command line: set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET, or write ~/.oss/credentials; ~/.passwd-ossfs and /etc/passwd-ossfs are read as before"
-		automatic = "ossfs finds this by itself; --memory bounds what it uses"
-		noCache   = "ossfs caches in memory (--memory) and stages writes below --state-dir"
-		never     = "nothing is needed in its place"
-	)
+	return slices.Concat(legacyAccess(), legacyAttributes(), legacyStores(), legacyRest())
+}
+
+// legacyAccess is about how the bucket is reached.
+func legacyAccess() []legacy {
 	return []legacy{
-		{"passwd_file access_key_id access_key_secret ak sk oss_access_key_id oss_access_key_secret oss_access_key session_token use_session_token " +
-			"credlib credlib_opts credential_process oss_credential_process", noSecret},
-		{"url host oss_endpoint service_path", "it is called --endpoint here"},
-		{"oss_region sigv4_region", "it is called --region here"},
-		{"bucket oss_bucket oss_bucket_prefix prefix", "the bucket and its prefix are the source: oss://BUCKET/PREFIX"},
-		{"ram_role_arn iam_role ecs oss_ram_role", "it is called --ram-role here"},
+		{"passwd_file accesskeyid secretaccesskey access_key_id access_key_secret ak sk oss_access_key_id oss_access_key_secret " +
+			"oss_access_key session_token use_session_token s3_access_key_id s3_secret_access_key s3_session_token s3_env_auth " +
+			"s3_shared_credentials_file", legacyNoSecret},
+		{"credlib credlib_opts credential_process oss_credential_process",
+			"a command that prints credentials is named by the environment: OSSFS_CREDENTIAL_PROCESS"},
+		{"s3_role_arn s3_role_session_name s3_role_external_id s3_role_session_duration s3_sts_endpoint ram_role_arn",
+			"a role to be assumed is named by the environment: ALIBABA_CLOUD_ROLE_ARN"},
+		{"iam_role ecs oss_ram_role", "it is called --ram-role here"},
 		{"public_bucket no_sign_request", "it is called --anonymous here"},
-		{"sigv4 sigv2 sigv1 oss_signature_version", "it is called --sign v4, v2 or v1 here"},
-		{"use_path_request_style path_style force_path_style", "it is called --addressing path here"},
-		{"mp_umask", "it is called --dir-mode here"},
-		{"file_umask", "it is called --file-mode here"},
-		{"dbglevel curldbg f2 log_dir loglevel", "it is called --log-level and --log-file here"},
-		{"logfile", "it is called --log-file here"},
-		{"metrics_port pprof", "it is called --metrics ADDR here"},
-		{"stat_cache_expire stat_cache_interval_expire attr_timeout entry_timeout oss_negative_cache_timeout negative_timeout " +
-			"kernel_readdir_cache_timeout readdirplus_timeout close_to_open", "it is called --attr-ttl here"},
-		{"use_cache del_cache check_cache_dir_exist disk_data_cache_dir disk_data_cache_size memory_data_cache_size direct_read " +
-			"direct_read_prefetch_limit direct_read_prefetch_chunks enable_direct_read cache", noCache},
-		{"tmpdir temp_dir", "it is called --state-dir here"},
-		{"ensure_diskfree free_space_ratio temp_dir_free_bytes max_dirty_data", "it is called --stage-size here"},
-		{"total_mem_limit memory_limit", "it is called --memory here"},
-		{"multipart_size parallel_count multireq_max max_thread_count upload_concurrency upload_buffer_size prefetch_concurrency " +
-			"prefetch_chunk_size multipart_threshold multipart_copy_size singlepart_copy_limit rename_dir_concurrency rename_dir_limit " +
-			"max_list_ret_count seq_read_detect_count", automatic},
-		{"max_stat_cache_size enable_noobj_cache disable_noobj_cache noobj_cache readdir_optimize readdir_check_size compat_dir " +
-			"support_compat_dir listobjectsv2 nomultipart nocopyapi norenameapi noshallowcopyapi nomixupload complement_stat " +
-			"notsup_compat_dir instance_name kernel_cache auto_cache direct_io use_xattr enable_content_md5 noxmlns use_wtf8 " +
-			"sync_upload ignore_fsync enable_symlink enable_appendable_object max_background hard_remove streamupload " +
-			"inode_cache_eviction_threshold", never},
-		{"retries readwrite_timeout connect_timeout request_timeout", "ossfs retries by itself, and keeps what it could not send yet"},
-		{"no_check_certificate ssl_verify_hostname no_verify_ssl", "certificates are always checked: give yours with --ca-bundle FILE"},
-		{"storage_class_default", "it is called --storage-class here"},
-		{"default_acl", "it is called --acl here"},
-		{"use_sse load_sse_c", "it is called --sse here"},
-		{"bind_ips upload_traffic_limit download_traffic_limit bwlimit", "there is no such limit: use tc(8) or the service's own"},
-		{"incomplete_mpu_list incomplete_mpu_abort u", "it is called ossfs uploads here"},
-		{"fuse_device_fd", "give /dev/fd/N as the mountpoint"},
-		{"c conf", "it is called --config here"},
+		{"s3_profile", "it is called --profile here"},
+		{"disable_imdsv2 imdsv1only ibm_iam_auth ibm_iam_endpoint use_auth_cache s3_ibm_api_key", legacyNever},
+
+		{"url host oss_endpoint s3_endpoint", "it is called --endpoint here"},
+		{"servicepath service_path", "--endpoint has no path: give the host alone"},
+		{"oss_region sigv4_region s3_region", "it is called --region here"},
+		{"bucket oss_bucket oss_bucket_prefix prefix", "the bucket and its prefix are the source: oss://BUCKET/PREFIX"},
+		{"sigv4 sigv2 sigv1 oss_signature_version s3_v2_auth", "it is called --sign v4, v2 or v1 here"},
+		{"use_path_request_style path_style force_path_style s3_force_path_style", "it is called --addressing path here"},
+		{"s3_use_accelerate_endpoint", "it is called --accelerate here"},
+		{"s3_use_dual_stack", "it is called --dualstack here"},
+		{"no_check_certificate ssl_verify_hostname no_verify_ssl ca_cert", "certificates are always checked: give yours with --ca-bundle FILE"},
+		{"proxy http_proxy", "a proxy is named by the environment: HTTPS_PROXY, NO_PROXY"},
+		{"proxy_cred_file ssl_client_cert client_cert client_key client_pass cipher_suites cloudbox_id ipresolve bind_ips user_agent " +
+			"requester_pays s3_requester_pays", legacyMissing},
+		{"retries retries_sleep low_level_retries readwrite_timeout connect_timeout request_timeout oss_request_timeout_ms timeout contimeout",
+			"ossfs retries by itself, and keeps what it could not send yet"},
+		{"upload_traffic_limit download_traffic_limit bwlimit bwlimit_file tpslimit tpslimit_burst enable_transmission_control " +
+			"tc_max_latency_threshold_us", "there is no such limit here: use tc(8) or the bucket's own"},
 	}
+}
+
+// legacyAttributes is about what is shown of objects.
+func legacyAttributes() []legacy {
+	return []legacy{
+		{"mp_umask dir_perms", "it is called --dir-mode here"},
+		{"file_umask file_perms", "it is called --file-mode here"},
+		{"link_perms no_modtime no_update_modtime use_server_modtime metadata", "modes, owners and times are kept with each object"},
+		{"stat_cache_expire stat_cache_interval_expire attr_timeout entry_timeout fuse_attr_timeout fuse_entry_timeout " +
+			"oss_negative_cache_timeout negative_timeout kernel_readdir_cache_timeout readdirplus_timeout close_to_open dir_cache_time " +
+			"poll_interval", "it is called --attr-ttl here"},
+		{"max_stat_cache_size max_inode_cache_count oss_negative_cache_size enable_noobj_cache disable_noobj_cache noobj_cache " +
+			"enable_negative_cache disable_negative_cache inode_cache_eviction_threshold inode_cache_eviction_interval_ms " +
+			"allow_mark_dir_stale_recursively skip_clean_statcache_on_ro_flush update_parent_dir_stat vfs_refresh fast_list",
+			"attributes are kept in an index below --state-dir, which needs no limit"},
+		{"readdir_optimize", "it is called --no-head here"},
+	}
+}
+
+// legacyStores is about where data are kept and how they travel.
+func legacyStores() []legacy {
+	return []legacy{
+		{"use_cache del_cache check_cache_dir_exist fd_page_size cache cache_type disk_data_cache_dir disk_data_cache_size " +
+			"memory_data_cache_size direct_read direct_read_local_file_cache_size_mb enable_direct_read vfs_cache_mode vfs_cache_max_age " +
+			"vfs_cache_max_size vfs_cache_poll_interval vfs_handle_caching", legacyNoCache},
+		{"tmpdir temp_dir cache_dir", "it is called --state-dir here"},
+		{"ensure_diskfree fake_diskfree free_space_ratio temp_dir_free_bytes max_dirty_data vfs_cache_min_free_space",
+			"it is called --stage-size here"},
+		{"total_mem_limit total_rw_mem_ratio memory_limit buffer_size vfs_read_ahead max_buffer_memory max_read_ahead " +
+			"min_reserved_buffer_size_per_file", "it is called --memory here"},
+		{"vfs_write_back", "it is called --write-back here"},
+		{"sync_upload streamupload", "close() uploads with --write-back off"},
+		{"ignore_fsync", "it is called --fsync local here"},
+		{"multipart_size parallel_count parallel_upload multireq_max max_thread_count upload_concurrency upload_copy_concurrency " +
+			"upload_buffer_size prefetch_concurrency prefetch_concurrency_per_file prefetch_chunk_size prefetch_chunks " +
+			"multipart_copy_size singlepart_copy_limit putheader_mp_threshold rename_dir_concurrency rename_dir_limit allow_rename_dir " +
+			"max_list_ret_count list_object_max_keys seq_read_detect_count direct_read_backward_chunks direct_read_chunk_size " +
+			"direct_read_prefetch_chunks direct_read_prefetch_limit direct_read_prefetch_thread readdir_check_size max_background " +
+			"fuse_threads oss_vcpu_count transfers checkers vfs_read_chunk_size vfs_read_chunk_size_limit vfs_read_chunk_streams " +
+			"vfs_read_wait vfs_write_wait async_read s3_chunk_size s3_copy_cutoff s3_upload_concurrency s3_max_upload_parts " +
+			"s3_list_chunk multi_thread_streams multi_thread_cutoff use_mmap", legacyAutomatic},
+		{"multipart_threshold s3_upload_cutoff", "it is called --single-put here"},
+		{"nocopyapi norenameapi noshallowcopyapi nomixupload nomultipart complement_stat compat_dir support_compat_dir notsup_compat_dir " +
+			"listobjectsv2 use_list_obj_v2 readdirplus instance_name kernel_cache auto_cache direct_io write_back_cache noxmlns noua " +
+			"nodnscache nosscache use_wtf8 mime set_mime_for_rename_dst set_check_cache_sigusr1 skip_trim_options hard_remove " +
+			"enable_appendable_object appendable_object_autoswitch_threshold enable_unsigned_payload s3_use_unsigned_payload s3_no_check_bucket " +
+			"s3_provider s3_no_head_object s3_directory_markers no_seek daemon daemon_wait daemon_timeout allow_non_empty option " +
+			"vfs_fast_fingerprint vfs_used_is_size vfs_case_insensitive vfs_block_norm_dupes", legacyNever},
+		{"use_xattr enable_symlink symlink_in_meta simulate_mtime_ns_with_crc64 vfs_links links", "extended attributes, links and nanoseconds are kept without being asked for"},
+		{"enable_content_md5 enable_crc64 no_checksum s3_disable_checksum", legacyAlways + ": each upload is compared by its CRC-64"},
+		{"bucket_size vfs_disk_space_total_size ahbe_conf vfs_metadata_extension fuse_flag devname volname allow_root allow_idmap", legacyMissing},
+	}
+}
+
+// legacyRest is about new objects, logs and the command line.
+func legacyRest() []legacy {
+	return []legacy{
+		{"storage_class_default s3_storage_class use_rrs", "it is called --storage-class here"},
+		{"default_acl s3_acl", "it is called --acl here"},
+		{"use_sse s3_server_side_encryption", "it is called --sse here"},
+		{"s3_sse_kms_key_id", "it is called --sse-key-id here"},
+		{"load_sse_c", "keys of your own are not supported: --sse KMS uses one of KMS"},
+
+		{"dbglevel loglevel no_time_stamp_msg insecure_logging enable_photon_logs dump", "it is called --log-level here"},
+		{"log_dir logfile log_file_max_size log_file_max_count", "it is called --log-file here, and is re-opened on SIGHUP for logrotate"},
+		{"use_json_log", "it is called --log-format json here"},
+		{"log_systemd", "a daemon logs to the journal by itself"},
+		{"curldbg f2 debug_fuse", "it is called --debug here"},
+		{"metrics_port metrics_ip metrics_addr metrics_interval pprof rc rc_addr", "it is called --metrics ADDR here"},
+		{"enable_admin_server enable_test_signal_handler stats", "ossfs status asks a mount by itself"},
+		{"incomplete_mpu_list incomplete_mpu_abort u s3_leave_parts_on_error", "it is called ossfs uploads here"},
+		{"fuse_device_fd", "give /dev/fd/N as the mountpoint"},
+		{"c conf config_file", "it is called --config here"},
+		{"d", "it is called --foreground --debug here"},
+	}
+}
+
+// legacyProgram is another bucket mount and its options.
+type legacyProgram struct {
+	name    string
+	options string
+	notes   map[string]string // on options of ours that mean something else there
+}
+
+// answer is what a program's option is here: the same, or what the advice says.
+func (p legacyProgram) answer(option string, flags *pflag.FlagSet) (text string, ok bool) {
+	if note, ok := p.notes[option]; ok {
+		return note, true
+	}
+	if f := flags.Lookup(option); isGeneric(option) || f != nil && f.Name != optionsFlag {
+		return "the same", true
+	}
+	return adviceFor(option)
 }

@@ -42,6 +42,9 @@ func mountArguments(args []string) error {
 	case 0:
 		return usagef("mount what, and where? ossfs mount oss://BUCKET /mnt")
 	case 1:
+		if strings.HasPrefix(args[0], "/") { // ossfs 2 has the bucket in a file
+			return usagef("mount what on %s? ossfs mount oss://BUCKET %s", quoteIfNeeded(args[0]), quoteIfNeeded(args[0]))
+		}
 		return usagef("mount %s where? ossfs mount %s /mnt", quoteIfNeeded(args[0]), quoteIfNeeded(args[0]))
 	default:
 		return usagef("mount takes a bucket and a mountpoint, and was given %q besides", args[2])

@@ -101,6 +101,11 @@ func (v *optionsValue) generic(name string) bool {
 	return true
 }
 
+// isGeneric reports whether -o takes a name that is no flag.
+func isGeneric(name string) bool {
+	return (&optionsValue{settings: new(settings)}).generic(name)
+}
+
 // isForOthers reports whether an option is meant for mount(8), systemd or libfuse and asks nothing of
 // us: what default_permissions and big_writes ask for is always so.
 func isForOthers(name string) bool {

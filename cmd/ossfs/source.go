@@ -28,15 +28,7 @@ func (s source) String() string {
 func parseSource(text string) (source, error) {
 	rest, ok := strings.CutPrefix(text, sourceScheme)
 	if !ok {
-		bare, path, hasPath := strings.Cut(strings.TrimPrefix(text, "ossfs#"), ":")
-		suggestion := sourceScheme + bare
-		if hasPath && strings.HasPrefix(path, "/") { // ossfs 1.x and s3fs: bucket:/prefix
-			suggestion += strings.TrimSuffix(path, "/")
-		}
-		if bucketFault(strings.SplitN(strings.TrimPrefix(suggestion, sourceScheme), "/", 2)[0]) != "" {
-			suggestion = "oss://BUCKET/PREFIX"
-		}
-		return source{}, usagef("%s: a bucket is written %s", quoteIfNeeded(text), suggestion)
+		return source{}, usagef("%s: a bucket is written %s", quoteIfNeeded(text), suggestSource(text))
 	}
 	bucket, prefix, _ := strings.Cut(rest, "/")
 	if fault := bucketFault(bucket); fault != "" {
@@ -50,6 +42,18 @@ func parseSource(text string) (source, error) {
 		return source{}, usagef("%s: a prefix has at most %d bytes and does not begin with a backslash", text, maxKeyBytes-1)
 	}
 	return source{bucket: bucket, prefix: ossclient.Key(prefix + "/")}, nil
+}
+
+// suggestSource is how a source that ossfs 1.x or s3fs would take (bucket:/prefix) is written here.
+func suggestSource(text string) string {
+	bare, path, hasPath := strings.Cut(strings.TrimPrefix(text, "ossfs#"), ":")
+	if bucketFault(bare) != "" {
+		return "oss://BUCKET/PREFIX"
+	}
+	if hasPath && strings.HasPrefix(path, "/") {
+		bare += strings.TrimSuffix(path, "/")
+	}
+	return sourceScheme + bare
 }
 
 // bucketFault says what makes a name no bucket's name; empty when it may be one

@@ -56,6 +56,8 @@ func TestWrongCommandLines(t *testing.T) {
 
 		{"mount --memroy 1G" + where, "no such flag --memroy: did you mean --memory?"},
 		{"mount --frobnicate" + where, "no such flag --frobnicate: ossfs help mount lists them"},
+		{"mount --ro" + where, "no such flag --ro: it is a mount option: -o ro"},
+		{"mount --default-permissions" + where, "no such flag --default-permissions: it is a mount option: -o default_permissions"},
 		{"mount -Z" + where, "no such flag -Z: ossfs help mount lists them"},
 		{"mount --memory", "--memory needs a value: --memory SIZE"},
 		{"mount --memory lots" + where, "--memory lots: want a size such as 64MiB, 1G or 2GB"},
@@ -118,7 +120,7 @@ func TestOptionsOfOthers(t *testing.T) {
 		"parallel_count=5":           "ossfs finds this by itself",
 		"stat_cache_expire=900":      "it is called --attr-ttl here",
 		"attr_timeout=60":            "it is called --attr-ttl here",
-		"dbglevel=info":              "it is called --log-level and --log-file here",
+		"dbglevel=info":              "it is called --log-level here",
 		"nomultipart":                "nothing is needed in its place",
 		"use_path_request_style":     "it is called --addressing path here",
 	} {
