@@ -50,8 +50,16 @@ type File struct {
 
 func stageName(n uint64) string { return fmt.Sprintf("staged/%02x/%016x", n&0xff, n) }
 
-// newFileLocked makes a staged file. It needs change.
+// newFileLocked gives new content a staged file: an empty one that was used before, or a new one. It needs
+// change.
 func (s *Store) newFileLocked() (*File, error) {
+	if stage, ok := s.sync.reuse(); ok {
+		f := &File{s: s, stage: stage, turn: newTurn(), made: true}
+		if _, err := f.openLocked(); err == nil {
+			return f, nil
+		}
+		s.sync.remove(stage)
+	}
 	s.lastStage++
 	f := &File{s: s, stage: s.lastStage, turn: newTurn()}
 	if err := f.makeLocked(); err != nil {

@@ -272,7 +272,7 @@ func (s *Store) adoptStages(keep bool) error {
 }
 
 func (s *Store) setAside(file, name string, keep bool) error {
-	if !keep {
+	if !keep || s.empty(file) {
 		return s.fs.Remove(file)
 	}
 	if err := s.fs.MkdirAll("salvaged"); err != nil {
@@ -280,6 +280,17 @@ func (s *Store) setAside(file, name string, keep bool) error {
 	}
 	s.log.Warn("a staged file of unknown name is kept", "file", "salvaged/"+name)
 	return s.fs.Rename(file, "salvaged/"+name)
+}
+
+// empty says whether a staged file has no bytes: it waited to be used again.
+func (s *Store) empty(file string) bool {
+	f, err := s.fs.Open(file)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	size, err := f.Size()
+	return err == nil && size == 0
 }
 
 // resumeMoves completes the renames that a crash interrupted.

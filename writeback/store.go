@@ -183,6 +183,7 @@ func (s *Store) Close(ctx context.Context) error {
 	}
 	s.abandonAll(s.forgotten())
 	err := s.sync.flush()
+	s.sync.clear()
 	s.mu.Lock()
 	for _, f := range s.files {
 		f.abandon()

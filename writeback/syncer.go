@@ -9,8 +9,9 @@ import (
 )
 
 // syncer makes the journal and the staged files durable, in groups: at most once each second, and when
-// somebody asks. It removes staged files, once a loss of power can no longer bring back the entry that
-// spoke of them.
+// somebody asks. It takes staged files back, once a loss of power can no longer bring back the entry that
+// spoke of them: they are emptied for the next content, since making a file costs a filesystem many times
+// what emptying one does.
 type syncer struct {
 	s      *Store
 	wakeup chan struct{}
@@ -21,6 +22,7 @@ type syncer struct {
 	stages  map[uint64]struct{} // staged files with bytes that may not be durable
 	all     bool                // more of them than are worth counting
 	orphans map[uint64]uint64   // staged files no entry speaks of, and the record that took the last mention away
+	idle    map[uint64]struct{} // staged files that are empty and free to be used again
 }
 
 const (
@@ -31,7 +33,8 @@ const (
 )
 
 func newSyncer(s *Store) *syncer {
-	return &syncer{s: s, wakeup: make(chan struct{}, 1), stages: make(map[uint64]struct{}), orphans: make(map[uint64]uint64)}
+	return &syncer{s: s, wakeup: make(chan struct{}, 1), stages: make(map[uint64]struct{}),
+		orphans: make(map[uint64]uint64), idle: make(map[uint64]struct{})}
 }
 
 func (y *syncer) wake() {
@@ -174,27 +177,6 @@ func (y *syncer) syncData() error {
 		}
 	}
 	return nil
-}
-
-// sweep removes the staged files whose last mention is durably gone, and that nobody uses.
-func (y *syncer) sweep(upto uint64) {
-	y.s.mu.RLock()
-	y.mu.Lock()
-	var gone []uint64
-	for stage, rec := range y.orphans {
-		if rec <= upto && y.s.files[stage] == nil {
-			gone = append(gone, stage)
-			delete(y.orphans, stage)
-		}
-	}
-	y.mu.Unlock()
-	y.s.mu.RUnlock()
-	for _, stage := range gone {
-		y.s.spawn(func() { y.s.abandon(y.s.ctx, stage) }) // its upload, when it has one
-		if err := y.s.fs.Remove(stageName(stage)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			y.s.log.Warn("a staged file was not removed", "file", stageName(stage), "error", err)
-		}
-	}
 }
 
 // compact forgets the journal's past when it has grown.
