@@ -48,7 +48,7 @@ func (b *Bucket) failed(ctx context.Context, e *Error) {
 		return
 	}
 	b.counters.failures.Add(1)
-	b.log.LogAttrs(ctx, slog.LevelWarn, "request failed", slog.String("error", e.Error()))
+	b.log.LogAttrs(ctx, slog.LevelWarn, "request failed", e.attrs()...)
 }
 
 // attempt sends a request once, when the gate lets it through, and judges the answer.
