@@ -164,24 +164,3 @@ func (m *Mount) resolve(ctx context.Context, path string) (ossclient.Key, error)
 	}
 	return key, nil
 }
-
-// Status is what a mount is doing.
-type Status struct {
-	Source     string
-	Mountpoint string
-	StateDir   string
-	Writeback  writeback.Status
-	Bucket     ossclient.Stats
-	Memory     map[string]int64 // bytes in use by class of use
-	MemoryAll  int64            // bytes, the budget
-	Inodes     int              // live
-}
-
-// Status asks every part; it does not wait for the network.
-func (m *Mount) Status() Status {
-	return Status{
-		Source: m.options.Source, Mountpoint: m.options.Mountpoint, StateDir: m.options.StateDir,
-		Writeback: m.store.Status(), Bucket: m.options.Bucket.Stats(),
-		Memory: m.memory.Used(), MemoryAll: m.memory.Total(), Inodes: m.nodes.count(),
-	}
-}

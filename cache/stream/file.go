@@ -148,13 +148,16 @@ func (f *File) begin(r *reading) error {
 	r.window = w
 	o.lock()
 	defer o.unlock()
-	missing := false
+	missing := int64(0)
 	for i := r.off / cache.BlockSize; i*cache.BlockSize < r.end; i++ {
 		p := o.pinLocked(i)
-		missing = missing || p.missing()
+		if p.missing() {
+			missing++
+		}
 		r.pins = append(r.pins, p)
 	}
-	if missing && !f.fetchLocked(r, fresh) {
+	f.pool.counters.pinned(r.pins, missing)
+	if missing > 0 && !f.fetchLocked(r, fresh) {
 		for i := range r.pins {
 			o.unpinLocked(&r.pins[i])
 		}

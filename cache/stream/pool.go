@@ -56,7 +56,22 @@ type Pool struct {
 }
 
 type counters struct {
-	gets, bytes, direct atomic.Int64
+	gets, bytes, direct   atomic.Int64
+	ahead, stored, missed atomic.Int64 // blocks wanted by reads
+	straight              atomic.Int64 // bytes read without a block
+}
+
+// pinned counts where the blocks of a read were found.
+func (c *counters) pinned(pins []pin, missed int64) {
+	ahead := int64(0)
+	for i := range pins {
+		if pins[i].slot != nil {
+			ahead++
+		}
+	}
+	c.ahead.Add(ahead)
+	c.missed.Add(missed)
+	c.stored.Add(int64(len(pins)) - ahead - missed)
 }
 
 // New makes a Pool.
