@@ -50,7 +50,7 @@ type answer struct {
 func (b *Bucket) build(ctx context.Context, r *request, cred Credential, u *upload) *http.Request {
 	path := b.target.prefix + "/" + string(r.key)
 	raw := b.target.prefix + "/" + escapePath(string(r.key))
-	header := make(http.Header, len(r.header)+8)
+	header := make(http.Header, len(r.header)+5) // the agent's and the signer's
 	maps.Copy(header, r.header)
 	header["User-Agent"] = []string{b.cfg.UserAgent}
 	if cred.ID != "" {
