@@ -60,7 +60,7 @@ func (b *Bucket) attempt(ctx context.Context, r *request, n int) (*answer, *fail
 	b.counters.requests.Add(1)
 	var a *answer
 	var f *failure
-	if r.op.slot == slotNone {
+	if r.op.slot() == slotNone {
 		a, f = b.send(ctx, r, nil)
 	} else {
 		a, f = b.hedged(ctx, r)
