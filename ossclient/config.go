@@ -32,7 +32,7 @@ type Config struct {
 	Sign       string // v4, v2 or v1; empty: v4
 
 	Credentials Credentials // nil: requests are anonymous
-	CABundle    string      // a PEM file of certificate authorities to trust instead of the system's
+	CABundle    string      // a PEM file of certificate authorities to trust besides the system's
 	UserAgent   string
 	Logger      *slog.Logger // nil: nothing is logged
 	MaxConns    int          // requests waiting for an answer at once; 0: 256
