@@ -35,6 +35,7 @@ type dirHandle struct {
 	last   namespace.Entry // the entry given out last: the one that is looked up next
 	pos    int             // the offset of the next entry
 	skip   map[uint64]bool // entries not to be given out again after a seek
+	first  context.Context // of the request that began at the beginning, to tell it from the others
 }
 
 var (
@@ -57,6 +58,7 @@ func (n *node) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32
 func (d *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno) {
 	if d.pos < 2 {
 		d.pos++
+		d.first = ctx
 		return &fuse.DirEntry{Name: ".."[:d.pos], Mode: attr.TypeDir, Ino: d.n.ino, Off: uint64(d.pos)}, 0
 	}
 	e, err := d.next(ctx)
@@ -125,11 +127,21 @@ func (d *dirHandle) Seekdir(_ context.Context, off uint64) syscall.Errno {
 	return 0
 }
 
-// Lookup is that of the entry that Readdirent gave last: the listing knows its attributes already.
+// errBare has an entry shown without attributes: it is no answer to a program, and the kernel looks the name up when
+// somebody wants them (fuse_direntplus_link).
+const errBare = syscall.ENODATA
+
+// Lookup is that of the entry that Readdirent gave last: the listing knows its attributes already. The kernel asks for
+// attributes in the first request of every reader, and in later ones when some of the directory were of use. A file's
+// inode costs more than its name, there and here, and find(1) does not want it: the first request has none unless the
+// program is one that looks at files.
 func (d *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	e := d.last
 	if e.Name != name {
 		return d.n.Lookup(ctx, name, out)
+	}
+	if !e.Dir && ctx == d.first && !d.n.m.lookers.looks(pid(ctx)) {
+		return nil, errBare
 	}
 	child, ok := d.n.admit(ctx, e)
 	if !ok { // the directory was renamed meanwhile

@@ -38,12 +38,14 @@ type Mount struct {
 	nodes   *table
 	gate    *gate
 	notify  *notifier
+	lookers lookers
 	root    *node
 	server  *fuse.Server
 	served  chan struct{} // closed when the kernel's connection has ended
 	ready   chan struct{} // closed when tree is set
 	closing sync.Once
 	closed  error
+	leaving sync.RWMutex // held for reading by umount2(2), which lasts longer than the connection when the kernel knows many inodes
 
 	keys sync.RWMutex // held for writing while a rename changes the keys of live nodes; before node.mu
 }
@@ -117,6 +119,8 @@ func (m *Mount) Close(ctx context.Context) error {
 }
 
 func (m *Mount) close(ctx context.Context) error {
+	m.leaving.Lock() // who has asked for the unmount is to hear that it is done
+	defer m.leaving.Unlock()
 	var err error
 	for _, n := range m.nodes.all() { // an unmount may have cut off their Release
 		err = errors.Join(err, n.settle())

@@ -80,6 +80,8 @@ func (m *Mount) Detach() error {
 }
 
 func (m *Mount) letGo(ctx context.Context, flags int, words string) error {
+	m.leaving.RLock()
+	defer m.leaving.RUnlock()
 	if m.unmounted() {
 		return nil
 	}

@@ -24,6 +24,9 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fu
 			return nil, n.m.fail("lookup", n.Key(), err)
 		}
 		if child, ok := n.admit(ctx, e); ok {
+			if !e.Dir {
+				n.m.lookers.looked(pid(ctx), n.ino)
+			}
 			return child.answer(out), 0
 		}
 	}

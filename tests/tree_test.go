@@ -1,10 +1,12 @@
 package tests
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -125,6 +127,37 @@ func TestReaddirOfALargeDirectory(t *testing.T) {
 	slices.Sort(again)
 	if !slices.Equal(again, want) {
 		t.Errorf("after rewinddir: got %d names, want %d", len(again), len(want))
+	}
+}
+
+// Names alone make no inodes, here and in the kernel: find(1) may go through millions. A program that looks at what it has
+// listed gets the attributes with the names.
+func TestNamesAloneMakeNoInodes(t *testing.T) {
+	const dirs, files = 20, 100
+	b := harness.Unmounted(t)
+	for d := range dirs {
+		for f := range files {
+			must(t, b.Server.Put(harness.Bucket, fmt.Sprintf("d%02d/f%03d", d, f), nil, nil))
+		}
+	}
+	b.Attach()
+	run := func(name string, args ...string) {
+		t.Helper()
+		out, err := exec.Command(name, append(args, b.Dir)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v: %s", name, err, out)
+		}
+		if lines := bytes.Count(out, []byte("\n")); lines < dirs*files {
+			t.Errorf("%s: got %d lines, want at least %d", name, lines, dirs*files)
+		}
+	}
+	run("find")
+	if n := b.Mount.Status().Inodes; n > 2*dirs {
+		t.Errorf("after find: %d inodes, want those of the directories", n)
+	}
+	run("ls", "-lR")
+	if n := b.Mount.Status().Inodes; n < dirs*files {
+		t.Errorf("after ls -lR: %d inodes, want at least %d", n, dirs*files)
 	}
 }
 

@@ -24,26 +24,27 @@ func (t *Tree) markerFrom(ctx context.Context, key ossclient.Key) (*call, uint64
 	if w == nil {
 		return nil, 0, nil
 	}
-	if err := w.take(ctx); err != nil {
+	r := w.main
+	if err := r.take(ctx); err != nil {
 		return nil, 0, err
 	}
-	defer w.give()
+	defer r.give()
 	for {
-		if c, began := w.self(key); c != nil {
+		if c, began := r.self(key); c != nil {
 			w.served()
 			return c, began, nil
 		}
 		to := ossclient.Key("")
 		switch {
-		case w.credit <= 0:
-			return nil, 0, nil
-		case !w.begun || w.ended || t.now().Sub(w.asked) >= t.o.TTL:
-			to, w.begun = key, false
-		case key <= w.pos:
+		case !r.begun || r.ended || t.now().Sub(r.asked) >= t.o.TTL:
+			to, r.begun = key, false
+		case key <= r.pos:
 			return nil, 0, nil
 		}
-		w.credit--
-		if _, _, err := w.fetch(to); err != nil {
+		if !w.spend() {
+			return nil, 0, nil
+		}
+		if _, _, err := r.fetch(to); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -78,22 +79,6 @@ func (t *Tree) markerWalk(key ossclient.Key) *walk {
 	return t.walkOf(parent)
 }
 
-// self is what the walk knows of a directory's own object, and since when; nil when it has not seen its place, or that is
-// too long ago. The turn is ours.
-func (w *walk) self(key ossclient.Key) (*call, uint64) {
-	if l := w.t.fresh(key); l != nil {
-		return w.t.selfOf(l), l.First()
-	}
-	d := w.opened(key)
-	if d == nil || !d.whole || w.t.now().Sub(d.asked) >= w.t.o.TTL || w.t.recents.stale(d.began) {
-		return nil, 0
-	}
-	if d.self == nil {
-		return answered(nil), d.began
-	}
-	return w.t.describe(*d.self, d.began), d.began
-}
-
 // markers finds out which of the directories, children of dir in order, have an object of their own, and answers
 // the calls. A flat page tells of many of them at once if they are small, and of directories of about a page it fetches
 // all that a reader may want next; if they are larger, or such ones are many, it asks for their objects alone.
@@ -115,7 +100,7 @@ func (t *Tree) markers(ctx context.Context, dir ossclient.Key, keys []ossclient.
 		if i > 0 {
 			prev = keys[i-1]
 		}
-		page, number, err := w.reach(ctx, prev, keys[i])
+		page, number, err := w.main.reach(ctx, prev, keys[i])
 		if err != nil {
 			for ; i < len(keys); i++ {
 				calls[i].err = err
@@ -143,21 +128,6 @@ const (
 	// fewDirs are so few that a page for each is listed.
 	fewDirs = 32
 )
-
-// reach fetches the page that shows the beginning of dir, which comes after prev; nil when that has just been passed.
-func (w *walk) reach(ctx context.Context, prev, dir ossclient.Key) (*ossclient.Page, uint64, error) {
-	if err := w.take(ctx); err != nil {
-		return nil, 0, err
-	}
-	defer w.give()
-	if w.filling(dir) { // it was reached before, for somebody else
-		return nil, 0, nil
-	}
-	if prev != "" && dir > w.pos && !w.ended && w.justPassed(prev) {
-		return w.fetch("")
-	}
-	return w.fetch(dir)
-}
 
 // fromPage answers the calls that a page tells of and returns how many these are; none when there is more before the
 // first than expected.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ossfs/ossfs/cache"
@@ -23,6 +24,8 @@ type hugeBucket struct {
 	keys  []ossclient.Key // sorted
 	lists atomic.Int64
 	wait  time.Duration
+	now   atomic.Int64 // requests being answered
+	most  atomic.Int64 // of them at once
 }
 
 func newHugeBucket(dirs, files int) *hugeBucket {
@@ -41,6 +44,10 @@ func (b *hugeBucket) seek(k ossclient.Key) int {
 
 func (b *hugeBucket) List(ctx context.Context, r ossclient.ListRequest) (ossclient.Page, error) {
 	b.lists.Add(1)
+	now := b.now.Add(1)
+	defer b.now.Add(-1)
+	for most := b.most.Load(); now > most && !b.most.CompareAndSwap(most, now); most = b.most.Load() {
+	}
 	time.Sleep(b.wait)
 	limit := r.MaxKeys
 	if limit == 0 {
@@ -77,18 +84,25 @@ func (b *hugeBucket) List(ctx context.Context, r ossclient.ListRequest) (ossclie
 
 func newHugeTree(tb testing.TB, b *hugeBucket) *Tree {
 	tb.Helper()
+	t, end := hugeTree(tb, b)
+	tb.Cleanup(end)
+	return t
+}
+
+// hugeTree is newHugeTree whose end is the caller's: within a bubble of synctest it has to come before the test's.
+func hugeTree(tb testing.TB, b *hugeBucket) (*Tree, func()) {
+	tb.Helper()
 	index, err := cache.OpenIndex("", 1<<20, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	t := New(Options{Bucket: b, Overlay: newFakeOverlay(), Index: index, TTL: time.Minute, NoHead: true, Defaults: attr.Defaults{FileMode: 0o644, DirMode: 0o755}})
-	tb.Cleanup(func() {
+	return t, func() {
 		t.Close()
 		if err := index.Close(); err != nil {
 			tb.Error(err)
 		}
-	})
-	return t
+	}
 }
 
 // heap is the memory in use after a collection, in bytes.
@@ -161,6 +175,65 @@ func TestWalkOfManyDirectories(t *testing.T) {
 	}
 	if limit := int64(dirs * files / 1000 * 11 / 10); b.lists.Load() > limit {
 		t.Errorf("%d requests, want at most %d", b.lists.Load(), limit)
+	}
+}
+
+// A walk has several ranges of keys in flight, here in a network of 15 ms: a page after the other would take 3 s. Nothing is
+// missed or seen twice where the ranges meet, also when directories are large or small all at once, or one is skipped.
+func TestWalkInRanges(t *testing.T) {
+	tests := []struct {
+		name        string
+		dirs, files int
+		large       int           // so many directories have 30 times as many files
+		skip        int           // each so many directories one is not read; 0: all are
+		limit       time.Duration // for the walk
+		requests    int64
+	}{
+		{"even", 2000, 100, 0, 0, 900 * time.Millisecond, 235},
+		{"uneven", 600, 100, 10, 0, 1500 * time.Millisecond, 150},
+		{"skipping", 1000, 100, 0, 7, time.Second, 160},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { walkInRanges(t, tt.dirs, tt.files, tt.large, tt.skip, tt.limit, tt.requests) })
+		})
+	}
+}
+
+func walkInRanges(t *testing.T, dirs, files, large, skip int, limit time.Duration, requests int64) {
+	b := newHugeBucket(0, 0)
+	b.wait = 15 * time.Millisecond
+	want := 0
+	for d := range dirs {
+		n := files
+		if large > 0 && d%(dirs/large) == dirs/large/2 {
+			n *= 30
+		}
+		for f := range n {
+			b.keys = append(b.keys, ossclient.Key(fmt.Sprintf("d%05d/f%07d", d, f)))
+		}
+		if skip == 0 || d%skip != 0 {
+			want += n
+		}
+	}
+	tree, end := hugeTree(t, b)
+	defer end()
+	start := time.Now()
+	below, _, _ := drain(t, tree, "", 0)
+	seen := 0
+	for i, d := range below {
+		if skip == 0 || i%skip != 0 {
+			_, n, _ := drain(t, tree, d, 0)
+			seen += n
+		}
+	}
+	took := time.Since(start)
+	t.Logf("%d entries, %d requests, %d at once, %v", seen, b.lists.Load(), b.most.Load(), took)
+	if len(below) != dirs || seen != want {
+		t.Errorf("%d directories and %d entries, want %d and %d", len(below), seen, dirs, want)
+	}
+	if took > limit || b.lists.Load() > requests {
+		t.Errorf("%v and %d requests, want at most %v and %d", took, b.lists.Load(), limit, requests)
 	}
 }
 

@@ -99,9 +99,13 @@ func (s *sweep) pop() {
 	}
 }
 
-// end takes in that nothing follows.
-func (s *sweep) end() {
+// end takes in that nothing follows before the directory until; nothing at all when that is empty.
+func (s *sweep) end(until ossclient.Key) {
 	for len(s.open) > 0 {
+		if until != "" && names.Within(s.open[len(s.open)-1].dir, until) {
+			s.open = s.open[:0] // more of it, and of those above, may come behind until
+			return
+		}
 		s.pop()
 	}
 }

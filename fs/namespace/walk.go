@@ -3,9 +3,7 @@ package namespace
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
-	"time"
 
 	"github.com/ossfs/ossfs/cache"
 	"github.com/ossfs/ossfs/fs/names"
@@ -21,31 +19,28 @@ import (
 //   - a second subdirectory is opened after one that comes before it.
 //
 // It goes on where the reader goes on: a page at a time at first, then further ahead the longer the reader
-// stays with it, and jumps when the reader has jumped.
+// stays with it, and jumps when the reader has jumped. When the subdirectories are known, what is ahead of the reader
+// is divided among several runs, each for a range of them, which ask at the same time ([walk.plan]).
 type walk struct {
-	t   *Tree
-	dir ossclient.Key
+	t    *Tree
+	dir  ossclient.Key
+	main *run // it goes where the reader goes
 
-	turn   chan struct{} // a token, for who asks for pages; it guards the fields below
-	sweep  sweep
-	token  string        // of the next page
-	pos    ossclient.Key // the last key seen; the pages so far are complete up to it
-	last   ossclient.Key // pos before the last page; empty: that was the first since a jump
-	begun  bool
-	ended  bool      // there are no keys after pos
-	asked  time.Time // when the last page was asked for
-	credit int       // how many pages may be fetched for the sake of directories' own objects
-	misses int       // how many directories in a row were not found complete
-
-	mu     sync.Mutex      // guards the fields below
-	marks  []ossclient.Key // the last keys of the pages that the reader has not passed yet
+	mu     sync.Mutex      // guards the fields below; a leaf
+	credit int             // how many pages may be fetched for the sake of directories' own objects
+	misses int             // how many directories in a row were not found complete
+	start  ossclient.Key   // where the main run began
+	head   ossclient.Key   // how far it has come; empty: it has just begun
+	keys   int             // how many came since
+	marks  []ossclient.Key // the last keys of its pages that the reader has not passed yet
 	window int             // how many pages may be fetched ahead
 	ahead  bool            // a goroutine fetches ahead
 	filled []ossclient.Key // directories filled whose files were not asked for yet, in order
+	plans  plans
 }
 
 const (
-	// walkWindow is how many pages are fetched ahead at most.
+	// walkWindow is how many pages are fetched ahead at most by the main run.
 	walkWindow = 16
 	// walkPatience is how many pages are fetched for one directory before it is listed by itself.
 	walkPatience = 4
@@ -75,8 +70,8 @@ func (t *Tree) walkOf(dir ossclient.Key) *walk {
 		if t.walks.byDir == nil || len(t.walks.byDir) >= walksKept {
 			t.walks.byDir = make(map[ossclient.Key]*walk)
 		}
-		w = &walk{t: t, dir: dir, turn: make(chan struct{}, 1), credit: markerCredit}
-		w.sweep = sweep{t: t, filled: w.fills}
+		w = &walk{t: t, dir: dir, credit: markerCredit}
+		w.main = w.newRun("", "", 0)
 		t.walks.byDir[dir] = w
 	}
 	return w
@@ -123,45 +118,24 @@ func (s *walks) above(root, dir ossclient.Key) *walk {
 	}
 }
 
-// take waits for the turn to ask for pages.
-func (w *walk) take(ctx context.Context) error {
-	select {
-	case w.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (w *walk) give() { <-w.turn }
-
 // open makes the listing of dir known, if the walk comes by it soon; false if dir is to be listed by itself.
 func (w *walk) open(ctx context.Context, dir ossclient.Key) (bool, error) {
-	if err := w.take(ctx); err != nil {
+	r := w.main
+	if other := w.plans.covering(dir); other != nil {
+		r = other
+	}
+	ok, err := r.open(ctx, dir)
+	if err != nil {
 		return false, err
 	}
-	defer w.give()
-	patience := walkPatience
-	switch {
-	case w.opened(dir) != nil && w.opened(dir).large:
-		patience = 0
-	case !w.follows(dir):
-		patience = 1
-	}
-	for ; patience > 0 && w.t.fresh(dir) == nil; patience-- {
-		if _, _, err := w.fetch(dir); err != nil {
-			return false, err
-		}
-		if !w.filling(dir) {
-			break
-		}
-	}
-	if w.t.fresh(dir) == nil {
-		if d := w.opened(dir); d != nil { // what is below it is still of use
-			d.large = true
-		}
-		if w.misses++; w.misses >= walkMisses {
+	if !ok {
+		w.mu.Lock()
+		w.misses++
+		drop := w.misses >= walkMisses
+		w.mu.Unlock()
+		if drop {
 			w.t.dropWalk(w)
+			w.plans.forget()
 		}
 		return false, nil
 	}
@@ -170,101 +144,49 @@ func (w *walk) open(ctx context.Context, dir ossclient.Key) (bool, error) {
 	return true, nil
 }
 
-// served notes that an answer came from the walk. The turn is ours.
+// served notes that an answer came from the walk.
 func (w *walk) served() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.misses = 0
 	w.credit = min(w.credit+1, creditKept)
 }
 
-// opened is what the walk has of a directory that it is in the midst of, or nil. The turn is ours.
-func (w *walk) opened(dir ossclient.Key) *openDir {
-	if !w.begun {
-		return nil
+// spend takes one of the pages that may be fetched for directories' own objects.
+func (w *walk) spend() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.credit <= 0 {
+		return false
 	}
-	for _, d := range w.sweep.open {
-		if d.dir == dir {
-			return d
+	w.credit--
+	return true
+}
+
+// arrived notes that a run has got a page. The run's turn is ours.
+func (w *walk) arrived(r *run) {
+	if r != w.main {
+		if r.ended {
+			w.plans.ended(r)
 		}
+		return
 	}
-	return nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.keys = r.keys
+	if r.pos != "" {
+		w.marks = append(w.marks, r.pos)
+		w.head = r.pos
+	}
 }
 
-// filling says whether the listing of dir is being filled. The turn is ours.
-func (w *walk) filling(dir ossclient.Key) bool {
-	d := w.opened(dir)
-	return d != nil && d.b != nil
+// restart notes that the main run jumps to dir: what was planned ahead of it is of no use.
+func (w *walk) restart(dir ossclient.Key) {
+	w.mu.Lock()
+	w.marks, w.start, w.head, w.keys = nil, dir, "", 0
+	w.mu.Unlock()
+	w.plans.forget()
 }
-
-// follows says whether the next page is likely to show dir. The turn is ours.
-func (w *walk) follows(dir ossclient.Key) bool {
-	return w.begun && !w.ended && (w.filling(dir) || dir > w.pos && w.next(dir))
-}
-
-// fetch asks for the next page, or, when dir is not what comes next, for the page that begins with it. The request
-// is the tree's own: whoever waits for it, the page serves others too. The turn is ours.
-func (w *walk) fetch(dir ossclient.Key) (*ossclient.Page, uint64, error) {
-	req := ossclient.ListRequest{Prefix: w.dir, Token: w.token}
-	if dir != "" && !w.follows(dir) {
-		req.Token, req.StartAfter = "", before(dir)
-		w.sweep.restart(w.dir, req.StartAfter)
-		w.begun, w.ended, w.pos = true, false, ""
-	}
-	began, asked := w.t.recents.tick(), w.t.now()
-	page, err := w.t.o.Bucket.List(w.t.ctx, req)
-	if err != nil {
-		w.begun = false // the next one begins anew
-		return nil, 0, err
-	}
-	w.asked = asked
-	w.sweep.page(page.Objects, began, asked)
-	if n := len(page.Objects); n > 0 {
-		w.last, w.pos = w.pos, page.Objects[n-1].Key
-		w.mu.Lock()
-		w.marks = append(w.marks, w.pos)
-		w.mu.Unlock()
-	}
-	w.token = page.Next
-	if w.token == "" {
-		w.ended = true
-		w.sweep.end()
-	}
-	return &page, began, nil
-}
-
-// before is a key before everything in dir, and after everything that comes before dir.
-func before(dir ossclient.Key) ossclient.Key {
-	if dir == "" {
-		return ""
-	}
-	return ossclient.Key(strings.TrimSuffix(string(dir), "/")) + ".\U0010FFFF"
-}
-
-// next says whether the directory before dir, among those of the directory that both are in, has just been
-// passed, so that the next page is likely to show dir. The turn is ours.
-func (w *walk) next(dir ossclient.Key) bool {
-	parent, component := names.Split(dir)
-	l := w.t.listings.Get(parent)
-	if l == nil {
-		return false
-	}
-	_, at, ok := l.Find(component, true)
-	if !ok {
-		return false
-	}
-	if at == 0 {
-		return w.pos <= dir && names.Within(parent, w.pos)
-	}
-	row := l.At(at - 1)
-	return w.justPassed(names.Join(parent, row.Component, row.Dir))
-}
-
-// justPassed says whether the walk has been at key, and is not in the midst of much that is below it. The turn is ours.
-func (w *walk) justPassed(key ossclient.Key) bool {
-	return w.begun && key <= w.pos && (!names.IsDir(key) || !names.Within(key, w.pos) || w.small(key))
-}
-
-// small says whether what the walk has seen of a directory so far began in the last page. The turn is ours.
-func (w *walk) small(dir ossclient.Key) bool { return w.last == "" || !names.Within(dir, w.last) }
 
 // reached notes that the reader is at dir, and fetches ahead if it is time.
 func (w *walk) reached(dir ossclient.Key) {
@@ -281,12 +203,15 @@ func (w *walk) reached(dir ossclient.Key) {
 	if start {
 		w.ahead = true
 	}
-	describe := w.window > 1
+	far := w.window > 1
 	w.mu.Unlock()
+	if far {
+		w.plan(dir)
+	}
 	if start {
 		w.t.work.Go(w.fetchAhead)
 	}
-	if describe {
+	if far {
 		w.describeAhead(dir)
 	}
 }
@@ -335,21 +260,21 @@ func (w *walk) fills(dir ossclient.Key) {
 	}
 }
 
-// fetchAhead fetches pages until the window is full.
+// fetchAhead fetches the main run's pages until the window is full.
 func (w *walk) fetchAhead() {
 	for {
-		if w.take(w.t.ctx) != nil {
+		if w.main.take(w.t.ctx) != nil {
 			break
 		}
 		w.mu.Lock()
 		full := len(w.marks) >= w.window
 		w.mu.Unlock()
-		if full || w.ended || !w.begun {
-			w.give()
+		if full || w.main.ended || !w.main.begun {
+			w.main.give()
 			break
 		}
-		_, _, err := w.fetch("")
-		w.give()
+		_, _, err := w.main.fetch("")
+		w.main.give()
 		if err != nil { // who needs the page asks again and hears of it
 			break
 		}
