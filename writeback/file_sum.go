@@ -8,11 +8,13 @@ import (
 )
 
 // sumWrite keeps the checksum of what is written from the first byte to the last. Writes that overtake
-// others are read again when their turn has come.
+// others are read again when their turn has come. What is sent in parts is summed part by part.
 func (f *File) sumWrite(p []byte, off int64) {
 	switch {
 	case f.sumEnd < 0:
 		return
+	case off+int64(len(p)) > f.s.opt.SinglePut:
+		f.sumEnd = -1
 	case off < f.sumEnd:
 		f.sumEnd = -1
 	case off > f.sumEnd:

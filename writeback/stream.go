@@ -12,7 +12,7 @@ import (
 // Streaming. A new file that outgrows a single Put is sent in parts while it is still being written:
 //
 //  1. Its parts begin where partSize says, so that the same cuts come out whoever makes them. A part is
-//     sent when the file reaches one part beyond it.
+//     sent when it is settled.
 //  2. A part that is written to again is forgotten, in the journal too before the write, and sent again.
 //  3. When the stage is full, parts that were sent are punched out of the staged file; the journal says so
 //     first. Reading or changing such a part first has the upload completed (a checkpoint): then the bucket
@@ -56,10 +56,10 @@ func (f *File) streamLocked() {
 		return
 	}
 	for st.ready && len(st.flying) < partsAtOnce {
-		n := f.s.partSize(st.off)
-		if st.off+n+f.s.partSize(0) > f.size {
+		if !f.s.settled(st.off, f.size) {
 			return
 		}
+		n := f.s.partSize(st.off)
 		number, p := st.next, piece{off: st.off, n: n}
 		st.next, st.off = number+1, st.off+n
 		fp := &flyingPart{piece: p}
@@ -372,8 +372,11 @@ func (f *File) punchPartsLocked() error {
 	}
 	for _, p := range f.s.overlapping(f.stage, 0, f.size) {
 		r := extent.Range{Off: p.off, End: p.off + p.Size}
-		if p.punched || !f.local.Contains(r.Off, r.End) {
+		switch {
+		case p.punched || !f.local.Contains(r.Off, r.End):
 			continue
+		case p.Size != f.s.partSize(p.off) || !f.s.settled(p.off, f.size):
+			continue // sent as the end of the file, which may grow: then it is cut otherwise, and sent again
 		}
 		p.punched = true
 		f.s.change.Lock()
