@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"errors"
+	"runtime"
 	"syscall"
 
 	"github.com/ossfs/ossfs/ossclient"
@@ -55,7 +56,7 @@ func (f *File) streamLocked() {
 		st.on = f.work(f.beginStream)
 		return
 	}
-	for st.ready && len(st.flying) < partsAtOnce {
+	for st.ready && len(st.flying) < f.widthLocked() {
 		if !f.s.settled(st.off, f.size) {
 			return
 		}
@@ -69,6 +70,19 @@ func (f *File) streamLocked() {
 			return
 		}
 	}
+}
+
+// backlog is how far sending may fall behind the writer before one more part is sent at once.
+const backlog = 256 << 20
+
+// widthLocked is how many parts are sent at once while nobody waits for them: the writer comes first, and it
+// shares the processors with the senders. It needs f.mu.
+func (f *File) widthLocked() int {
+	if f.s.space.full() {
+		return partsAtOnce
+	}
+	behind := int((f.size - f.stream.off) / backlog)
+	return min(max(behind, runtime.GOMAXPROCS(0)), partsAtOnce)
 }
 
 // work runs a goroutine that uses the file.
