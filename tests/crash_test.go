@@ -6,8 +6,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,241 +17,303 @@ import (
 	"github.com/ossfs/ossfs/tests/harness"
 )
 
-// kill -9 at a random moment, again and again: what close confirmed is there in the next mount, and what fsync
-// confirmed is in the bucket. OSSFS_TEST_CRASH_RUNS asks for more, _SEED repeats one.
-func TestCrash(t *testing.T) {
-	first := setting("CRASH_SEED", 1)
-	for seed := first; seed < first+setting("CRASH_RUNS", 5); seed++ {
+// The campaigns. Several processes work on one mount by the built program, each in a directory of its own and in
+// one left by another, and do the same on local directories; what an operation touched is compared after each. A
+// run ends with kill -9 at a random moment, or in peace; the next mount must show what was confirmed, and in the
+// end the bucket must have just that. OSSFS_TEST_CAMPAIGN_SEED repeats a seed, _SEEDS and _RUNS ask for more.
+
+// What close confirmed survives kill -9, and what fsync confirmed is in the bucket.
+// SEMANTICS 1.1, 1.3, 1.7, 6.2; invariants 1 and 4
+func TestCampaignKill(t *testing.T) {
+	campaign(t, campaignOptions{kill: true})
+}
+
+// The same with a server that fails one request in four, in every way it knows.
+// SEMANTICS 1.1, 1.3, 1.8, 1.10, 6.2; invariants 1, 3 and 4
+func TestCampaignKillAndFaults(t *testing.T) {
+	campaign(t, campaignOptions{kill: true, faults: true})
+}
+
+// And without a kill: bytes, names and uploads are right in the end.
+// SEMANTICS 1.7, 1.8, 1.10
+func TestCampaignFaults(t *testing.T) {
+	campaign(t, campaignOptions{faults: true})
+}
+
+type campaignOptions struct{ kill, faults bool }
+
+// workers are how many processes work at once.
+const workers = 3
+
+func campaign(t *testing.T, o campaignOptions) {
+	program := harness.Build(t)
+	first, seeds, runs := setting("CAMPAIGN_SEED", 1), setting("CAMPAIGN_SEEDS", 6), setting("CAMPAIGN_RUNS", 4)
+	for seed := first; seed < first+seeds; seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
-			s := ossservertest.NewTest(t, ossserver.Options{Latency: time.Millisecond})
-			p := harness.NewProcess(t, s)
-			w := &crashWorld{t: t, r: rand.New(rand.NewPCG(uint64(seed), 1)), p: p, files: map[string][]byte{}}
-			for range 4 {
-				w.round()
-				if t.Failed() {
-					t.Fatalf("seed %d; the operations were\n%s", seed, strings.Join(w.log[max(0, len(w.log)-40):], "\n"))
-				}
-			}
-			p.Start()
-			p.Stop()
-			w.checkBucket()
-			if t.Failed() {
-				t.Fatalf("seed %d; the operations were\n%s", seed, strings.Join(w.log, "\n"))
-			}
+			t.Parallel()
+			newExpedition(t, o, program, uint64(seed)).run(runs)
 		})
 	}
 }
 
-// crashWorld is what a killed mount must still have.
-type crashWorld struct {
-	t     *testing.T
-	r     *rand.Rand
-	p     *harness.Process
-	files map[string][]byte // confirmed by close
-	log   []string
-	count int
-	clear func() // what the operation that the kill interrupted leaves to be cleared up
+// expedition is one seed of a campaign.
+type expedition struct {
+	t       *testing.T
+	o       campaignOptions
+	seed    uint64
+	r       *rand.Rand
+	p       *harness.Process
+	local   string
+	work    [workers]*harness.Work // of the last run
+	history []string
 }
 
-// round mounts, looks, works and is killed.
-func (w *crashWorld) round() {
-	w.p.Start()
-	w.check()
-	killed := make(chan struct{})
-	after := time.Duration(5+w.r.IntN(150)) * time.Millisecond
-	time.AfterFunc(after, func() {
-		w.p.Kill()
-		close(killed)
-	})
-	for w.work() {
-	}
-	<-killed
-	w.p.Clear()
-	w.log = append(w.log, "killed")
-	if w.clear != nil {
-		w.clear()
-		w.clear = nil
-	}
-}
-
-// check compares what the mount shows with what was confirmed.
-func (w *crashWorld) check() {
-	for name, want := range w.files {
-		wantFile(w.t, filepath.Join(w.p.Dir, name), want)
-	}
-	list, err := os.ReadDir(w.p.Dir)
-	if err != nil {
-		w.t.Error(err)
-	}
-	for _, e := range list {
-		if _, ok := w.files[e.Name()]; !ok {
-			w.t.Errorf("%s is there, and was removed", e.Name())
+func newExpedition(t *testing.T, o campaignOptions, program string, seed uint64) *expedition {
+	x := &expedition{t: t, o: o, seed: seed, r: rand.New(rand.NewPCG(seed, 1)), local: t.TempDir()}
+	s := ossservertest.NewTest(t, ossserver.Options{Latency: time.Millisecond, Seed: seed})
+	x.p = harness.NewProcess(t, s, program)
+	delay := []string{"1ms", "20ms", "300ms"}[x.r.IntN(3)]
+	stage := []string{"8MiB", "32MiB", "1GiB"}[x.r.IntN(3)]
+	limit := []string{"1MiB", "16MiB"}[x.r.IntN(2)]
+	x.p.Flags = []string{"--memory", "64MiB", "--write-back", delay, "--stage-size", stage, "--single-put", limit}
+	if o.faults {
+		var list []ossserver.Fault
+		for _, kind := range []ossserver.FaultKind{ossserver.Error500, ossserver.Error503, ossserver.ResetBefore, ossserver.ResetAfter, ossserver.CutBody, ossserver.Stall} {
+			list = append(list, ossserver.Fault{Kind: kind, Probability: 0.05, Stall: 100 * time.Millisecond})
 		}
+		s.SetFaults(list...)
+	}
+	return x
+}
+
+func (x *expedition) say(format string, args ...any) {
+	x.history = append(x.history, fmt.Sprintf(format, args...))
+}
+
+// check ends the test at what went wrong so far, with what led to it.
+func (x *expedition) check() {
+	x.t.Helper()
+	if x.t.Failed() {
+		x.t.Fatalf("seed %d, flags %v\n%s", x.seed, x.p.Flags, strings.Join(x.history[max(0, len(x.history)-120):], "\n"))
 	}
 }
 
-func (w *crashWorld) checkBucket() {
-	for name, want := range w.files {
-		o, ok := w.p.Server.Object(harness.Bucket, name)
-		if !ok {
-			w.t.Errorf("the bucket has no %s", name)
+func (x *expedition) run(runs int) {
+	x.p.Start()
+	for i := range workers {
+		must(x.t, os.Mkdir(filepath.Join(x.p.Dir, fmt.Sprint(i)), 0o755))
+		must(x.t, os.Mkdir(filepath.Join(x.local, fmt.Sprint(i)), 0o755))
+	}
+	for n := range runs {
+		x.round(n)
+		x.check()
+		if x.o.kill {
+			x.p.Clear()
+			x.p.Start()
+		}
+		for i := range workers {
+			x.settle(fmt.Sprint(x.place(n, i)), x.work[i])
+		}
+		x.compare()
+		x.check()
+	}
+	x.p.Stop()
+	x.bucket()
+	x.check()
+}
+
+// place is the directory that a worker works in: another one in each run.
+func (x *expedition) place(n, i int) int { return (n + i) % workers }
+
+// round has the workers work, and kills the mount meanwhile.
+func (x *expedition) round(n int) {
+	steps := 40
+	killed := make(chan struct{})
+	if x.o.kill {
+		steps = 1000
+		after := time.Duration(5+x.r.IntN(600)) * time.Millisecond
+		x.say("run %d, to be killed after %v", n, after)
+		time.AfterFunc(after, func() {
+			x.p.Kill()
+			close(killed)
+		})
+	} else {
+		close(killed)
+	}
+	var wg sync.WaitGroup
+	var errs [workers]error
+	for i := range workers {
+		place := fmt.Sprint(x.place(n, i))
+		w := &harness.Worker{Mount: filepath.Join(x.p.Dir, place), Local: filepath.Join(x.local, place), Seed: x.r.Uint64(), Steps: steps}
+		wg.Go(func() {
+			x.work[i], errs[i] = w.Run(x.t, func(path string, sum uint64) string { return x.synced(place, path, sum) })
+		})
+	}
+	wg.Wait()
+	<-killed
+	for i, k := range x.work {
+		if errs[i] != nil {
+			x.t.Error(errs[i])
 			continue
 		}
-		body, err := o.Body()
-		must(w.t, err)
-		wantBytes(w.t, "object "+name, body, want)
-	}
-	// An upload that was begun in the moment of the kill is known to nobody but the bucket: `ossfs uploads` finds it.
-	if list := w.p.Server.Uploads(harness.Bucket); len(list) != 0 {
-		w.t.Logf("%d multipart uploads are left over: %v", len(list), list)
-	}
-}
-
-// work does one operation; false when the mount died meanwhile. What the operation was about to change is
-// then in doubt, and is taken out of the reckoning under a name of its own.
-func (w *crashWorld) work() bool {
-	w.count++
-	names := make([]string, 0, len(w.files))
-	for name := range w.files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	fresh := fmt.Sprintf("f%d", w.count)
-	old := fresh
-	if len(names) > 0 {
-		old = names[w.r.IntN(len(names))]
-	}
-	content := noise(uint64(w.count), w.r.IntN(100_000))
-	if w.r.IntN(20) == 0 {
-		content = noise(uint64(w.count), 20<<20)
-	}
-	switch n := w.r.IntN(10); {
-	case n < 5 || len(names) == 0:
-		return w.write(fresh, content, n == 0)
-	case n < 6:
-		return w.write(old, content, false)
-	case n < 7:
-		return w.edit(old)
-	case n < 9:
-		return w.rename(old, fresh)
-	default:
-		return w.remove(old)
-	}
-}
-
-// write creates or replaces a file, and maybe asks for the bucket.
-func (w *crashWorld) write(name string, content []byte, sync bool) bool {
-	w.log = append(w.log, fmt.Sprintf("write %s, %d bytes, fsync %v", name, len(content), sync))
-	path := filepath.Join(w.p.Dir, name)
-	f, err := os.Create(path)
-	if err == nil {
-		_, err = f.Write(content)
-		if err == nil && sync {
-			if err = f.Sync(); err == nil {
-				w.wantInBucket(name, content)
-			}
+		for _, line := range k.Log {
+			x.say("%d: %s", x.place(n, i), line)
 		}
-		if cerr := f.Close(); err == nil {
-			err = cerr
+		if k.Wrong != "" {
+			x.t.Errorf("in %d: %s", x.place(n, i), k.Wrong)
+		}
+		if k.Doubt != nil {
+			x.say("%d: interrupted: %s", x.place(n, i), k.Doubt)
 		}
 	}
-	return w.done(err, name, content)
 }
 
-func (w *crashWorld) wantInBucket(name string, content []byte) {
-	o, ok := w.p.Server.Object(harness.Bucket, name)
+// synced looks whether the bucket has what an fsync has confirmed.
+func (x *expedition) synced(place, path string, sum uint64) string {
+	key := place + "/" + filepath.ToSlash(path)
+	o, ok := x.p.Server.Object(harness.Bucket, key)
 	if !ok {
-		w.t.Errorf("fsync of %s returned, and the bucket does not have it", name)
+		return "fsync of " + key + " returned, and the bucket does not have it"
+	}
+	if o.CRC64 != sum {
+		return fmt.Sprintf("fsync of %s returned, and the bucket has other bytes: %d of them, sum %016x, want %016x", key, o.Size, o.CRC64, sum)
+	}
+	return ""
+}
+
+// settle finds out how far an interrupted operation came, and has the local directory follow.
+func (x *expedition) settle(place string, k *harness.Work) {
+	o := k.Doubt
+	if o == nil {
 		return
 	}
-	if body, err := o.Body(); err != nil || !bytes.Equal(body, content) {
-		w.t.Errorf("fsync of %s returned, and the bucket has other bytes (%v)", name, err)
-	}
-}
-
-// edit changes a few bytes in the middle.
-func (w *crashWorld) edit(name string) bool {
-	w.log = append(w.log, "edit "+name)
-	content := slices.Clone(w.files[name])
-	f, err := os.OpenFile(filepath.Join(w.p.Dir, name), os.O_RDWR, 0)
-	if err == nil {
-		at := len(content) / 2
-		_, err = f.WriteAt([]byte("EDIT"), int64(at))
-		if n := at + 4 - len(content); n > 0 {
-			content = append(content, make([]byte, n)...)
-		}
-		copy(content[at:], "EDIT")
-		if cerr := f.Close(); err == nil {
-			err = cerr
+	mount, local := filepath.Join(x.p.Dir, place), filepath.Join(x.local, place)
+	if o.Kind == harness.Replace { // what was written under the other name is no promise
+		if err := syscall.Unlink(filepath.Join(mount, o.Temp())); err != nil && err != syscall.ENOENT && err != syscall.ENOTDIR {
+			x.t.Error(err)
 		}
 	}
-	return w.done(err, name, content)
-}
-
-// done takes note of how a change of one file ended.
-func (w *crashWorld) done(err error, name string, content []byte) bool {
-	if err == nil {
-		w.files[name] = content
-		return true
-	}
-	w.log = append(w.log, "... "+err.Error())
-	w.clear = func() { w.doubt(name) }
-	return false
-}
-
-// doubt forgets a file; the next mount removes it, so that nothing is said of it.
-func (w *crashWorld) doubt(name string) {
-	delete(w.files, name)
-	w.p.Start()
-	defer w.p.Clear()
-	defer w.p.Kill()
-	if err := os.Remove(filepath.Join(w.p.Dir, name)); err != nil && !os.IsNotExist(err) {
-		w.t.Error(err)
-	}
-}
-
-func (w *crashWorld) rename(from, to string) bool {
-	w.log = append(w.log, "rename "+from+" "+to)
-	err := os.Rename(filepath.Join(w.p.Dir, from), filepath.Join(w.p.Dir, to))
-	content := w.files[from]
-	if err == nil {
-		delete(w.files, from)
-		w.files[to] = content
-		return true
-	}
-	w.log = append(w.log, "... "+err.Error())
-	w.clear = func() { w.whereIs(content, from, to) }
-	return false
-}
-
-// whereIs looks where an interrupted rename left the file: it must be whole, at one place.
-func (w *crashWorld) whereIs(content []byte, from, to string) {
-	w.p.Start()
-	defer w.p.Clear()
-	defer w.p.Kill()
-	delete(w.files, from)
-	a, errA := os.ReadFile(filepath.Join(w.p.Dir, from))
-	b, errB := os.ReadFile(filepath.Join(w.p.Dir, to))
+	got, err := harness.ReadTree(mount)
+	must(x.t, err)
+	before, err := harness.ReadTree(local)
+	must(x.t, err)
 	switch {
-	case errA == nil && errB == nil:
-		w.t.Errorf("an interrupted rename left both %s and %s", from, to)
-	case errA == nil && bytes.Equal(a, content):
-		w.files[from] = content
-	case errB == nil && bytes.Equal(b, content):
-		w.files[to] = content
+	case len(before.Below(o.Touches()...).Differences(got.Below(o.Touches()...))) == 0:
+		x.say("%s: did not happen: %s", place, o)
+	case !o.Content():
+		x.say("%s: happened: %s (%v)", place, o, o.Do(local, nil)) // the comparison says whether it did
 	default:
-		w.t.Errorf("an interrupted rename lost the file: %s %v, %s %v", from, errA, to, errB)
+		x.adopt(mount, local, o)
 	}
 }
 
-func (w *crashWorld) remove(name string) bool {
-	w.log = append(w.log, "remove "+name)
-	err := os.Remove(filepath.Join(w.p.Dir, name))
-	delete(w.files, name)
-	if err != nil {
-		w.log = append(w.log, "... "+err.Error())
-		w.clear = func() { w.doubt(name) }
+// adopt takes over the content that an interrupted operation left, when it can be that.
+func (x *expedition) adopt(mount, local string, o *harness.Op) {
+	path := filepath.Join(local, o.Path)
+	read := func(path string) ([]byte, bool) {
+		p, err := os.ReadFile(path)
+		return p, err == nil
+	}
+	old, existed := read(path)
+	got, exists := read(filepath.Join(mount, o.Path))
+	err := o.Do(local, nil)
+	next, _ := read(path)
+	possible := exists && err == nil
+	switch {
+	case o.Kind == harness.Write: // truncated first
+		possible = possible && (bytes.HasPrefix(next, got) || bytes.Equal(got, old))
+	default:
+		possible = possible && between(old, next, got)
+	}
+	if !possible {
+		x.t.Errorf("%s: %s was interrupted and left %d bytes (%v); before it were %d (%v), after it %d (%v)", filepath.Base(local), o, len(got), exists, len(old), existed, len(next), err)
+	}
+	if !exists {
+		must(x.t, os.Remove(path))
+		return
+	}
+	must(x.t, os.WriteFile(path, got, 0o644))
+}
+
+// between says whether each byte of got is that of old or that of next, or one that neither has yet.
+func between(old, next, got []byte) bool {
+	if len(got) != len(old) && (len(got) < min(len(old), len(next)) || len(got) > max(len(old), len(next))) {
 		return false
 	}
+	for i, b := range got {
+		if !(i < len(old) && old[i] == b || i < len(next) && next[i] == b || i >= len(old) && b == 0) {
+			return false
+		}
+	}
 	return true
+}
+
+// compare looks at everything.
+func (x *expedition) compare() {
+	want, err := harness.ReadTree(x.local)
+	must(x.t, err)
+	got, err := harness.ReadTree(x.p.Dir)
+	if err != nil {
+		x.t.Errorf("reading the mount: %v", err)
+	}
+	for _, d := range want.Differences(got) {
+		x.t.Errorf("in the mount: %s%s", d, x.where(d))
+	}
+}
+
+// where says at which bytes the two sides of a difference differ.
+func (x *expedition) where(difference string) string {
+	path, _, _ := strings.Cut(difference, ":")
+	got, err := os.ReadFile(filepath.Join(x.p.Dir, path))
+	want, werr := os.ReadFile(filepath.Join(x.local, path))
+	if err != nil || werr != nil || len(got) != len(want) {
+		return ""
+	}
+	first, last, zeros := -1, 0, 0
+	for i := range got {
+		if got[i] != want[i] {
+			if first < 0 {
+				first = i
+			}
+			if last = i; got[i] == 0 {
+				zeros++
+			}
+		}
+	}
+	return fmt.Sprintf("; bytes %d to %d differ, %d of them are zero", first, last, zeros)
+}
+
+// bucket compares what the bucket has in the end: nothing is doubled, nothing left over.
+func (x *expedition) bucket() {
+	want, err := harness.ReadTree(x.local)
+	must(x.t, err)
+	for _, key := range x.p.Server.Keys(harness.Bucket) {
+		name := strings.TrimSuffix(key, "/")
+		if _, ok := want[name]; !ok || strings.HasSuffix(key, "/") != strings.HasPrefix(want[name], "d") {
+			x.t.Errorf("the bucket has %s, and should not", key)
+		}
+	}
+	for path, look := range want {
+		if strings.HasPrefix(look, "d") {
+			continue // it may be a prefix alone
+		}
+		o, ok := x.p.Server.Object(harness.Bucket, path)
+		if !ok {
+			x.t.Errorf("the bucket has no %s", path)
+			continue
+		}
+		var content []byte
+		if target, link := strings.CutPrefix(look, "-> "); link {
+			content = []byte(target)
+		} else {
+			content, err = os.ReadFile(filepath.Join(x.local, path))
+			must(x.t, err)
+		}
+		if o.CRC64 != harness.Sum(content) || o.Size != int64(len(content)) {
+			x.t.Errorf("the bucket has other bytes of %s: %d, want %d", path, o.Size, len(content))
+		}
+	}
+	if list := x.p.Server.Uploads(harness.Bucket); len(list) != 0 {
+		x.t.Errorf("%d multipart uploads are left over: %v", len(list), list)
+	}
 }

@@ -31,7 +31,7 @@ func Helper(t testing.TB, job string, args ...string) {
 func help(line string) int {
 	job, rest, _ := strings.Cut(line, "\n")
 	args := strings.Split(rest, "\n")
-	jobs := map[string]func([]string) error{"mmap-read": mmapRead, "mmap-shared": mmapShared, "mmap-private": mmapPrivate, "sticky": sticky, "mount": mountProcess}
+	jobs := map[string]func([]string) error{"mmap-read": mmapRead, "mmap-shared": mmapShared, "mmap-private": mmapPrivate, "sticky": sticky, "work": work}
 	do, ok := jobs[job]
 	if !ok {
 		fmt.Fprintf(os.Stderr, "no job %q\n", job)

@@ -1,94 +1,145 @@
 package harness
 
 import (
-	"bufio"
-	"context"
-	"encoding/json"
+	"bytes"
 	"errors"
-	"io"
-	"log/slog"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ossfs/ossfs/fs"
-	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
-	"github.com/ossfs/ossfs/ossclient"
 )
 
-// ready is what a mount process prints when the mount answers.
-const ready = "ready"
+// Program is the environment variable that names a built ossfs, for tests that would otherwise build one.
+const Program = "OSSFS_TEST_PROGRAM"
 
-// Process is a mount in a process of its own, to be killed at will.
+// Build builds the program and gives its path.
+func Build(t testing.TB) string {
+	t.Helper()
+	if path := os.Getenv(Program); path != "" {
+		return path
+	}
+	path := filepath.Join(t.TempDir(), "ossfs")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/ossfs/ossfs/cmd/ossfs").CombinedOutput(); err != nil {
+		t.Fatalf("building the program: %v\n%s", err, out)
+	}
+	return path
+}
+
+// Process is a mount by the built program, in a process of its own, to be killed at will.
 type Process struct {
 	T      testing.TB
 	Server *ossservertest.Server
 	Dir    string // the mountpoint
 	State  string
-	Delay  time.Duration // of the write-back
+	Flags  []string // of ossfs mount
 
-	cmd *exec.Cmd // nil while it does not run
+	program string
+	below   uint64 // the device of the directory that is mounted on
+
+	mu   sync.Mutex // guards the fields below
+	cmd  *exec.Cmd  // nil while it does not run
+	log  *bytes.Buffer
+	logs []string // of the processes before
 }
 
-// processOptions are what a mount process is told.
-type processOptions struct {
-	Endpoint, Dir, State string
-	Delay                time.Duration
-}
-
-// NewProcess prepares a mount process; Start starts it.
-func NewProcess(t testing.TB, s *ossservertest.Server) *Process {
+// NewProcess prepares a mount by a program that Build has given; Start starts it.
+func NewProcess(t testing.TB, s *ossservertest.Server, program string) *Process {
 	t.Helper()
 	RequireFuse(t)
 	top := t.TempDir()
-	p := &Process{T: t, Server: s, Dir: filepath.Join(top, "mnt"), State: filepath.Join(top, "state"), Delay: 20 * time.Millisecond}
+	p := &Process{T: t, Server: s, Dir: filepath.Join(top, "mnt"), State: filepath.Join(top, "state"), program: program}
 	if err := os.Mkdir(p.Dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	p.below = p.device()
 	t.Cleanup(func() {
 		p.Kill()
 		p.Clear()
+		if t.Failed() {
+			t.Logf("the last mount's log:\n%s", p.Log())
+		}
 	})
 	return p
 }
 
-// Start mounts in a new process.
+func (p *Process) device() uint64 {
+	var st syscall.Stat_t
+	if err := syscall.Lstat(p.Dir, &st); err != nil {
+		return 0
+	}
+	return st.Dev
+}
+
+// Command is the program with arguments, in the environment of the mount.
+func (p *Process) Command(args ...string) *exec.Cmd {
+	cmd := exec.Command(p.program, args...)
+	top := filepath.Dir(p.Dir)
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + top, "OSSFS_RUN_DIR=" + filepath.Join(top, "run"), "OSS_ENDPOINT=" + p.Server.Endpoint,
+		"OSS_REGION=" + ossservertest.Region, "OSS_ACCESS_KEY_ID=" + ossservertest.KeyID, "OSS_ACCESS_KEY_SECRET=" + ossservertest.Secret,
+	}
+	return cmd
+}
+
+// Start mounts in a new process, and returns when the mount answers.
 func (p *Process) Start() {
 	p.T.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		p.T.Fatal(err)
-	}
-	o, err := json.Marshal(processOptions{p.Server.Endpoint, p.Dir, p.State, p.Delay})
-	if err != nil {
-		p.T.Fatal(err)
-	}
-	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), helperVariable+"=mount\n"+string(o))
-	cmd.Stderr = logWriter{p.T}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		p.T.Fatal(err)
-	}
+	args := append([]string{"mount", "--foreground", "--state-dir", p.State, "--log-level", "warn"}, p.Flags...)
+	cmd := p.Command(append(args, "oss://"+Bucket, p.Dir)...)
+	log := new(bytes.Buffer)
+	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		p.T.Fatal(err)
 	}
-	p.cmd = cmd
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != ready+"\n" {
-		p.T.Fatalf("the mount process said %q, %v", line, err)
+	p.mu.Lock()
+	if p.log != nil {
+		p.logs = append(p.logs, p.log.String())
 	}
+	p.cmd, p.log = cmd, log
+	p.mu.Unlock()
+	end := time.Now().Add(2 * patience)
+	for p.device() == p.below {
+		if time.Now().After(end) || !p.alive() {
+			p.Kill()
+			p.T.Fatalf("the mount does not answer:\n%s", p.Log())
+		}
+		time.Sleep(time.Millisecond) // of a real process: there is no clock to fake
+	}
+}
+
+// alive says whether the process has not ended by itself.
+func (p *Process) alive() bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, p.cmd.Process.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err == nil && info.Signo == 0
+}
+
+// Log is what the ended processes said, the last of them at the end.
+func (p *Process) Log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := ""
+	for _, l := range p.logs {
+		s += l + "-- the next process\n"
+	}
+	if p.log != nil && p.cmd == nil {
+		s += p.log.String()
+	}
+	return s
 }
 
 // Kill kills the process, as kill -9 does. The dead mount stays where it is, so that nobody writes into the
 // directory below it; Clear takes it away.
 func (p *Process) Kill() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.cmd == nil {
 		return
 	}
@@ -107,45 +158,19 @@ func (p *Process) Clear() {
 // Stop ends the process as SIGTERM does: everything is sent, then unmounted.
 func (p *Process) Stop() {
 	p.T.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	p.mu.Lock()
+	cmd := p.cmd
+	p.mu.Unlock()
+	hung := time.AfterFunc(2*patience, func() { _ = cmd.Process.Signal(syscall.SIGQUIT) }) // it says where it hangs
+	defer hung.Stop()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		p.T.Error(err)
 	}
-	if err := p.cmd.Wait(); err != nil {
+	err := cmd.Wait()
+	p.mu.Lock()
+	p.cmd = nil
+	p.mu.Unlock()
+	if err != nil {
 		p.T.Errorf("the mount process: %v", err)
 	}
-	p.cmd = nil
-}
-
-// mountProcess is the other side: it mounts, says so, and waits for SIGTERM.
-func mountProcess(args []string) error {
-	var o processOptions
-	if err := json.Unmarshal([]byte(args[0]), &o); err != nil {
-		return err
-	}
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM)
-	ctx, log := context.Background(), slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	bucket, err := ossclient.Open(ctx, ossclient.Config{
-		Bucket: Bucket, Region: ossservertest.Region, Endpoint: o.Endpoint, Credentials: key{}, Logger: log,
-	})
-	if err != nil {
-		return err
-	}
-	m, err := fs.Start(ctx, fs.Options{
-		Bucket: bucket, Mountpoint: o.Dir, StateDir: o.State, TTL: time.Minute, WriteBack: o.Delay, Memory: 64 << 20, Logger: log,
-		Defaults: attr.Defaults{FileMode: 0o644, DirMode: 0o755},
-	})
-	if err != nil {
-		return err
-	}
-	if _, err := io.WriteString(os.Stdout, ready+"\n"); err != nil {
-		return err
-	}
-	<-signals
-	return errors.Join(m.Flush(ctx, "", nil), m.Unmount(ctx), m.Flush(ctx, "", nil), m.Close(ctx), closed(bucket))
-}
-
-func closed(b *ossclient.Bucket) error {
-	b.Close()
-	return nil
 }
