@@ -32,7 +32,7 @@ type Config struct {
 	Sign       string // v4, v2 or v1; empty: v4
 
 	Credentials Credentials // nil: requests are anonymous
-	CABundle    string      // a PEM file of certificate authorities to trust besides the system's
+	CABundle    string      // a PEM file of certificate authorities to trust instead of the system's
 	UserAgent   string
 	Logger      *slog.Logger // nil: nothing is logged
 	MaxConns    int          // requests waiting for an answer at once; 0: 256
@@ -91,10 +91,6 @@ type Bucket struct {
 // location when neither the configuration nor the endpoint's name tells the region and the signature
 // needs it. It sends no other request: whether the bucket exists and may be read, the first request tells.
 func Open(ctx context.Context, cfg Config) (*Bucket, error) {
-	return open(ctx, cfg, patience{stall: stallLimit, answer: slowAnswer})
-}
-
-func open(ctx context.Context, cfg Config, p patience) (*Bucket, error) {
 	cfg.fill()
 	t, err := resolve(cfg)
 	if err != nil {
@@ -110,7 +106,8 @@ func open(ctx context.Context, cfg Config, p patience) (*Bucket, error) {
 		transport: transport,
 		log:       cfg.Logger,
 		gate:      newGate(cfg.MaxConns),
-		patience:  p,
+
+		patience: patience{stall: stallLimit, answer: slowAnswer},
 	}
 	if t.region == "" && cfg.Credentials != nil && cfg.Sign == signV4 {
 		if err := b.locate(ctx); err != nil {
@@ -163,6 +160,9 @@ func (b *Bucket) Close() {
 	b.background.Wait()
 	b.transport.CloseIdleConnections()
 }
+
+// Now is the time by OSS's clock, as far as it is known to be another than ours.
+func (b *Bucket) Now() time.Time { return b.now() }
 
 // now is the server's time as far as we know it.
 func (b *Bucket) now() time.Time { return time.Now().Add(time.Duration(b.skew.Load())) }

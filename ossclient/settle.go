@@ -125,12 +125,17 @@ const initiateSlack = 2 * time.Second
 
 // settleInitiate looks for the upload that an InitiateMultipartUpload whose answer was lost has begun. It
 // takes it over if there is exactly one of this key begun since; with none or several, a new one is begun.
-func (b *Bucket) settleInitiate(key Key, id *UploadID) func(context.Context, *failure) bool {
-	begun := time.Now()
-	return func(ctx context.Context, f *failure) bool {
+func (b *Bucket) settleInitiate(q UploadRequest, id *UploadID) func(context.Context, *failure) bool {
+	begun, key := time.Now(), q.Key
+	return func(ctx context.Context, f *failure) (done bool) {
 		if !f.ambiguous {
 			return false
 		}
+		defer func() {
+			if !done && q.Doubt != nil {
+				q.Doubt()
+			}
+		}()
 		from := begun.Add(time.Duration(b.skew.Load())).Add(-initiateSlack)
 		var found []UploadID
 		for u, err := range b.ListUploads(ctx, key) {

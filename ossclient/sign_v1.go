@@ -1,7 +1,10 @@
 package ossclient
 
 import (
+	"crypto/hmac"
 	"crypto/sha1"
+	"encoding/base64"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +16,11 @@ import (
 type signerV1 struct{}
 
 func (v *signerV1) sign(s *signing) {
-	date := s.signedByDate()
+	date := s.now.UTC().Format(http.TimeFormat)
+	s.header[headerDate] = []string{date}
+	if s.cred.Token != "" {
+		s.header[headerToken] = []string{s.cred.Token}
+	}
 	s.header[headerAuthorization] = []string{"OSS " + s.cred.ID + ":" + v.signature(s, date)}
 }
 
@@ -36,8 +43,22 @@ func (v *signerV1) presign(s *signing, ttl time.Duration) []param {
 }
 
 func (v *signerV1) signature(s *signing, date string) string {
-	b := s.appendPlain(make([]byte, 0, 512), date)
-	b = append(b, s.resource()...)
+	b := make([]byte, 0, 512)
+	b = append(b, s.method...)
+	b = append(b, '\n')
+	b = append(b, s.header.Get(headerContentMD5)...)
+	b = append(b, '\n')
+	b = append(b, s.header.Get(headerContentType)...)
+	b = append(b, '\n')
+	b = append(b, date...)
+	b = append(b, '\n')
+	b = appendHeaders(b, canonicalHeaders(nil, s.header, func(string) bool { return false }))
+	b = append(b, '/')
+	if s.bucket != "" {
+		b = append(b, s.bucket...)
+		b = append(b, '/')
+	}
+	b = append(b, s.key...)
 	joint := byte('?')
 	for _, p := range s.params {
 		if !signedByV1(p.name) {
@@ -51,7 +72,9 @@ func (v *signerV1) signature(s *signing, date string) string {
 		}
 		joint = '&'
 	}
-	return mac64(sha1.New, s.cred.Secret, b)
+	h := hmac.New(sha1.New, []byte(s.cred.Secret))
+	h.Write(b)
+	return base64.StdEncoding.EncodeToString(h.Sum(nil))
 }
 
 // signedByV1 reports whether a parameter is part of a V1 signature: the sub-resources and the

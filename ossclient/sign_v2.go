@@ -1,7 +1,10 @@
 package ossclient
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +17,11 @@ import (
 type signerV2 struct{}
 
 func (v *signerV2) sign(s *signing) {
-	date := s.signedByDate()
+	date := s.now.UTC().Format(http.TimeFormat)
+	s.header[headerDate] = []string{date}
+	if s.cred.Token != "" {
+		s.header[headerToken] = []string{s.cred.Token}
+	}
 	value := "OSS2 AccessKeyId:" + s.cred.ID
 	if len(s.extra) > 0 {
 		value += ",AdditionalHeaders:" + strings.Join(s.extra, ";")
@@ -44,13 +51,28 @@ func (v *signerV2) presign(s *signing, ttl time.Duration) []param {
 }
 
 func (v *signerV2) signature(s *signing, date string) string {
-	b := s.appendPlain(make([]byte, 0, 512), date)
+	b := make([]byte, 0, 512)
+	b = append(b, s.method...)
+	b = append(b, '\n')
+	b = append(b, s.header.Get(headerContentMD5)...)
+	b = append(b, '\n')
+	b = append(b, s.header.Get(headerContentType)...)
+	b = append(b, '\n')
+	b = append(b, date...)
+	b = append(b, '\n')
+	b = appendHeaders(b, canonicalHeaders(nil, s.header, func(name string) bool { return slices.Contains(s.extra, name) }))
 	b = append(b, strings.Join(s.extra, ";")...)
 	b = append(b, '\n')
-	b = appendEscaped(b, s.resource(), false)
+	resource := "/"
+	if s.bucket != "" {
+		resource += s.bucket + "/"
+	}
+	b = appendEscaped(b, resource+s.key, false)
 	if len(s.params) > 0 {
 		b = append(b, '?')
 		b = append(b, encodeParams(s.params)...)
 	}
-	return mac64(sha256.New, s.cred.Secret, b)
+	h := hmac.New(sha256.New, []byte(s.cred.Secret))
+	h.Write(b)
+	return base64.StdEncoding.EncodeToString(h.Sum(nil))
 }

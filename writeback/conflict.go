@@ -53,7 +53,7 @@ func (s *Store) mayOverwrite(ctx context.Context, e *entry) (exclusive bool, err
 // it does what the Options say.
 func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
 	if errors.Is(err, ossclient.ErrCorrupt) {
-		return errors.Join(err, s.mixed(e, f))
+		return errors.Join(err, s.spoiled(e, f, err))
 	}
 	conflict := errors.As(err, new(*ConflictError)) || errors.Is(err, ossclient.ErrExist) || errors.Is(err, ossclient.ErrPrecondition) ||
 		errors.Is(err, ossclient.ErrNotExist) && noSuchKey(err)
@@ -80,8 +80,6 @@ func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
 		return s.confirmSame(ctx, e, f, now)
 	case e.known() && e.base.ETag == now.ETag:
 		return err // nobody has changed it
-	case f != nil && !e.known() && now.Size == e.size && s.overtaken(e):
-		return errors.Join(errAgain, s.mixed(e, f)) // it was written to while it was sent, and stored so
 	case e.trial.any(&now), tried.any(&now): // an earlier state of ours: this one may follow it
 		return s.follow(e, f, now.Version)
 	}
@@ -91,15 +89,9 @@ func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
 	return s.keepBoth(e, f, now)
 }
 
-// overtaken says whether there is a newer state than the one that was being sent.
-func (s *Store) overtaken(e *entry) bool {
-	cur := s.get(e.key)
-	return cur == nil || cur.seq != e.seq
-}
-
-// mixed notes that the bucket may have bytes of ours that are of no one state: the file was written to while
-// it was being sent. The next attempt overwrites them.
-func (s *Store) mixed(e *entry, f *File) error {
+// spoiled notes that the bucket has, instead of what was sent, bytes that came wrong to it. The next attempt knows
+// them by their checksum, and overwrites them and nothing else.
+func (s *Store) spoiled(e *entry, f *File, err error) error {
 	whole := f == nil
 	if f != nil {
 		f.mu.Lock()
@@ -113,8 +105,11 @@ func (s *Store) mixed(e *entry, f *File) error {
 		return nil
 	}
 	next := cur.clone()
-	next.flags |= flagUnknown
-	next.flags &^= flagSuspect
+	if sum, known := ossclient.StoredSum(err); known {
+		next.trial = (&trial{size: e.size, sum: sum}).over(next.trial)
+	} else {
+		next.flags = next.flags&^flagSuspect | flagUnknown
+	}
 	if whole && (f == nil || next.stage == f.stage) { // the base is gone, and not needed
 		next.base, next.edit = nil, nil
 		next.flags &^= flagPart
@@ -161,7 +156,7 @@ func (s *Store) ours(e *entry, f *File) (*trial, error) {
 	if !whole {
 		return nil, nil
 	}
-	sum, err := sumOf(content{f, 0}, e.size)
+	sum, err := sumOf(content{f, 0, f.sent}, e.size)
 	return &trial{seq: e.seq, size: e.size, sum: sum}, err
 }
 

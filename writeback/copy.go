@@ -32,15 +32,16 @@ func (s *Store) copyParts(ctx context.Context, e *entry, source ossclient.Versio
 
 // copyByParts copies an object with a multipart upload.
 func (s *Store) copyByParts(ctx context.Context, source ossclient.Version, to Key, m ossclient.Metadata, o ossclient.ObjectOptions) (ossclient.PutResult, error) {
-	id, err := s.bucket.CreateUpload(ctx, ossclient.UploadRequest{Key: to, Metadata: m, Options: o})
+	// Journaled as the upload of a staged file that is not there: after a crash Open gives it up.
+	u := &upload{key: to, parts: make(map[int]sentPart)}
+	var stage uint64
+	err := s.beginUpload(ctx, ossclient.UploadRequest{Key: to, Metadata: m, Options: o}, func(id ossclient.UploadID, done []op) (err error) {
+		u.id = id
+		stage, err = s.noteCopy(u, done)
+		return err
+	})
 	if err != nil {
 		return ossclient.PutResult{}, err
-	}
-	// Journaled as the upload of a staged file that is not there: after a crash Open gives it up.
-	u := &upload{key: to, id: id, parts: make(map[int]sentPart)}
-	stage, err := s.noteCopy(u)
-	if err != nil {
-		return ossclient.PutResult{}, errors.Join(err, s.abort(ctx, u))
 	}
 	n := max(int64(64<<20), source.Size/maxParts+1)
 	parts := make([]ossclient.Part, (source.Size+n-1)/n)
@@ -50,14 +51,14 @@ func (s *Store) copyByParts(ctx context.Context, source ossclient.Version, to Ke
 		off := int64(i) * n
 		g.Go(func() error {
 			var err error
-			parts[i], err = s.bucket.CopyPart(gctx, ossclient.CopyPartRequest{Key: to, Upload: id, Number: i + 1, Source: source, Offset: off, Length: min(n, source.Size-off)})
+			parts[i], err = s.bucket.CopyPart(gctx, ossclient.CopyPartRequest{Key: to, Upload: u.id, Number: i + 1, Source: source, Offset: off, Length: min(n, source.Size-off)})
 			return err
 		})
 	}
 	err = g.Wait()
 	var r ossclient.PutResult
 	if err == nil {
-		r, err = s.bucket.CompleteUpload(ctx, ossclient.CompleteRequest{Key: to, Upload: id, Parts: parts, ACL: o.ACL})
+		r, err = s.bucket.CompleteUpload(ctx, ossclient.CompleteRequest{Key: to, Upload: u.id, Parts: parts, ACL: o.ACL})
 	}
 	if err != nil {
 		s.abandon(ctx, stage)
@@ -66,11 +67,11 @@ func (s *Store) copyByParts(ctx context.Context, source ossclient.Version, to Ke
 	return r, s.noteUploaded(stage)
 }
 
-func (s *Store) noteCopy(u *upload) (stage uint64, err error) {
+func (s *Store) noteCopy(u *upload, done []op) (stage uint64, err error) {
 	s.change.Lock()
 	defer s.change.Unlock()
 	s.lastStage++
-	return s.lastStage, s.commitLocked(op{code: opUpload, stage: s.lastStage, upload: u})
+	return s.lastStage, s.commitLocked(append(done, op{code: opUpload, stage: s.lastStage, upload: u})...)
 }
 
 // copyObject copies an object of some storage class with all that is stored with it.

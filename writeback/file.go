@@ -46,6 +46,8 @@ type File struct {
 	ahead   extent.Set // written beyond sumEnd: writes come in any order, almost
 	closed  bool
 	stream  streamState
+	sent    *sentState // what is being sent; nil: nothing
+	late    int        // how often in a row it was written to while it was sent
 }
 
 func stageName(n uint64) string { return fmt.Sprintf("staged/%02x/%016x", n&0xff, n) }
@@ -268,7 +270,9 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	end := off + int64(len(p))
-	f.mu.Lock()
+	if err := f.lockUnsent(ctx, off); err != nil {
+		return 0, err
+	}
 	defer f.mu.Unlock()
 	if err := f.readyLocked(ctx, off, end); err != nil {
 		return 0, err
@@ -290,6 +294,7 @@ func (f *File) readyLocked(ctx context.Context, off, end int64) error {
 		if err := f.soilLocked(); err != nil {
 			return err
 		}
+		f.sent.overtake(off)
 		if off >= f.size {
 			return nil
 		}
@@ -323,7 +328,9 @@ func (f *File) Truncate(ctx context.Context, size int64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	f.mu.Lock()
+	if err := f.lockUnsent(ctx, size); err != nil {
+		return err
+	}
 	defer f.mu.Unlock()
 	if size == f.size {
 		return nil
@@ -356,7 +363,23 @@ func (f *File) Truncate(ctx context.Context, size int64) error {
 		f.changed.Add(f.size, size)
 	}
 	f.size = size
-	return nil
+	return f.shapeLocked()
+}
+
+// shapeLocked journals the new length of an edit at once, and which bytes of the base still count: after a crash
+// the base must not show through where it was cut off, nor the staged file where it was written anew.
+func (f *File) shapeLocked() error {
+	s := f.s
+	s.change.Lock()
+	defer s.change.Unlock()
+	old := s.get(f.Key())
+	if !f.dirty || old == nil || old.stage != f.stage || old.edit == nil {
+		return nil
+	}
+	e := old.clone()
+	e.size, e.edit = f.size, f.editLocked()
+	e.flags &^= flagSum | flagPart
+	return s.commitLocked(op{code: opSet, entry: e})
 }
 
 // soilLocked makes the file's content pending, and written to, before the first byte of it changes.
@@ -378,7 +401,6 @@ func (f *File) soilLocked() error {
 	}
 	s.mu.RLock()
 	key, detached, packed := f.key, f.detached, f.attr
-	_, sending := s.inflight[key]
 	s.mu.RUnlock()
 	if detached {
 		f.dirty = true
@@ -400,9 +422,6 @@ func (f *File) soilLocked() error {
 	}
 	e.attr, e.stage = packed, f.stage
 	e.flags |= flagDirty
-	if sending { // the bucket may get a mixture of both contents: ours, but nobody could tell after a crash
-		e.flags |= flagUnknown
-	}
 	s.sync.adopt(f.stage)
 	if err := s.commitLocked(op{code: opSet, entry: e}); err != nil {
 		return err

@@ -135,18 +135,22 @@ func (s *Store) fetch(ctx context.Context, v ossclient.Version, p []byte, off in
 
 // content is the staged file as the body of a request: all of it is local by now.
 type content struct {
-	f   *File
-	off int64
+	f    *File
+	off  int64
+	sent *sentState // which it must still be; nil: whatever it is
 }
 
+// ReadAt gives bytes of the state that is being sent. A write waits meanwhile, or is seen.
 func (c content) ReadAt(p []byte, off int64) (int, error) {
 	c.f.mu.RLock()
-	handle := c.f.f
-	c.f.mu.RUnlock()
-	if handle == nil {
+	defer c.f.mu.RUnlock()
+	if err := c.sent.overtaken(); err != nil {
+		return 0, err
+	}
+	if c.f.f == nil {
 		return 0, ErrClosed
 	}
-	return readZero(handle, p, c.off+off)
+	return readZero(c.f.f, p, c.off+off)
 }
 
 // sumOf is the CRC-64 of the first size bytes of a file.

@@ -160,6 +160,9 @@ func (s *Store) RenameTree(ctx context.Context, from, to Key) error {
 			err = s.finishTree(ctx, m)
 		}
 		release()
+		if errors.Is(err, errAgain) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -204,12 +207,16 @@ func (s *Store) partial(prefix Key) []Key {
 	return keys
 }
 
-// beginTree journals the move and, in the same record, everything pending below it under its new key.
+// beginTree journals the move and, in the same record, everything pending below it under its new key. errAgain:
+// something is not whole here any more.
 func (s *Store) beginTree(from, to Key) (*move, error) {
 	s.change.Lock()
 	defer s.change.Unlock()
 	if err := s.usable(); err != nil {
 		return nil, err
+	}
+	if len(s.partial(from)) > 0 {
+		return nil, errAgain
 	}
 	m := &move{id: s.v.move + 1, from: from, to: to, tree: true, attr: packAttr(&attr.Attr{})}
 	ops := []op{{code: opMove, move: m}}

@@ -31,7 +31,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, errors.Join(err, lock.Close())
 	}
 	forgotten := s.forgotten() // before new ones are made
-	s.wg.Go(func() { s.abandonAll(forgotten) })
+	s.wg.Go(func() {
+		s.abandonAll(forgotten)
+		s.settleIntents(s.ctx)
+	})
 	s.wg.Go(func() { s.loop.run(s.ctx) })
 	s.wg.Go(func() { s.sync.run(s.ctx) })
 	s.resumeMoves(ctx)

@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"os"
 	"strings"
@@ -39,6 +40,8 @@ type Uploads interface {
 	CompleteUpload(ctx context.Context, c ossclient.CompleteRequest) (ossclient.PutResult, error)
 	AbortUpload(ctx context.Context, key Key, id ossclient.UploadID) error
 	ListParts(ctx context.Context, key Key, id ossclient.UploadID) ([]ossclient.Part, error)
+	ListUploads(ctx context.Context, prefix Key) iter.Seq2[ossclient.Upload, error]
+	Now() time.Time // by OSS's clock
 }
 
 var _ Bucket = (*ossclient.Bucket)(nil)

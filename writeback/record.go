@@ -16,6 +16,8 @@ const (
 	opMove                       // move: a rename of what the bucket has has begun
 	opMoved                      // move's id: it is done
 	opStages                     // stage: numbers up to it were used
+	opIntend                     // intent: a multipart upload is about to be begun
+	opIntended                   // intent's id: it was, and is known, or was not
 )
 
 type op struct {
@@ -26,6 +28,7 @@ type op struct {
 	upload *upload
 	part   sentPart
 	move   *move
+	intent *intent
 	moved  bool // not journaled: the staged file of the state that goes belongs to another key now
 }
 
@@ -72,6 +75,12 @@ func encodeOps(ops []op) []byte {
 			e.move(o.move)
 		case opMoved:
 			e.uint(o.move.id)
+		case opIntend:
+			e.uint(o.intent.id)
+			e.string(string(o.intent.key))
+			e.int(o.intent.when)
+		case opIntended:
+			e.uint(o.intent.id)
 		}
 	}
 	return e.buf
@@ -100,6 +109,10 @@ func decodeOps(payload []byte) ([]op, error) {
 			o.move = d.move()
 		case opMoved:
 			o.move = &move{id: d.uint()}
+		case opIntend:
+			o.intent = &intent{id: d.uint(), key: Key(d.string()), when: d.int()}
+		case opIntended:
+			o.intent = &intent{id: d.uint()}
 		default:
 			d.fail()
 		}
@@ -145,13 +158,15 @@ type view struct {
 	tree    tree
 	uploads map[uint64]*upload // by the number of the staged file
 	moves   map[uint64]*move
+	intents map[uint64]*intent
 	seq     uint64 // the highest of any state
 	stage   uint64 // the highest number of a staged file
 	move    uint64 // the highest of any move
+	intent  uint64 // the highest of any intent
 }
 
 func newView() view {
-	return view{uploads: make(map[uint64]*upload), moves: make(map[uint64]*move)}
+	return view{uploads: make(map[uint64]*upload), moves: make(map[uint64]*move), intents: make(map[uint64]*intent)}
 }
 
 // apply makes an op take effect. It is the one place where the map changes, live and in replay.
@@ -181,6 +196,11 @@ func (v *view) apply(o *op) {
 		delete(v.moves, o.move.id)
 	case opStages:
 		v.stage = max(v.stage, o.stage)
+	case opIntend:
+		v.intents[o.intent.id] = o.intent
+		v.intent = max(v.intent, o.intent.id)
+	case opIntended:
+		delete(v.intents, o.intent.id)
 	}
 }
 
@@ -198,6 +218,9 @@ func (v *view) freeze() func(emit func([]byte) error) error {
 	}
 	for _, m := range v.moves {
 		rest = append(rest, op{code: opMove, move: m})
+	}
+	for _, in := range v.intents {
+		rest = append(rest, op{code: opIntend, intent: in})
 	}
 	return func(emit func([]byte) error) error {
 		const batch = 64

@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,6 +34,9 @@ func (s *Store) Rename(ctx context.Context, from, to Key, src RenameSource, toBa
 			return err
 		}
 		moved, err := s.renamePending(from, to, toBase)
+		if errors.Is(err, errAgain) {
+			continue
+		}
 		if moved || err != nil {
 			return err
 		}
@@ -74,7 +78,8 @@ func (s *Store) settleUpload(ctx context.Context, key Key) error {
 	return nil
 }
 
-// renamePending moves content that is whole here; false: there is none.
+// renamePending moves content that is whole here; false: there is none. errAgain: parts of it were given up here
+// meanwhile, for an upload to the old key.
 func (s *Store) renamePending(from, to Key, toBase ossclient.Version) (bool, error) {
 	s.change.Lock()
 	defer s.change.Unlock()
@@ -87,6 +92,9 @@ func (s *Store) renamePending(from, to Key, toBase ossclient.Version) (bool, err
 		return false, nil
 	case e.kind == Absent:
 		return false, fmt.Errorf("writeback: rename %q: %w", from, ossclient.ErrNotExist)
+	}
+	if s.holed(e.stage) {
+		return false, errAgain
 	}
 	next, removal := s.moveOps(e, to, toBase)
 	if err := s.commitLocked(op{code: opSet, entry: next}, removal); err != nil {
@@ -180,7 +188,7 @@ func (s *Store) exchangePending(a, b Key) (bool, error) {
 	}
 	ea, eb := s.get(a), s.get(b)
 	for _, e := range []*entry{ea, eb} {
-		if e == nil || e.kind != Content || e.edit != nil {
+		if e == nil || e.kind != Content || e.edit != nil || s.holed(e.stage) {
 			return false, nil
 		}
 	}

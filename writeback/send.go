@@ -37,6 +37,9 @@ func (s *Store) send(ctx context.Context, key Key) outcome {
 		err = s.sendPut(ctx, e, f)
 	}
 	out := outcome{seq: e.seq, err: err}
+	if f != nil {
+		f.endSent(err)
+	}
 	if e.kind == Content {
 		out.bytes = e.size
 	}
@@ -65,6 +68,9 @@ func (s *Store) begin(key Key, f *File, cancel context.CancelFunc) (*entry, erro
 	s.mu.Lock()
 	s.inflight[key] = flight{e.seq, cancel, make(chan struct{})}
 	s.mu.Unlock()
+	if f != nil && e.kind == Content {
+		f.sent = &sentState{size: e.size, done: make(chan struct{})}
+	}
 	return e, nil
 }
 
@@ -131,7 +137,7 @@ func (s *Store) sendPut(ctx context.Context, e *entry, f *File) error {
 	a := e.attributes()
 	put := ossclient.PutRequest{Key: e.key, Size: e.size, Metadata: metadata(e.key, &a), Options: s.options(a.StorageClass), NoOverwrite: exclusive}
 	if f != nil {
-		put.Body = content{f, 0}
+		put.Body = content{f, 0, f.sent}
 	} else {
 		put.Body = stringReader(e.body)
 	}
@@ -152,7 +158,7 @@ func (s *Store) try(e *entry, f *File) (uint64, error) {
 	case f == nil:
 		sum = crc.Update(0, []byte(e.body))
 	case !e.has(flagSum):
-		sum, err = sumOf(content{f, 0}, e.size)
+		sum, err = sumOf(content{f, 0, f.sent}, e.size)
 	}
 	if err != nil {
 		return 0, err

@@ -29,6 +29,9 @@ func (s *Store) sendParts(ctx context.Context, e *entry, f *File) error {
 	parts, err := s.sendPieces(ctx, e, f, u)
 	var r ossclient.PutResult
 	if err == nil {
+		err = f.sent.overtaken()
+	}
+	if err == nil {
 		if sum, size, known := sumOfParts(parts); known {
 			err = s.noteTrial(e, &trial{seq: e.seq, size: size, sum: sum})
 		}
@@ -91,7 +94,7 @@ func (s *Store) trusted(e *entry, f *File, p sentPart) bool {
 	if !e.has(flagSuspect) || p.punched {
 		return true
 	}
-	sum, err := sumOf(content{f, p.off}, p.Size)
+	sum, err := sumOf(content{f, p.off, nil}, p.Size)
 	return err == nil && p.HasCRC64 && sum == p.CRC64
 }
 
@@ -107,7 +110,7 @@ func (s *Store) sendPiece(ctx context.Context, e *entry, f *File, u *upload, num
 		return ossclient.Part{}, err
 	}
 	if e.edit != nil { // another attempt may cut it otherwise
-		return s.bucket.UploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: content{f, p.off}, Size: p.n})
+		return s.bucket.UploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: content{f, p.off, f.sent}, Size: p.n})
 	}
 	return f.fly(ctx, number, p)
 }

@@ -182,6 +182,9 @@ func (s *Store) Close(ctx context.Context) error {
 		<-done // every goroutine ends with s.ctx: this is short, and the journal must not be closed under them
 	}
 	s.abandonAll(s.forgotten())
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortWithin)
+	s.settleIntents(patience)
+	cancel()
 	err := s.sync.flush()
 	s.sync.clear()
 	s.mu.Lock()

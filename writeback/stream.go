@@ -205,7 +205,7 @@ func (s *Store) uploadPiece(ctx context.Context, f *File, number int, p *flyingP
 	if u == nil {
 		return ossclient.Part{}, errAgain
 	}
-	part, err := s.bucket.UploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: content{f, p.off}, Size: p.n})
+	part, err := s.bucket.UploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: content{f, p.off, nil}, Size: p.n})
 	if err != nil {
 		return part, err
 	}
@@ -241,28 +241,29 @@ func (f *File) fly(ctx context.Context, number int, p piece) (ossclient.Part, er
 // createUpload begins an upload for a staged file, and journals it.
 func (s *Store) createUpload(ctx context.Context, e *entry) (*upload, error) {
 	a := e.attributes()
-	id, err := s.bucket.CreateUpload(ctx, ossclient.UploadRequest{Key: e.key, Metadata: metadata(e.key, &a), Options: s.options(a.StorageClass)})
-	if err != nil {
-		return nil, err
-	}
-	u := &upload{key: e.key, id: id, attr: e.attr, begun: e.when, parts: make(map[int]sentPart)}
+	u := &upload{key: e.key, attr: e.attr, begun: e.when, parts: make(map[int]sentPart)}
 	if e.edit != nil && e.base != nil {
 		u.base = e.base.ETag
 	}
-	if err := s.noteUpload(e, u); err != nil {
-		return nil, errors.Join(err, s.abort(ctx, u)) // nobody else knows it
+	q := ossclient.UploadRequest{Key: e.key, Metadata: metadata(e.key, &a), Options: s.options(a.StorageClass)}
+	err := s.beginUpload(ctx, q, func(id ossclient.UploadID, done []op) error {
+		u.id = id
+		return s.noteUpload(e, u, done)
+	})
+	if err != nil {
+		return nil, err
 	}
 	return u, nil
 }
 
 // noteUpload journals an upload, unless its content was removed, replaced or renamed meanwhile.
-func (s *Store) noteUpload(e *entry, u *upload) error {
+func (s *Store) noteUpload(e *entry, u *upload, done []op) error {
 	s.change.Lock()
 	defer s.change.Unlock()
 	if cur := s.get(e.key); cur == nil || cur.stage != e.stage {
 		return errAgain
 	}
-	return s.commitLocked(op{code: opUpload, stage: e.stage, upload: u})
+	return s.commitLocked(append(done, op{code: opUpload, stage: e.stage, upload: u})...)
 }
 
 // overlapping are the parts that were sent of [off, end).
@@ -362,7 +363,7 @@ func (s *Store) relieve() {
 func (f *File) relieve() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.f == nil {
+	if f.f == nil || f.sent != nil { // what is being sent must be here
 		return nil
 	}
 	if f.base == nil {
@@ -392,11 +393,7 @@ func (f *File) punchPartsLocked() error {
 		case p.Size != f.s.partSize(p.off) || !f.s.settled(p.off, f.size):
 			continue // sent as the end of the file, which may grow: then it is cut otherwise, and sent again
 		}
-		p.punched = true
-		f.s.change.Lock()
-		err := f.s.commitLocked(op{code: opPart, stage: f.stage, part: p})
-		f.s.change.Unlock()
-		if err != nil {
+		if ok, err := f.s.notePunched(f, p); !ok || err != nil {
 			return err
 		}
 		if err := f.punchLocked(r); err != nil {
@@ -404,6 +401,21 @@ func (f *File) punchPartsLocked() error {
 		}
 	}
 	return nil
+}
+
+// notePunched journals that a part is only in the bucket; false: it must stay here, since the upload is to another
+// key than the file has by now.
+func (s *Store) notePunched(f *File, p sentPart) (bool, error) {
+	s.change.Lock()
+	defer s.change.Unlock()
+	s.mu.RLock()
+	u, key, detached := s.v.uploads[f.stage], f.key, f.detached
+	s.mu.RUnlock()
+	if u == nil || u.key != key || detached || u.parts[p.Number] == (sentPart{}) {
+		return false, nil
+	}
+	p.punched = true
+	return true, s.commitLocked(op{code: opPart, stage: f.stage, part: p})
 }
 
 func (f *File) punchLocked(r extent.Range) error {

@@ -1,0 +1,176 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// intent is a multipart upload that is about to be begun. It is journaled before the request: when the process
+// dies in it, or the answer is lost, OSS may have an upload that nobody knows the name of. Such an upload is found
+// by a listing of the uploads of that one key, and given up when it is ours as far as can be told: begun in the
+// time in which ours was, not known by the journal, and without a part, since no part is sent before the name is
+// journaled. Another client's upload is given up only if it was begun for the same key in the same seconds and
+// has no part yet; its client is told NoSuchUpload.
+type intent struct {
+	id   uint64
+	key  Key
+	when int64 // by OSS's clock, nanoseconds since 1970
+
+	// The fields below are not journaled; guarded by Store.mu.
+	busy  bool // the request is on its way, or its upload not journaled yet
+	until int64
+}
+
+const (
+	intentSlack   = 5 * time.Second // how far OSS's clock may be from what we take it for
+	intentLasts   = 2 * time.Minute // how long a request may have been on its way in a process that died
+	intentSettles = time.Minute     // after this an upload that was not found was never begun
+)
+
+// intend journals that an upload to key is about to be begun.
+func (s *Store) intend(key Key) (*intent, error) {
+	s.change.Lock()
+	defer s.change.Unlock()
+	in := &intent{id: s.v.intent + 1, key: key, when: s.bucket.Now().UnixNano(), busy: true}
+	return in, s.commitLocked(op{code: opIntend, intent: in})
+}
+
+// beginUpload begins an upload. note journals it, together with the ops it is given.
+func (s *Store) beginUpload(ctx context.Context, q ossclient.UploadRequest, note func(id ossclient.UploadID, done []op) error) error {
+	in, err := s.intend(q.Key)
+	if err != nil {
+		return err
+	}
+	doubt := false
+	q.Doubt = func() { doubt = true }
+	id, err := s.bucket.CreateUpload(ctx, q)
+	doubt = doubt || err != nil && !permanent(err)
+	end := []op{{code: opIntended, intent: in}}
+	switch {
+	case err == nil && doubt:
+		err = note(id, nil)
+	case err == nil:
+		err = note(id, end)
+	case !doubt: // refused
+		err = errors.Join(err, s.commitOps(end...))
+		id = ""
+	}
+	if err != nil && id != "" { // nobody else knows it
+		aerr := s.abort(ctx, &upload{key: q.Key, id: id})
+		if doubt = doubt || aerr != nil; !doubt {
+			aerr = s.commitOps(end...)
+		}
+		err = errors.Join(err, aerr)
+	}
+	s.mu.Lock()
+	in.busy, in.until = false, s.bucket.Now().UnixNano()
+	s.mu.Unlock()
+	if doubt {
+		s.spawn(func() { s.settleIntent(s.ctx, in) })
+	}
+	return err
+}
+
+func (s *Store) commitOps(ops ...op) error {
+	s.change.Lock()
+	defer s.change.Unlock()
+	return s.commitLocked(ops...)
+}
+
+// settleIntents looks for the uploads that were begun without our knowing.
+func (s *Store) settleIntents(ctx context.Context) {
+	s.mu.RLock()
+	list := make([]*intent, 0, len(s.v.intents))
+	for _, in := range s.v.intents {
+		list = append(list, in)
+	}
+	s.mu.RUnlock()
+	var g errgroup.Group
+	g.SetLimit(partsAtOnce)
+	for _, in := range list {
+		g.Go(func() error {
+			s.settleIntent(ctx, in)
+			return nil
+		})
+	}
+	_ = g.Wait() // settleIntent tells what it could not do
+}
+
+// settleIntent gives up the uploads of an intent. When there is none and the request may still take effect, the
+// intent stays, for the next who looks.
+func (s *Store) settleIntent(ctx context.Context, in *intent) {
+	ids, err := s.strays(ctx, in)
+	for _, id := range ids {
+		if aerr := s.bucket.AbortUpload(ctx, in.key, id); aerr != nil {
+			err = errors.Join(err, aerr)
+			continue
+		}
+		s.log.Info("gave up an upload that was begun as the process died, or whose answer was lost", "key", string(in.key), "upload", string(id))
+	}
+	age := s.bucket.Now().Sub(time.Unix(0, in.when))
+	switch {
+	case err != nil:
+		s.log.Warn("looking for an upload that may have been begun; the next mount looks again", "key", string(in.key), "error", err)
+	case len(ids) > 0, age > intentSettles:
+		if err := s.commitOps(op{code: opIntended, intent: in}); err != nil {
+			s.log.Error("the end of an upload was not journaled", "key", string(in.key), "error", err)
+		}
+	}
+}
+
+// strays are the uploads that an intent may have begun.
+func (s *Store) strays(ctx context.Context, in *intent) ([]ossclient.UploadID, error) {
+	known, from, until, ok := s.aroundIntent(in)
+	if !ok {
+		return nil, nil
+	}
+	var ids []ossclient.UploadID
+	for u, err := range s.bucket.ListUploads(ctx, in.key) {
+		if err != nil {
+			return ids, err
+		}
+		if u.Key != in.key {
+			break // keys come in order: the one asked for is the first of its prefix
+		}
+		if known[u.ID] || u.Initiated.Before(from) || u.Initiated.After(until) {
+			continue
+		}
+		parts, err := s.bucket.ListParts(ctx, u.Key, u.ID)
+		if err != nil && !errors.Is(err, ossclient.ErrNotExist) {
+			return ids, err
+		}
+		if err == nil && len(parts) == 0 {
+			ids = append(ids, u.ID)
+		}
+	}
+	return ids, nil
+}
+
+// aroundIntent says which uploads of the key are known, and when the intent's may have been begun. Not ok: another
+// upload to the same key is just being begun, and has no name yet.
+func (s *Store) aroundIntent(in *intent) (known map[ossclient.UploadID]bool, from, until time.Time, ok bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.v.intents[in.id] == nil {
+		return nil, from, until, false // settled by somebody else
+	}
+	for _, other := range s.v.intents {
+		if other.busy && other.key == in.key {
+			return nil, from, until, false
+		}
+	}
+	known = make(map[ossclient.UploadID]bool)
+	for _, u := range s.v.uploads {
+		known[u.id] = true
+	}
+	from = time.Unix(0, in.when).Add(-intentSlack)
+	if until = time.Unix(0, in.until); in.until == 0 {
+		until = time.Unix(0, in.when).Add(intentLasts)
+	}
+	return known, from, until.Add(intentSlack), true
+}

@@ -1,0 +1,142 @@
+package writeback
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/disk/disktest"
+)
+
+// stranger begins an upload as another client does.
+func (r *rig) stranger(key Key, part string) ossclient.UploadID {
+	r.t.Helper()
+	id := must(r.bucket.CreateUpload(r.t.Context(), ossclient.UploadRequest{Key: key}))(r.t)
+	if part != "" {
+		must(r.bucket.UploadPart(r.t.Context(), ossclient.PartRequest{Key: key, Upload: id, Number: 1, Body: stringReader(part), Size: int64(len(part))}))(r.t)
+	}
+	return id
+}
+
+func (r *rig) uploads() []ossclient.UploadID {
+	var list []ossclient.UploadID
+	for _, u := range r.server.Uploads(ossservertest.Bucket) {
+		list = append(list, ossclient.UploadID(u.ID))
+	}
+	return list
+}
+
+// clocked is a Bucket with a clock of its own, that the test sets.
+type clocked struct {
+	Bucket
+	now func() time.Time
+}
+
+func (c *clocked) Now() time.Time { return c.now() }
+
+// An upload that was being begun when the process died is given up by the next; those of others are not: to other
+// keys, with parts, or begun at another time.
+func TestUploadBegunAtTheKill(t *testing.T) {
+	r := newRig(t)
+	mem := disktest.New()
+	r.opt.Disk, r.opt.Delay = mem, time.Hour
+	u := newSlowUploads(r)
+	s := r.open()
+	f := must(s.Create("big", fileAttr(), ossclient.Version{}))(t)
+	if _, err := f.WriteAt(t.Context(), []byte(noise(3<<20, 1)), 0); err != nil {
+		t.Fatal(err)
+	}
+	<-u.made
+	killed := mem.Killed()
+	orphan := r.uploads()
+	others := []ossclient.UploadID{r.stranger("big", "a part"), r.stranger("bigger", ""), r.stranger("bi", "")}
+	r.opt.Disk, r.opt.Bucket = killed, r.bucket
+	next, err := Open(t.Context(), r.opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	left := r.uploads()
+	if len(orphan) != 1 || slices.Contains(left, orphan[0]) {
+		t.Errorf("the upload %q is still there: %q", orphan, left)
+	}
+	for _, id := range others {
+		if !slices.Contains(left, id) {
+			t.Errorf("another client's upload %s was given up", id)
+		}
+	}
+	if len(next.v.intents) != 0 {
+		t.Errorf("%d intents are left", len(next.v.intents))
+	}
+	close(u.answer)
+	f.Release()
+}
+
+// Another client's upload without parts, begun long after the process died, is left alone; and after some time
+// the intent is forgotten.
+func TestUploadBegunLater(t *testing.T) {
+	r := newRig(t)
+	past := &clocked{r.bucket, func() time.Time { return time.Now().Add(-time.Hour) }}
+	mem := disktest.New()
+	r.opt.Disk, r.opt.Bucket = mem, past
+	s := r.open()
+	must(s.intend("big"))(t)
+	r.opt.Disk, r.opt.Bucket = mem.Killed(), r.bucket
+	other := r.stranger("big", "")
+	next := r.open()
+	for next.intents() > 0 { // Open looks in the background
+		if t.Context().Err() != nil {
+			t.Fatal("the intent stays")
+		}
+	}
+	if left := r.uploads(); !slices.Contains(left, other) {
+		t.Error("another client's upload was given up")
+	}
+}
+
+func (s *Store) intents() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.v.intents)
+}
+
+// doubtful is a Bucket whose answers to InitiateMultipartUpload are lost once.
+type doubtful struct {
+	Bucket
+	made chan ossclient.UploadID
+}
+
+func (d *doubtful) CreateUpload(ctx context.Context, q ossclient.UploadRequest) (ossclient.UploadID, error) {
+	id, err := d.Bucket.CreateUpload(ctx, q)
+	select {
+	case d.made <- id:
+		q.Doubt()
+		return d.Bucket.CreateUpload(ctx, q)
+	default:
+		return id, err
+	}
+}
+
+// An upload whose answer was lost in a living process is given up, and the one that was begun instead is used.
+func TestUploadWhoseAnswerWasLost(t *testing.T) {
+	r := newRig(t)
+	d := &doubtful{r.bucket, make(chan ossclient.UploadID, 1)}
+	r.opt.Bucket, r.opt.Delay = d, time.Hour
+	s := r.open()
+	content := noise(3<<20, 1)
+	r.write(s, "big", content)
+	r.flush(s)
+	r.want("big", content)
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(d.made) != 1 {
+		t.Error("no answer was lost")
+	}
+	r.noUploads()
+}
