@@ -189,7 +189,7 @@ func (x *expedition) settle(place string, k *harness.Work) {
 	}
 	mount, local := filepath.Join(x.p.Dir, place), filepath.Join(x.local, place)
 	if o.Kind == harness.Replace { // what was written under the other name is no promise
-		if err := syscall.Unlink(filepath.Join(mount, o.Temp())); err != nil && err != syscall.ENOENT && err != syscall.ENOTDIR {
+		if err := harness.Unlinked(filepath.Join(mount, o.Temp())); err != nil && err != syscall.ENOENT && err != syscall.ENOTDIR {
 			x.t.Error(err)
 		}
 	}

@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -58,9 +59,7 @@ func TestUploadBegunAtTheKill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := next.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	next.waitIntents(t)
 	left := r.uploads()
 	if len(orphan) != 1 || slices.Contains(left, orphan[0]) {
 		t.Errorf("the upload %q is still there: %q", orphan, left)
@@ -70,8 +69,8 @@ func TestUploadBegunAtTheKill(t *testing.T) {
 			t.Errorf("another client's upload %s was given up", id)
 		}
 	}
-	if len(next.v.intents) != 0 {
-		t.Errorf("%d intents are left", len(next.v.intents))
+	if err := next.Close(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	close(u.answer)
 	f.Release()
@@ -88,21 +87,29 @@ func TestUploadBegunLater(t *testing.T) {
 	must(s.intend("big"))(t)
 	r.opt.Disk, r.opt.Bucket = mem.Killed(), r.bucket
 	other := r.stranger("big", "")
-	next := r.open()
-	for next.intents() > 0 { // Open looks in the background
-		if t.Context().Err() != nil {
-			t.Fatal("the intent stays")
-		}
-	}
+	r.open().waitIntents(t)
 	if left := r.uploads(); !slices.Contains(left, other) {
 		t.Error("another client's upload was given up")
 	}
 }
 
-func (s *Store) intents() int {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return len(s.v.intents)
+// waitIntents returns when none is left: Open looks in the background.
+func (s *Store) waitIntents(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for {
+		s.mu.RLock()
+		n := len(s.v.intents)
+		s.mu.RUnlock()
+		if n == 0 {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("%d intents are left", n)
+		}
+		runtime.Gosched()
+	}
 }
 
 // doubtful is a Bucket whose answers to InitiateMultipartUpload are lost once.

@@ -108,19 +108,19 @@ func (o *Op) Do(top string, synced func(path string, f *os.File) error) error {
 		if err := o.fill(top, temp, os.O_CREATE|os.O_TRUNC|os.O_RDWR, synced); err != nil {
 			return err
 		}
-		err := syscall.Rename(filepath.Join(top, temp), path)
+		err := Again(func() error { return syscall.Rename(filepath.Join(top, temp), path) })
 		if err != nil && !Died(err) {
-			return errors.Join(err, syscall.Unlink(filepath.Join(top, temp)))
+			return errors.Join(err, Unlinked(filepath.Join(top, temp)))
 		}
 		return err
 	case Rename:
-		return syscall.Rename(path, filepath.Join(top, o.To))
+		return Again(func() error { return syscall.Rename(path, filepath.Join(top, o.To)) })
 	case Unlink:
-		return syscall.Unlink(path)
+		return Unlinked(path)
 	case Mkdir:
-		return syscall.Mkdir(path, 0o755)
+		return os.Mkdir(path, 0o755)
 	case Rmdir:
-		return syscall.Rmdir(path)
+		return Again(func() error { return syscall.Rmdir(path) })
 	case Symlink:
 		return os.Symlink(o.To, path)
 	case Chmod:
@@ -158,6 +158,18 @@ func (o *Op) fill(top, name string, flags int, synced func(string, *os.File) err
 		return err
 	}
 	return synced(name, f)
+}
+
+// Unlinked removes a name that is no directory's.
+func Unlinked(path string) error { return Again(func() error { return syscall.Unlink(path) }) }
+
+// Again makes a system call until no signal interrupts it: Go's own come at any time.
+func Again(call func() error) error {
+	for {
+		if err := call(); err != syscall.EINTR {
+			return err
+		}
+	}
 }
 
 // Died says whether an error means that the mount's process is gone.
