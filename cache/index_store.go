@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -31,6 +32,8 @@ type Index struct {
 	wake    chan struct{} // a token: something is queued, or the store is broken
 	stop    chan struct{}
 	stopped chan struct{} // closed when the writer has ended
+
+	hits, misses atomic.Int64 // of Get and GetPage
 
 	mu      sync.Mutex               // guards the fields below; a leaf
 	queued  map[ossclient.Key][]byte // records to be written; nil: to be deleted
@@ -98,8 +101,26 @@ func (x *Index) Close() error {
 	return errors.Join(db.Flush(), db.Close())
 }
 
+// Stats says how many records Get and GetPage have found, and how many not.
+func (x *Index) Stats() (hits, misses int64) { return x.hits.Load(), x.misses.Load() }
+
+func (x *Index) count(found, asked int) {
+	x.hits.Add(int64(found))
+	x.misses.Add(int64(asked - found))
+}
+
 // Get is the record of the object with this identity.
 func (x *Index) Get(key ossclient.Key, id Identity) (Record, bool) {
+	r, ok := x.get(key, id)
+	if ok {
+		x.count(1, 1)
+	} else {
+		x.count(0, 1)
+	}
+	return r, ok
+}
+
+func (x *Index) get(key ossclient.Key, id Identity) (Record, bool) {
 	if b, ok := x.waiting(key); ok {
 		return x.decode(key, b, &id, false)
 	}
@@ -149,6 +170,15 @@ func (x *Index) Has(key ossclient.Key) bool {
 // GetPage calls found for each of the objects that is known. Objects are best in the order of their keys, and near to
 // each other.
 func (x *Index) GetPage(objects []ossclient.Object, found func(i int, r Record)) {
+	hits := 0
+	x.getPage(objects, func(i int, r Record) {
+		hits++
+		found(i, r)
+	})
+	x.count(hits, len(objects))
+}
+
+func (x *Index) getPage(objects []ossclient.Object, found func(i int, r Record)) {
 	rest := make([]int, 0, len(objects))
 	for i := range objects {
 		b, ok := x.waiting(objects[i].Key)

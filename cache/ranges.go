@@ -25,6 +25,7 @@ type Ranges struct {
 	arena    *arena
 
 	held, hits, misses, puts, refused atomic.Int64
+	use                               blockUse
 }
 
 // RangesStats is what a Ranges has done so far.
@@ -33,6 +34,8 @@ type RangesStats struct {
 	Buffers        int64 // bytes of all blocks alive, held or not
 	Hits, Misses   int64 // of Get
 	Puts, Refused  int64 // Refused are Puts without effect at once; ristretto may drop more later
+	Read           int64 // bytes of the blocks of which somebody wanted something
+	Unread         int64 // bytes of the blocks that are gone and of which nobody ever did
 }
 
 // NewRanges makes a store of at most capacity bytes, which may be 0.
@@ -68,7 +71,7 @@ func (r *Ranges) NewBlock(v ossclient.Version, index int64) (*Block, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Block{version: v, index: index, arena: r.arena, data: data}
+	b := &Block{version: v, index: index, arena: r.arena, data: data, use: &r.use}
 	b.refs.Store(1)
 	return b, nil
 }
@@ -155,6 +158,7 @@ func (r *Ranges) Stats() RangesStats {
 	return RangesStats{
 		Capacity: r.capacity, Held: r.held.Load(), Buffers: r.arena.bytes(),
 		Hits: r.hits.Load(), Misses: r.misses.Load(), Puts: r.puts.Load(), Refused: r.refused.Load(),
+		Read: r.use.read.Load(), Unread: r.use.unread.Load(),
 	}
 }
 

@@ -18,6 +18,20 @@ type Block struct {
 	data    []byte // nil after the last release
 	sum     uint64
 	refs    atomic.Int32
+	use     *blockUse
+	read    atomic.Bool
+}
+
+// blockUse counts what became of the blocks of a Ranges, in bytes.
+type blockUse struct {
+	read, unread atomic.Int64
+}
+
+// MarkRead notes that a reader wants some of the block: what is never marked was fetched in vain.
+func (b *Block) MarkRead() {
+	if !b.read.Load() && b.read.CompareAndSwap(false, true) {
+		b.use.read.Add(int64(len(b.data)))
+	}
 }
 
 // Blocks is how many blocks an object of size bytes has.
@@ -74,6 +88,9 @@ func (b *Block) Release() {
 	case n == 0:
 		data := b.data
 		b.data = nil
+		if !b.read.Load() {
+			b.use.unread.Add(int64(len(data)))
+		}
 		b.arena.put(data)
 	case n < 0:
 		panic("cache: Release of a released block")

@@ -61,7 +61,7 @@ func (h *handle) reader(ctx context.Context) (*writeback.File, *stream.File, err
 			_ = h.stream.Close()
 		}
 		h.version = n.entry.Version
-		h.stream = n.m.openStream(n.entry)
+		h.stream = n.m.openStream(n.entry, h.flags&syscall.O_DIRECT != 0)
 	}
 	return nil, h.stream, nil
 }
@@ -72,20 +72,50 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 	if err != nil {
 		return nil, h.n.m.fail("read", h.n.Key(), err)
 	}
-	var got int
 	if content != nil {
-		got, err = content.ReadAt(ctx, dest, off)
-	} else {
-		got, err = clean.ReadAt(ctx, dest, off)
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		if errors.Is(err, stream.ErrStale) {
-			h.n.stale(h.version)
+		got, err := content.ReadAt(ctx, dest, off)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, h.n.m.fail("read", h.n.Key(), err)
 		}
-		return nil, h.n.m.fail("read", h.n.Key(), err)
+		return fuse.ReadResultData(dest[:got]), 0
 	}
-	return fuse.ReadResultData(dest[:got]), 0
+	view, err := clean.View(ctx, dest, off)
+	switch {
+	case err == nil:
+		return reply{view}, 0
+	case errors.Is(err, io.EOF):
+		return fuse.ReadResultData(nil), 0
+	case errors.Is(err, stream.ErrStale):
+		h.n.stale(clean.Version())
+	case errors.Is(err, stream.ErrCorrupt):
+		h.n.spoiled()
+	}
+	return nil, h.n.m.fail("read", h.n.Key(), err)
 }
+
+// reply is the answer to a READ: go-fuse hands its pieces to the kernel as they lie (Slices) and calls
+// Done when that is over.
+type reply struct{ *stream.View }
+
+var _ fuse.ReadResult = reply{}
+
+// Size is the answer's length in bytes.
+func (r reply) Size() int { return r.Len() }
+
+// Bytes is for a go-fuse that cannot write pieces.
+func (r reply) Bytes(buf []byte) ([]byte, fuse.Status) {
+	buf = buf[:0]
+	for _, piece := range r.View.Slices() {
+		buf = append(buf, piece...)
+	}
+	return buf, fuse.OK
+}
+
+// Slices are the pieces.
+func (r reply) Slices() ([][]byte, fuse.Status) { return r.View.Slices(), fuse.OK }
+
+// Done gives the pieces back.
+func (r reply) Done() { r.Release() }
 
 // Write stores the bytes in the staged file; it waits for the network only when the stage is full.
 func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {

@@ -25,6 +25,9 @@ func (m *Mount) attach() error {
 	}
 	profile := m.options.profile(direct)
 	raw := fusefs.NewNodeFS(m.root, profile)
+	if tell := m.options.Observer; tell != nil {
+		raw = &observed{raw, tell}
+	}
 	server, err := fuse.NewServer(raw, m.options.Mountpoint, &profile.MountOptions)
 	if err != nil {
 		return fmt.Errorf("mount on %s: %w", m.options.Mountpoint, err)

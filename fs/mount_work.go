@@ -52,9 +52,12 @@ func (m *Mount) changed(c namespace.Change) {
 	}
 }
 
-// open is a stream of the clean file e.
-func (m *Mount) openStream(e namespace.Entry) *stream.File {
-	hint := stream.Hint{Next: func(n int) []ossclient.Version { return m.tree.Following(e, n) }}
+// openStream is a stream of the clean file e; direct says that the kernel keeps no pages of what it reads.
+func (m *Mount) openStream(e namespace.Entry, direct bool) *stream.File {
+	hint := stream.Hint{
+		PageCache: !direct,
+		Next:      func(n int) []ossclient.Version { return m.tree.Following(e, n) },
+	}
 	if i := strings.LastIndexByte(string(e.Key), '/'); i >= 0 {
 		hint.Dir = string(e.Key[:i+1])
 	}
@@ -89,6 +92,14 @@ func (n *node) stale(v ossclient.Version) {
 	n.m.options.Logger.Warn("the object was replaced while it was open", "key", string(v.Key), "etag", string(v.ETag))
 	n.m.tree.Forget(v.Key)
 	n.expire()
+	n.m.notify.tell(notice{node: n.EmbeddedInode(), pages: true})
+}
+
+// spoiled hears that the bytes are not those of the object: the kernel is not to keep what it was given.
+func (n *node) spoiled() {
+	n.mu.Lock()
+	n.pages = ""
+	n.mu.Unlock()
 	n.m.notify.tell(notice{node: n.EmbeddedInode(), pages: true})
 }
 
@@ -163,25 +174,4 @@ func (m *Mount) resolve(ctx context.Context, path string) (ossclient.Key, error)
 		key = e.Key
 	}
 	return key, nil
-}
-
-// Status is what a mount is doing.
-type Status struct {
-	Source     string
-	Mountpoint string
-	StateDir   string
-	Writeback  writeback.Status
-	Bucket     ossclient.Stats
-	Memory     map[string]int64 // bytes in use by class of use
-	MemoryAll  int64            // bytes, the budget
-	Inodes     int              // live
-}
-
-// Status asks every part; it does not wait for the network.
-func (m *Mount) Status() Status {
-	return Status{
-		Source: m.options.Source, Mountpoint: m.options.Mountpoint, StateDir: m.options.StateDir,
-		Writeback: m.store.Status(), Bucket: m.options.Bucket.Stats(),
-		Memory: m.memory.Used(), MemoryAll: m.memory.Total(), Inodes: m.nodes.count(),
-	}
 }

@@ -43,9 +43,10 @@ type Options struct {
 	NewObjects   ossclient.ObjectOptions
 	Host         string // names the loser of a conflict; empty: the machine's name
 
-	NoHead bool         // attributes from listings alone
-	Logger *slog.Logger // nil: none
-	Debug  bool         // every request of the kernel in the log
+	NoHead   bool            // attributes from listings alone
+	Logger   *slog.Logger    // nil: none
+	Debug    bool            // every request of the kernel in the log
+	Observer func(Operation) // hears of each request of the kernel when it is answered, in its goroutine; may be nil
 }
 
 const (

@@ -27,7 +27,7 @@ type AppendResult struct {
 // Append adds bytes to an appendable object (AppendObject). ErrNotAppendable: the object is of another
 // type, or its size is not Position. When the answer is lost it finds out whether the bytes arrived.
 func (b *Bucket) Append(ctx context.Context, p AppendRequest) (AppendResult, error) {
-	op := opAppend()
+	op := opAppend
 	if err := b.checkKey(op, p.Key); err != nil {
 		return AppendResult{}, err
 	}

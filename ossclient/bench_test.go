@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -210,6 +211,35 @@ func BenchmarkPut(b *testing.B) {
 			})
 		})
 	}
+}
+
+// BenchmarkUploadPart sends a part of a file, as a mount does: what a GiB costs the client alone.
+func BenchmarkUploadPart(b *testing.B) {
+	const size = 8 << 20
+	file, err := os.Create(filepath.Join(b.TempDir(), "staged"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.Write(bytes.Repeat([]byte("0123456789abcdef"), size/16)); err != nil {
+		b.Fatal(err)
+	}
+	url := benchServer(b)
+	bucket, client := openAt(b, url, nil), bare(b)
+	versus(b, size, func() {
+		if _, err := bucket.UploadPart(b.Context(), PartRequest{Key: "put", Upload: "u", Number: 1, Body: file, Size: size}); err != nil {
+			b.Fatal(err)
+		}
+	}, func() {
+		req, _ := http.NewRequestWithContext(b.Context(), http.MethodPut, url+"/test/put", io.NewSectionReader(file, 0, size))
+		req.ContentLength = size
+		resp, err := client.Do(req)
+		if err != nil {
+			b.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	})
 }
 
 func BenchmarkList1000(b *testing.B) {

@@ -43,7 +43,7 @@ type infoDocument struct {
 // Info asks for the bucket's description (GetBucketInfo). ErrNotExist: there is no such bucket.
 func (b *Bucket) Info(ctx context.Context) (BucketInfo, error) {
 	var doc infoDocument
-	_, err := b.do(ctx, &request{op: opInfo(), params: []param{{"bucketInfo", ""}}, accept: func(a *answer) error {
+	_, err := b.do(ctx, &request{op: opInfo, params: []param{{"bucketInfo", ""}}, accept: func(a *answer) error {
 		doc = infoDocument{}
 		return readDocument(a, "BucketInfo", &doc)
 	}})
@@ -73,7 +73,7 @@ func (b *Bucket) locate(ctx context.Context) error {
 	defer cancel()
 	b.signer = &signerV1{}
 	var location string
-	_, err := b.do(ctx, &request{op: opLocation(), params: []param{{"location", ""}}, accept: func(a *answer) error {
+	_, err := b.do(ctx, &request{op: opLocation, params: []param{{"location", ""}}, accept: func(a *answer) error {
 		return readDocument(a, "LocationConstraint", &location)
 	}})
 	var e *Error

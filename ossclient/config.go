@@ -32,7 +32,7 @@ type Config struct {
 	Sign       string // v4, v2 or v1; empty: v4
 
 	Credentials Credentials // nil: requests are anonymous
-	CABundle    string      // a PEM file of certificate authorities to trust instead of the system's
+	CABundle    string      // a PEM file of certificate authorities to trust besides the system's
 	UserAgent   string
 	Logger      *slog.Logger // nil: nothing is logged
 	MaxConns    int          // requests waiting for an answer at once; 0: 256
@@ -91,6 +91,10 @@ type Bucket struct {
 // location when neither the configuration nor the endpoint's name tells the region and the signature
 // needs it. It sends no other request: whether the bucket exists and may be read, the first request tells.
 func Open(ctx context.Context, cfg Config) (*Bucket, error) {
+	return open(ctx, cfg, patience{stall: stallLimit, answer: slowAnswer})
+}
+
+func open(ctx context.Context, cfg Config, p patience) (*Bucket, error) {
 	cfg.fill()
 	t, err := resolve(cfg)
 	if err != nil {
@@ -106,8 +110,7 @@ func Open(ctx context.Context, cfg Config) (*Bucket, error) {
 		transport: transport,
 		log:       cfg.Logger,
 		gate:      newGate(cfg.MaxConns),
-
-		patience: patience{stall: stallLimit, answer: slowAnswer},
+		patience:  p,
 	}
 	if t.region == "" && cfg.Credentials != nil && cfg.Sign == signV4 {
 		if err := b.locate(ctx); err != nil {

@@ -15,7 +15,7 @@ const maxDeleteMany = 1000
 // DeleteMany removes up to 1,000 objects with one request (DeleteMultipleObjects). Keys that are not
 // there are no error. When it fails, some may be gone: repeating it is right.
 func (b *Bucket) DeleteMany(ctx context.Context, keys []Key) error {
-	op := opDeleteMany()
+	op := opDeleteMany
 	switch {
 	case len(keys) == 0:
 		return nil

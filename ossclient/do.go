@@ -48,7 +48,7 @@ func (b *Bucket) failed(ctx context.Context, e *Error) {
 		return
 	}
 	b.counters.failures.Add(1)
-	b.log.LogAttrs(ctx, slog.LevelWarn, "request failed", slog.String("error", e.Error()))
+	b.log.LogAttrs(ctx, slog.LevelWarn, "request failed", e.attrs()...)
 }
 
 // attempt sends a request once, when the gate lets it through, and judges the answer.
@@ -60,7 +60,7 @@ func (b *Bucket) attempt(ctx context.Context, r *request, n int) (*answer, *fail
 	b.counters.requests.Add(1)
 	var a *answer
 	var f *failure
-	if r.op.slot == slotNone {
+	if r.op.slot() == slotNone {
 		a, f = b.send(ctx, r, nil)
 	} else {
 		a, f = b.hedged(ctx, r)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"strconv"
 	"strings"
 	"unicode"
@@ -112,6 +113,29 @@ func (e *Error) why() string {
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}
 	return b.String()
+}
+
+// attrs is the error as a record of a log has it: each thing under its own name, the bucket left out.
+func (e *Error) attrs() []slog.Attr {
+	list := []slog.Attr{slog.String("op", e.Op)}
+	add := func(name, value string) {
+		if value != "" {
+			list = append(list, slog.String(name, value))
+		}
+	}
+	add("key", string(e.Key))
+	add("why", e.Kind.Error())
+	if e.Status != 0 {
+		list = append(list, slog.Int("status", e.Status))
+	}
+	add("code", e.Code)
+	add("ec", e.EC)
+	add("request", e.RequestID)
+	add("message", strings.TrimSpace(e.Message))
+	if e.Err != nil {
+		add("cause", e.Err.Error())
+	}
+	return list
 }
 
 // maxPrinted bounds a foreign text in a message, in bytes.

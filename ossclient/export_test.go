@@ -10,6 +10,22 @@ import (
 // SetPatience shortens the waits that tests provoke.
 func SetPatience(b *Bucket, stall, answer time.Duration) { b.patience = patience{stall, answer} }
 
+// OpenPatiently is Open with shorter waits.
+func OpenPatiently(ctx context.Context, cfg Config, stall, answer time.Duration) (*Bucket, error) {
+	return open(ctx, cfg, patience{stall, answer})
+}
+
+// Operations names every kind of request that is sent.
+func Operations() []string {
+	var names []string
+	for op := range operations {
+		if operation(op) != opSignURL {
+			names = append(names, operation(op).String())
+		}
+	}
+	return names
+}
+
 // SetDial sends every connection elsewhere.
 func SetDial(b *Bucket, addr string) {
 	d := newDialer()

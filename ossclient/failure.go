@@ -182,12 +182,12 @@ func (b *Bucket) canceled(ctx context.Context, r *request, last *Error) *Error {
 
 // newError begins an error of a request.
 func (b *Bucket) newError(r *request, err error) *Error {
-	return &Error{Op: r.op.name, Bucket: b.cfg.Bucket, Key: r.key, Err: err}
+	return &Error{Op: r.op.String(), Bucket: b.cfg.Bucket, Key: r.key, Err: err}
 }
 
 // invalid is the error of a request that is not worth sending.
 func (b *Bucket) invalid(op operation, key Key, why string) *Error {
-	return &Error{Op: op.name, Bucket: b.cfg.Bucket, Key: key, Kind: ErrInvalid, Err: errors.New(why)}
+	return &Error{Op: op.String(), Bucket: b.cfg.Bucket, Key: key, Kind: ErrInvalid, Err: errors.New(why)}
 }
 
 // isCode reports whether an error is OSS's answer of that code: for the few places of this package

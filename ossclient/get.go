@@ -22,7 +22,7 @@ type GetRequest struct {
 // there; one that begins past the end fails with ErrRange, another ETag with ErrPrecondition. The body
 // must be closed; ctx governs it, too.
 func (b *Bucket) Get(ctx context.Context, g GetRequest) (*Body, error) {
-	op := opGet()
+	op := opGet
 	if err := b.checkVersion(op, g.Key, g.IfMatch); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (y *Body) request() *request {
 	if match != "" {
 		h["If-Match"] = []string{`"` + string(match) + `"`}
 	}
-	return &request{op: opGet(), key: y.req.Key, header: h}
+	return &request{op: opGet, key: y.req.Key, header: h}
 }
 
 // check finds out whether an answer is the range that was asked for, and the object's size.

@@ -28,7 +28,7 @@ type race struct {
 
 // hedged sends a request that may be sent twice.
 func (b *Bucket) hedged(ctx context.Context, r *request) (*answer, *failure) {
-	l := &b.slow[r.op.slot]
+	l := &b.slow[r.op.slot()]
 	start := time.Now()
 	b.spare.earn()
 	delay := time.Duration(l.p99.Load())

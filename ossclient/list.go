@@ -40,7 +40,7 @@ func (b *Bucket) List(ctx context.Context, l ListRequest) (Page, error) {
 	add("prefix", string(l.Prefix))
 	add("start-after", string(l.StartAfter))
 	var page Page
-	_, err := b.do(ctx, &request{op: opList(), key: "", params: params, accept: func(a *answer) error {
+	_, err := b.do(ctx, &request{op: opList, key: "", params: params, accept: func(a *answer) error {
 		body, err := readBody(a, maxListBytes)
 		if err != nil {
 			return err

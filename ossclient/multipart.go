@@ -39,7 +39,7 @@ const MaxParts = 10000
 
 // CreateUpload begins a multipart upload (InitiateMultipartUpload).
 func (b *Bucket) CreateUpload(ctx context.Context, u UploadRequest) (UploadID, error) {
-	op := opInitiate()
+	op := opInitiate
 	if err := b.checkKey(op, u.Key); err != nil {
 		return "", err
 	}
@@ -79,7 +79,7 @@ type PartRequest struct {
 // UploadPart stores a part, replacing what had its number (UploadPart). Its checksum is compared with
 // what OSS stored.
 func (b *Bucket) UploadPart(ctx context.Context, p PartRequest) (Part, error) {
-	op := opUploadPart()
+	op := opUploadPart
 	if err := b.checkPart(op, p.Key, p.Number); err != nil {
 		return Part{}, err
 	}
@@ -110,7 +110,7 @@ type CopyPartRequest struct {
 
 // CopyPart copies a part inside OSS (UploadPartCopy). It cannot read an appendable object.
 func (b *Bucket) CopyPart(ctx context.Context, c CopyPartRequest) (Part, error) {
-	op := opCopyPart()
+	op := opCopyPart
 	if err := b.checkPart(op, c.Key, c.Number); err != nil {
 		return Part{}, err
 	}
@@ -160,7 +160,7 @@ type CompleteRequest struct {
 // CompleteUpload makes the object of its parts (CompleteMultipartUpload) and compares its checksum. When
 // the answer is lost it finds out whether the object was made before it repeats the request.
 func (b *Bucket) CompleteUpload(ctx context.Context, c CompleteRequest) (PutResult, error) {
-	op := opComplete()
+	op := opComplete
 	if err := b.checkKey(op, c.Key); err != nil {
 		return PutResult{}, err
 	}
@@ -238,7 +238,7 @@ func completeDocument(parts []Part) []byte {
 // AbortUpload gives up a multipart upload and its parts (AbortMultipartUpload). It succeeds when there
 // is no such upload any more.
 func (b *Bucket) AbortUpload(ctx context.Context, key Key, id UploadID) error {
-	op := opAbort()
+	op := opAbort
 	if err := b.checkKey(op, key); err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ type partsDocument struct {
 // ListParts gives all parts of an upload in the order of their numbers (ListParts). ErrNotExist: there
 // is no such upload.
 func (b *Bucket) ListParts(ctx context.Context, key Key, id UploadID) ([]Part, error) {
-	op := opListParts()
+	op := opListParts
 	if err := b.checkKey(op, key); err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (b *Bucket) ListParts(ctx context.Context, key Key, id UploadID) ([]Part, e
 
 // newBroken is the error of an answer that makes no sense.
 func (b *Bucket) newBroken(op operation, key Key, err error) *Error {
-	return &Error{Op: op.name, Bucket: b.cfg.Bucket, Key: key, Kind: ErrUnavailable, Err: err}
+	return &Error{Op: op.String(), Bucket: b.cfg.Bucket, Key: key, Kind: ErrUnavailable, Err: err}
 }
 
 type uploadsDocument struct {
@@ -95,7 +95,7 @@ func (b *Bucket) ListUploads(ctx context.Context, prefix Key) iter.Seq2[Upload, 
 				return
 			}
 			if doc.NextKeyMarker == keyMarker && doc.NextUploadIdMarker == idMarker {
-				yield(Upload{}, b.newBroken(opListUploads(), prefix, errors.New("the listing of uploads does not go on")))
+				yield(Upload{}, b.newBroken(opListUploads, prefix, errors.New("the listing of uploads does not go on")))
 				return
 			}
 			keyMarker, idMarker = doc.NextKeyMarker, doc.NextUploadIdMarker
@@ -118,7 +118,7 @@ func (b *Bucket) uploadsPage(ctx context.Context, prefix Key, keyMarker, idMarke
 	}
 	params = append(params, param{"uploads", ""})
 	var doc uploadsDocument
-	_, err := b.do(ctx, &request{op: opListUploads(), params: params, accept: func(a *answer) error {
+	_, err := b.do(ctx, &request{op: opListUploads, params: params, accept: func(a *answer) error {
 		doc = uploadsDocument{}
 		if err := readDocument(a, "ListMultipartUploadsResult", &doc); err != nil {
 			return err

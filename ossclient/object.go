@@ -18,7 +18,7 @@ type ObjectOptions struct {
 
 // Head asks for an object's description (HeadObject). It fails with ErrNotExist when there is none.
 func (b *Bucket) Head(ctx context.Context, key Key) (Object, error) {
-	op := opHead()
+	op := opHead
 	if err := b.checkKey(op, key); err != nil {
 		return Object{}, err
 	}
@@ -56,7 +56,7 @@ type copyDocument struct {
 // Copy copies an object inside the bucket (CopyObject). ErrPrecondition: the source has another ETag;
 // ErrInvalid: OSS refuses to copy so large an object in one request, UploadPartCopy can.
 func (b *Bucket) Copy(ctx context.Context, c CopyRequest) (CopyResult, error) {
-	op := opCopy()
+	op := opCopy
 	if err := b.checkKey(op, c.Key); err != nil {
 		return CopyResult{}, err
 	}
@@ -103,7 +103,7 @@ func (b *Bucket) setCopySource(h http.Header, v Version) {
 
 // Delete removes an object (DeleteObject). It succeeds when there was none.
 func (b *Bucket) Delete(ctx context.Context, key Key) error {
-	op := opDelete()
+	op := opDelete
 	if err := b.checkKey(op, key); err != nil {
 		return err
 	}

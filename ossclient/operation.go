@@ -5,13 +5,32 @@ import (
 	"time"
 )
 
-// operation is what is true of every request of one kind.
-type operation struct {
-	name     string
-	method   string
-	deadline time.Duration // from the last byte sent to the answer's headers
-	slot     slot          // whose answers may be raced by a second request
-}
+// operation is a kind of request: an index of operations.
+type operation uint8
+
+const (
+	opHead operation = iota
+	opGet
+	opPut
+	opCopy
+	opDelete
+	opDeleteMany
+	opList
+	opInitiate
+	opUploadPart
+	opCopyPart
+	opComplete
+	opAbort
+	opListParts
+	opListUploads
+	opAppend
+	opPutSymlink
+	opGetSymlink
+	opRestore
+	opInfo
+	opLocation
+	opSignURL // sends nothing
+)
 
 // slot groups the operations whose latencies are alike.
 type slot uint8
@@ -24,90 +43,45 @@ const (
 	slots
 )
 
-// How long an answer may take: OSS answers most requests in milliseconds; those that move much data
-// inside the service, or wait for it to be stored, get longer.
+// How long an answer may take, from the last byte sent to the answer's headers: OSS answers most requests
+// in milliseconds; those that move much data inside the service, or wait for it to be stored, get longer.
 const (
 	quickAnswer = 20 * time.Second
 	storeAnswer = 60 * time.Second
 	slowAnswer  = 5 * time.Minute
 )
 
-func opHead() operation {
-	return operation{name: "HeadObject", slot: slotHead, method: http.MethodHead, deadline: quickAnswer}
+// operations is what is true of every request of one kind. The fault matrix of the tests has a row for each.
+var operations = [...]struct {
+	name     string // the API's
+	method   string
+	deadline time.Duration // for the answer
+	slot     slot          // whose answers may be raced by a second request
+}{
+	opHead:        {"HeadObject", http.MethodHead, quickAnswer, slotHead},
+	opGet:         {"GetObject", http.MethodGet, quickAnswer, slotGet},
+	opPut:         {"PutObject", http.MethodPut, storeAnswer, slotNone},
+	opCopy:        {"CopyObject", http.MethodPut, slowAnswer, slotNone},
+	opDelete:      {"DeleteObject", http.MethodDelete, quickAnswer, slotNone},
+	opDeleteMany:  {"DeleteMultipleObjects", http.MethodPost, storeAnswer, slotNone},
+	opList:        {"ListObjectsV2", http.MethodGet, quickAnswer, slotList},
+	opInitiate:    {"InitiateMultipartUpload", http.MethodPost, quickAnswer, slotNone},
+	opUploadPart:  {"UploadPart", http.MethodPut, storeAnswer, slotNone},
+	opCopyPart:    {"UploadPartCopy", http.MethodPut, slowAnswer, slotNone},
+	opComplete:    {"CompleteMultipartUpload", http.MethodPost, slowAnswer, slotNone},
+	opAbort:       {"AbortMultipartUpload", http.MethodDelete, storeAnswer, slotNone},
+	opListParts:   {"ListParts", http.MethodGet, quickAnswer, slotList},
+	opListUploads: {"ListMultipartUploads", http.MethodGet, quickAnswer, slotList},
+	opAppend:      {"AppendObject", http.MethodPost, storeAnswer, slotNone},
+	opPutSymlink:  {"PutSymlink", http.MethodPut, quickAnswer, slotNone},
+	opGetSymlink:  {"GetSymlink", http.MethodGet, quickAnswer, slotHead},
+	opRestore:     {"RestoreObject", http.MethodPost, quickAnswer, slotNone},
+	opInfo:        {"GetBucketInfo", http.MethodGet, quickAnswer, slotHead},
+	opLocation:    {"GetBucketLocation", http.MethodGet, quickAnswer, slotNone},
+	opSignURL:     {"SignURL", http.MethodGet, 0, slotNone},
 }
 
-func opGet() operation {
-	return operation{name: "GetObject", slot: slotGet, method: http.MethodGet, deadline: quickAnswer}
-}
-
-func opPut() operation {
-	return operation{name: "PutObject", method: http.MethodPut, deadline: storeAnswer}
-}
-
-func opCopy() operation {
-	return operation{name: "CopyObject", method: http.MethodPut, deadline: slowAnswer}
-}
-
-func opDelete() operation {
-	return operation{name: "DeleteObject", method: http.MethodDelete, deadline: quickAnswer}
-}
-
-func opDeleteMany() operation {
-	return operation{name: "DeleteMultipleObjects", method: http.MethodPost, deadline: storeAnswer}
-}
-
-func opList() operation {
-	return operation{name: "ListObjectsV2", slot: slotList, method: http.MethodGet, deadline: quickAnswer}
-}
-
-func opInitiate() operation {
-	return operation{name: "InitiateMultipartUpload", method: http.MethodPost, deadline: quickAnswer}
-}
-
-func opUploadPart() operation {
-	return operation{name: "UploadPart", method: http.MethodPut, deadline: storeAnswer}
-}
-
-func opCopyPart() operation {
-	return operation{name: "UploadPartCopy", method: http.MethodPut, deadline: slowAnswer}
-}
-
-func opComplete() operation {
-	return operation{name: "CompleteMultipartUpload", method: http.MethodPost, deadline: slowAnswer}
-}
-
-func opAbort() operation {
-	return operation{name: "AbortMultipartUpload", method: http.MethodDelete, deadline: storeAnswer}
-}
-
-func opListParts() operation {
-	return operation{name: "ListParts", slot: slotList, method: http.MethodGet, deadline: quickAnswer}
-}
-
-func opListUploads() operation {
-	return operation{name: "ListMultipartUploads", slot: slotList, method: http.MethodGet, deadline: quickAnswer}
-}
-
-func opAppend() operation {
-	return operation{name: "AppendObject", method: http.MethodPost, deadline: storeAnswer}
-}
-
-func opPutSymlink() operation {
-	return operation{name: "PutSymlink", method: http.MethodPut, deadline: quickAnswer}
-}
-
-func opGetSymlink() operation {
-	return operation{name: "GetSymlink", slot: slotHead, method: http.MethodGet, deadline: quickAnswer}
-}
-
-func opRestore() operation {
-	return operation{name: "RestoreObject", method: http.MethodPost, deadline: quickAnswer}
-}
-
-func opInfo() operation {
-	return operation{name: "GetBucketInfo", slot: slotHead, method: http.MethodGet, deadline: quickAnswer}
-}
-
-func opLocation() operation {
-	return operation{name: "GetBucketLocation", method: http.MethodGet, deadline: quickAnswer}
-}
+func (o operation) String() string          { return operations[o].name }
+func (o operation) method() string          { return operations[o].method }
+func (o operation) deadline() time.Duration { return operations[o].deadline }
+func (o operation) slot() slot              { return operations[o].slot }

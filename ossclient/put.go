@@ -36,7 +36,7 @@ type PutResult struct {
 // Put stores an object (PutObject), replacing what Key was. ErrCorrupt: what OSS stored has another
 // checksum than what was read, several times.
 func (b *Bucket) Put(ctx context.Context, p PutRequest) (PutResult, error) {
-	op := opPut()
+	op := opPut
 	if err := b.checkKey(op, p.Key); err != nil {
 		return PutResult{}, err
 	}

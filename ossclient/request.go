@@ -50,12 +50,12 @@ type answer struct {
 func (b *Bucket) build(ctx context.Context, r *request, cred Credential, u *upload) *http.Request {
 	path := b.target.prefix + "/" + string(r.key)
 	raw := b.target.prefix + "/" + escapePath(string(r.key))
-	header := make(http.Header, len(r.header)+8)
+	header := make(http.Header, len(r.header)+5) // the agent's and the signer's
 	maps.Copy(header, r.header)
 	header["User-Agent"] = []string{b.cfg.UserAgent}
 	if cred.ID != "" {
 		b.signer.sign(&signing{
-			method: r.op.method,
+			method: r.op.method(),
 			bucket: b.cfg.Bucket,
 			key:    string(r.key),
 			params: r.params,
@@ -65,7 +65,7 @@ func (b *Bucket) build(ctx context.Context, r *request, cred Credential, u *uplo
 		})
 	}
 	hr := (&http.Request{
-		Method:     r.op.method,
+		Method:     r.op.method(),
 		URL:        &url.URL{Scheme: b.target.scheme, Host: b.target.host, Path: path, RawPath: raw, RawQuery: encodeParams(r.params)},
 		Proto:      "HTTP/1.1",
 		ProtoMajor: 1,
@@ -73,7 +73,7 @@ func (b *Bucket) build(ctx context.Context, r *request, cred Credential, u *uplo
 		Header:     header,
 		Host:       b.target.host,
 	}).WithContext(ctx)
-	if r.op.method == http.MethodPut || r.op.method == http.MethodPost {
+	if r.op.method() == http.MethodPut || r.op.method() == http.MethodPost {
 		u.attach(hr)
 	}
 	return hr

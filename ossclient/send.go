@@ -22,7 +22,7 @@ func (b *Bucket) send(ctx context.Context, r *request, begun func(*watch)) (*ans
 	u := &upload{content: r.body}
 	hr := b.build(inner, r, cred, u)
 	a := &answer{bucket: b, req: r, start: time.Now()}
-	a.watch = newWatch(cancel, u, patience{b.patience.stall, min(r.op.deadline, b.patience.answer)})
+	a.watch = newWatch(cancel, u, patience{b.patience.stall, min(r.op.deadline(), b.patience.answer)})
 	if begun != nil {
 		begun(a.watch)
 	}
@@ -115,7 +115,7 @@ func (b *Bucket) tell(a *answer, e *Error, final bool) {
 		return
 	}
 	b.cfg.Observer(Event{
-		Op:        a.req.op.name,
+		Op:        a.req.op.String(),
 		Key:       a.req.key,
 		Attempt:   a.attempt,
 		Hedge:     a.hedge,

@@ -1,7 +1,10 @@
 package ossclient
 
 import (
+	"crypto/hmac"
+	"encoding/base64"
 	"fmt"
+	"hash"
 	"net/http"
 	"slices"
 	"strings"
@@ -24,6 +27,8 @@ const (
 	headerOSSDate       = "X-Oss-Date"
 	headerSHA256        = "X-Oss-Content-Sha256"
 	headerToken         = "X-Oss-Security-Token"
+
+	ossPrefix = "X-Oss-" // of the headers that every version signs
 )
 
 // signing is a request as its signature sees it.
@@ -71,22 +76,25 @@ func newSigner(version, region string) signer {
 // ossHeader is one header of the canonical form: its name in lower case and its values joined.
 type ossHeader struct{ name, value string }
 
-// canonicalHeaders collects the x-oss-* headers and those that want accepts, sorted by their names in
+// canonicalHeaders collects the x-oss-* headers, those named and the extra ones, sorted by their names in
 // lower case. dst is memory to use.
-func canonicalHeaders(dst []ossHeader, h http.Header, want func(lower string) bool) []ossHeader {
-	for name, values := range h {
-		lower := lowerHeader(name)
-		if !strings.HasPrefix(lower, "x-oss-") && !want(lower) {
+func (s *signing) canonicalHeaders(dst []ossHeader, named ...string) []ossHeader {
+	for name, values := range s.header {
+		if !strings.HasPrefix(name, ossPrefix) && !slices.Contains(named, name) && !s.isExtra(name) {
 			continue
 		}
 		value := strings.TrimSpace(values[0])
 		for _, v := range values[1:] {
 			value += "," + strings.TrimSpace(v)
 		}
-		dst = append(dst, ossHeader{lower, value})
+		dst = append(dst, ossHeader{lowerHeader(name), value})
 	}
 	slices.SortFunc(dst, func(a, b ossHeader) int { return strings.Compare(a.name, b.name) })
 	return dst
+}
+
+func (s *signing) isExtra(name string) bool {
+	return slices.ContainsFunc(s.extra, func(extra string) bool { return strings.EqualFold(extra, name) })
 }
 
 // lowerHeader is strings.ToLower without its allocation for the headers of most requests.
@@ -100,10 +108,47 @@ func lowerHeader(name string) string {
 		return "x-oss-security-token"
 	case headerContentType:
 		return "content-type"
+	case headerContentMD5:
+		return "content-md5"
 	case "X-Oss-Range-Behavior":
 		return "x-oss-range-behavior"
 	}
 	return strings.ToLower(name)
+}
+
+// signedByDate puts the date and the token where versions 1 and 2 want them, and returns the date.
+func (s *signing) signedByDate() string {
+	date := s.now.UTC().Format(http.TimeFormat)
+	s.header[headerDate] = []string{date}
+	if s.cred.Token != "" {
+		s.header[headerToken] = []string{s.cred.Token}
+	}
+	return date
+}
+
+// appendPlain appends what versions 1 and 2 sign first: the method, two headers of the content and the
+// date, a line each, and then the OSS headers.
+func (s *signing) appendPlain(b []byte, date string) []byte {
+	for _, line := range []string{s.method, s.header.Get(headerContentMD5), s.header.Get(headerContentType), date} {
+		b = append(b, line...)
+		b = append(b, '\n')
+	}
+	return appendHeaders(b, s.canonicalHeaders(nil))
+}
+
+// resource is what a request is about: "/bucket/key".
+func (s *signing) resource() string {
+	if s.bucket == "" {
+		return "/" + s.key
+	}
+	return "/" + s.bucket + "/" + s.key
+}
+
+// mac64 is the base64 of the HMAC of a text.
+func mac64(h func() hash.Hash, secret string, text []byte) string {
+	m := hmac.New(h, []byte(secret))
+	m.Write(text)
+	return base64.StdEncoding.EncodeToString(m.Sum(nil))
 }
 
 func appendHeaders(dst []byte, list []ossHeader) []byte {

@@ -1,10 +1,7 @@
 package ossclient
 
 import (
-	"crypto/hmac"
 	"crypto/sha1"
-	"encoding/base64"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,11 +13,7 @@ import (
 type signerV1 struct{}
 
 func (v *signerV1) sign(s *signing) {
-	date := s.now.UTC().Format(http.TimeFormat)
-	s.header[headerDate] = []string{date}
-	if s.cred.Token != "" {
-		s.header[headerToken] = []string{s.cred.Token}
-	}
+	date := s.signedByDate()
 	s.header[headerAuthorization] = []string{"OSS " + s.cred.ID + ":" + v.signature(s, date)}
 }
 
@@ -43,22 +36,8 @@ func (v *signerV1) presign(s *signing, ttl time.Duration) []param {
 }
 
 func (v *signerV1) signature(s *signing, date string) string {
-	b := make([]byte, 0, 512)
-	b = append(b, s.method...)
-	b = append(b, '\n')
-	b = append(b, s.header.Get(headerContentMD5)...)
-	b = append(b, '\n')
-	b = append(b, s.header.Get(headerContentType)...)
-	b = append(b, '\n')
-	b = append(b, date...)
-	b = append(b, '\n')
-	b = appendHeaders(b, canonicalHeaders(nil, s.header, func(string) bool { return false }))
-	b = append(b, '/')
-	if s.bucket != "" {
-		b = append(b, s.bucket...)
-		b = append(b, '/')
-	}
-	b = append(b, s.key...)
+	b := s.appendPlain(make([]byte, 0, 512), date)
+	b = append(b, s.resource()...)
 	joint := byte('?')
 	for _, p := range s.params {
 		if !signedByV1(p.name) {
@@ -72,9 +51,7 @@ func (v *signerV1) signature(s *signing, date string) string {
 		}
 		joint = '&'
 	}
-	h := hmac.New(sha1.New, []byte(s.cred.Secret))
-	h.Write(b)
-	return base64.StdEncoding.EncodeToString(h.Sum(nil))
+	return mac64(sha1.New, s.cred.Secret, b)
 }
 
 // signedByV1 reports whether a parameter is part of a V1 signature: the sub-resources and the

@@ -1,10 +1,7 @@
 package ossclient
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/base64"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,11 +14,7 @@ import (
 type signerV2 struct{}
 
 func (v *signerV2) sign(s *signing) {
-	date := s.now.UTC().Format(http.TimeFormat)
-	s.header[headerDate] = []string{date}
-	if s.cred.Token != "" {
-		s.header[headerToken] = []string{s.cred.Token}
-	}
+	date := s.signedByDate()
 	value := "OSS2 AccessKeyId:" + s.cred.ID
 	if len(s.extra) > 0 {
 		value += ",AdditionalHeaders:" + strings.Join(s.extra, ";")
@@ -51,28 +44,13 @@ func (v *signerV2) presign(s *signing, ttl time.Duration) []param {
 }
 
 func (v *signerV2) signature(s *signing, date string) string {
-	b := make([]byte, 0, 512)
-	b = append(b, s.method...)
-	b = append(b, '\n')
-	b = append(b, s.header.Get(headerContentMD5)...)
-	b = append(b, '\n')
-	b = append(b, s.header.Get(headerContentType)...)
-	b = append(b, '\n')
-	b = append(b, date...)
-	b = append(b, '\n')
-	b = appendHeaders(b, canonicalHeaders(nil, s.header, func(name string) bool { return slices.Contains(s.extra, name) }))
+	b := s.appendPlain(make([]byte, 0, 512), date)
 	b = append(b, strings.Join(s.extra, ";")...)
 	b = append(b, '\n')
-	resource := "/"
-	if s.bucket != "" {
-		resource += s.bucket + "/"
-	}
-	b = appendEscaped(b, resource+s.key, false)
+	b = appendEscaped(b, s.resource(), false)
 	if len(s.params) > 0 {
 		b = append(b, '?')
 		b = append(b, encodeParams(s.params)...)
 	}
-	h := hmac.New(sha256.New, []byte(s.cred.Secret))
-	h.Write(b)
-	return base64.StdEncoding.EncodeToString(h.Sum(nil))
+	return mac64(sha256.New, s.cred.Secret, b)
 }

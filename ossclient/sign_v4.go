@@ -4,9 +4,11 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -27,7 +29,7 @@ type signerV4 struct {
 
 type keyV4 struct {
 	secret, date string
-	key          []byte
+	macs         *sync.Pool // of hash.Hash: the key is worked into them once
 }
 
 func (v *signerV4) sign(s *signing) {
@@ -91,7 +93,7 @@ func (v *signerV4) signature(s *signing, stamp, scope string) string {
 	text = append(text, scope...)
 	text = append(text, '\n')
 	text = hex.AppendEncode(text, hashed[:])
-	return hex.EncodeToString(hmac256(v.signingKey(s.cred.Secret, stamp[:8]), text))
+	return v.signingKey(s.cred.Secret, stamp[:8]).sign(text)
 }
 
 // appendCanonical appends the canonical request: method, path, query, headers, the names of the
@@ -108,25 +110,38 @@ func (v *signerV4) appendCanonical(b []byte, s *signing) []byte {
 	b = append(b, encodeParams(s.params)...)
 	b = append(b, '\n')
 	var room [12]ossHeader
-	b = appendHeaders(b, canonicalHeaders(room[:0], s.header, func(name string) bool {
-		return name == "content-type" || name == "content-md5" || slices.Contains(s.extra, name)
-	}))
+	b = appendHeaders(b, s.canonicalHeaders(room[:0], headerContentType, headerContentMD5))
 	b = append(b, '\n')
 	b = append(b, strings.Join(s.extra, ";")...)
 	return append(b, "\n"+unsignedPayload...)
 }
 
 // signingKey derives the day's key from the secret.
-func (v *signerV4) signingKey(secret, date string) []byte {
+func (v *signerV4) signingKey(secret, date string) *keyV4 {
 	if k := v.key.Load(); k != nil && k.secret == secret && k.date == date {
-		return k.key
+		return k
 	}
 	key := hmac256([]byte("aliyun_v4"+secret), []byte(date))
 	key = hmac256(key, []byte(v.region))
 	key = hmac256(key, []byte("oss"))
 	key = hmac256(key, []byte("aliyun_v4_request"))
-	v.key.Store(&keyV4{secret: secret, date: date, key: key})
-	return key
+	k := newKeyV4(secret, date, key)
+	v.key.Store(k)
+	return k
+}
+
+func newKeyV4(secret, date string, key []byte) *keyV4 {
+	return &keyV4{secret: secret, date: date, macs: &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+}
+
+// sign is the hexadecimal HMAC of a text.
+func (k *keyV4) sign(text []byte) string {
+	m := k.macs.Get().(hash.Hash)
+	defer k.macs.Put(m)
+	m.Reset()
+	m.Write(text)
+	var room [sha256.Size]byte
+	return hex.EncodeToString(m.Sum(room[:0]))
 }
 
 func hmac256(key, text []byte) []byte {

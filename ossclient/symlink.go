@@ -14,7 +14,7 @@ const headerSymlinkTarget = "X-Oss-Symlink-Target"
 
 // PutSymlink makes a symbolic link of OSS's own kind to another key of the bucket (PutSymlink).
 func (b *Bucket) PutSymlink(ctx context.Context, key, target Key, m Metadata) error {
-	op := opPutSymlink()
+	op := opPutSymlink
 	if err := b.checkKey(op, key); err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (b *Bucket) PutSymlink(ctx context.Context, key, target Key, m Metadata) er
 // GetSymlink reads where a symbolic link of OSS's own kind leads, and the link's own description
 // (GetSymlink). ErrUnsupported: the object is no such link.
 func (b *Bucket) GetSymlink(ctx context.Context, key Key) (string, Object, error) {
-	op := opGetSymlink()
+	op := opGetSymlink
 	if err := b.checkKey(op, key); err != nil {
 		return "", Object{}, err
 	}
@@ -54,7 +54,7 @@ func (b *Bucket) GetSymlink(ctx context.Context, key Key) (string, Object, error
 // Restore asks for an archived object to be made readable for some days (RestoreObject). It succeeds
 // when that is already under way or done.
 func (b *Bucket) Restore(ctx context.Context, key Key, days int) error {
-	op := opRestore()
+	op := opRestore
 	if err := b.checkKey(op, key); err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (b *Bucket) Restore(ctx context.Context, key Key, days int) error {
 
 // SignURL makes a URL with which anybody can GET the object until ttl has passed. It is a secret.
 func (b *Bucket) SignURL(key Key, ttl time.Duration) (string, error) {
-	op := operation{name: "SignURL", method: http.MethodGet}
+	op := opSignURL
 	if err := b.checkKey(op, key); err != nil {
 		return "", err
 	}
@@ -94,7 +94,7 @@ func (b *Bucket) SignURL(key Key, ttl time.Duration) (string, error) {
 	}
 	query := ""
 	if cred.ID != "" {
-		s := &signing{method: op.method, bucket: b.cfg.Bucket, key: string(key), header: http.Header{}, cred: cred, now: b.now()}
+		s := &signing{method: op.method(), bucket: b.cfg.Bucket, key: string(key), header: http.Header{}, cred: cred, now: b.now()}
 		query = "?" + encodeParams(b.signer.presign(s, ttl))
 	}
 	return b.Endpoint() + b.target.prefix + "/" + escapePath(string(key)) + query, nil

@@ -37,7 +37,7 @@ func newTransport(cfg Config) (*http.Transport, error) {
 	}
 	t.Protocols.SetHTTP1(true)
 	if cfg.CABundle != "" {
-		pool, err := loadCABundle(cfg.CABundle)
+		pool, err := CertPool(cfg.CABundle)
 		if err != nil {
 			return nil, err
 		}
@@ -46,12 +46,16 @@ func newTransport(cfg Config) (*http.Transport, error) {
 	return t, nil
 }
 
-func loadCABundle(name string) (*x509.CertPool, error) {
+// CertPool is the system's certificate authorities and those of a PEM file.
+func CertPool(name string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("CA bundle: %w", err)
 	}
-	pool := x509.NewCertPool()
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool() // a machine without any: the file's have to do
+	}
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("CA bundle %s: no certificate in it", name)
 	}

@@ -64,9 +64,8 @@ func (f *File) ReadAt(ctx context.Context, dst []byte, off int64) (int, error) {
 	}
 	done := 0
 	for done < len(dst) {
-		n, err := f.read(ctx, dst[done:min(len(dst), done+maxRead)], off+int64(done))
+		n, err := f.read(ctx, dst[done:], off+int64(done))
 		done += n
-		f.volume.Add(int64(n))
 		if err != nil {
 			return done, err
 		}
@@ -74,60 +73,18 @@ func (f *File) ReadAt(ctx context.Context, dst []byte, off int64) (int, error) {
 	return done, eof
 }
 
-// reading is one step of a ReadAt.
-type reading struct {
-	off, end int64
-	window   *window
-	pins     []pin
-	first    bool // it is the first of its file, and at its beginning
-	whole    bool // it completes the reading of the whole object in order
-}
-
+// read is one step of a ReadAt.
 func (f *File) read(ctx context.Context, dst []byte, off int64) (int, error) {
-	var store [maxPart/cache.BlockSize/4 + 2]pin
-	r := reading{off: off, end: off + int64(len(dst)), pins: store[:0]}
-	err := f.begin(&r)
-	if errors.Is(err, errNoMemory) {
-		f.pool.reclaim(int64(len(dst)) + 2*cache.BlockSize)
-		err = f.begin(&r)
-	}
-	if errors.Is(err, errNoMemory) {
-		return f.object.readDirect(ctx, dst, off)
-	}
+	v, err := f.View(ctx, dst, off)
 	if err != nil {
 		return 0, err
 	}
-	defer f.end(&r)
-	if r.first {
-		f.pool.trails.follow(f)
-	}
+	defer v.Release()
 	n := 0
-	for i := range r.pins {
-		piece, err := f.piece(ctx, &r, i)
-		if err != nil {
-			return n, err
-		}
+	for _, piece := range v.Slices() {
 		n += copy(dst[n:], piece)
 	}
-	if r.whole {
-		if err := f.object.verify(ctx); err != nil {
-			return 0, err
-		}
-	}
 	return n, nil
-}
-
-// piece waits for what r wants of its i-th block.
-func (f *File) piece(ctx context.Context, r *reading, i int) ([]byte, error) {
-	p := &r.pins[i]
-	start := p.index * cache.BlockSize
-	from, to := int(max(r.off-start, 0)), int(min(r.end-start, cache.BlockSize))
-	if p.block == nil {
-		if err := f.object.await(ctx, p, to); err != nil {
-			return nil, err
-		}
-	}
-	return p.block.Bytes()[from:to], nil
 }
 
 // begin finds the stream that r belongs to, pins its blocks and starts what has to be fetched, for r and
@@ -148,13 +105,16 @@ func (f *File) begin(r *reading) error {
 	r.window = w
 	o.lock()
 	defer o.unlock()
-	missing := false
+	missing := int64(0)
 	for i := r.off / cache.BlockSize; i*cache.BlockSize < r.end; i++ {
 		p := o.pinLocked(i)
-		missing = missing || p.missing()
+		if p.missing() {
+			missing++
+		}
 		r.pins = append(r.pins, p)
 	}
-	if missing && !f.fetchLocked(r, fresh) {
+	f.pool.counters.pinned(r.pins, missing)
+	if missing > 0 && !f.fetchLocked(r, fresh) {
 		for i := range r.pins {
 			o.unpinLocked(&r.pins[i])
 		}
@@ -182,10 +142,11 @@ func (f *File) end(r *reading) {
 	defer o.unlock()
 	for i := range r.pins {
 		p := &r.pins[i]
-		if h := w.holds[p.index]; h != nil && p.block != nil {
+		if h := w.holds[p.index]; h != nil && p.block != nil && !r.failed {
 			start := p.index * cache.BlockSize
 			h.served += int(min(r.end, start+cache.BlockSize) - max(r.off, start))
 			if h.served >= len(p.block.Bytes()) {
+				h.slot.offered = h.slot.offered || f.hint.PageCache
 				o.letGoLocked(w, p.index)
 			}
 		}

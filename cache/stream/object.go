@@ -110,6 +110,7 @@ func (p *pin) missing() bool { return p.slot == nil && p.block == nil }
 func (o *object) pinLocked(index int64) pin {
 	if s := o.slots[index]; s != nil {
 		if s.fetch == nil {
+			s.block.MarkRead()
 			return pin{index, s, s.block.Retain()}
 		}
 		o.holdLocked(s)
@@ -117,6 +118,7 @@ func (o *object) pinLocked(index int64) pin {
 	}
 	b := o.pool.ranges.Get(o.version, index)
 	if b != nil {
+		b.MarkRead()
 		o.sums.note(index, b.Sum())
 	}
 	return pin{index, nil, b}
@@ -157,6 +159,7 @@ func (o *object) readyLocked(p *pin, need int) (chan struct{}, error) {
 		return nil, s.err
 	}
 	if s.filled >= need {
+		s.block.MarkRead()
 		p.block = s.block.Retain()
 		o.dropLocked(s)
 		return nil, nil

@@ -47,6 +47,7 @@ type Pool struct {
 	ctx    context.Context // of every fetch
 	cancel context.CancelFunc
 
+	views     sync.Pool // of *View
 	counters  counters
 	reclaimed atomic.Int64 // when files were last asked for memory, in Unix nanoseconds
 
@@ -56,7 +57,22 @@ type Pool struct {
 }
 
 type counters struct {
-	gets, bytes, direct atomic.Int64
+	gets, bytes, direct   atomic.Int64
+	ahead, stored, missed atomic.Int64 // blocks wanted by reads
+	straight              atomic.Int64 // bytes read without a block
+}
+
+// pinned counts where the blocks of a read were found.
+func (c *counters) pinned(pins []pin, missed int64) {
+	ahead := int64(0)
+	for i := range pins {
+		if pins[i].slot != nil {
+			ahead++
+		}
+	}
+	c.ahead.Add(ahead)
+	c.missed.Add(missed)
+	c.stored.Add(int64(len(pins)) - ahead - missed)
 }
 
 // New makes a Pool.
@@ -94,8 +110,9 @@ func newPool(opts Options, open opener) *Pool {
 		p.log.Warn("the store of ranges is larger than the memory budget has left", "bytes", n, "budget", p.opts.Budget.Total())
 	}
 	p.governor = newGovernor(p.opts.Budget, p.ranges.Capacity(), p.opts.MaxConns)
-	p.trails = &trails{pool: p}
+	p.trails = &trails{pool: p, recent: newRecent()}
 	p.limbo = &limbo{limit: min(8<<20, p.governor.limit/4)}
+	p.views.New = func() any { return new(View) }
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.opts.Budget.OnShortage(func(n int64) { p.reclaim(n) })
 	p.governor.enter()
@@ -119,6 +136,9 @@ func (p *Pool) Close() {
 type Hint struct {
 	// Dir is the identity of the directory that the file was found in.
 	Dir string
+	// PageCache says that the kernel keeps what is read: a block that was read in full needs no second place
+	// in the store of ranges. Memory that is touched for the first time costs more than the reading itself.
+	PageCache bool
 	// CRC64 is the CRC-64 of the whole object, when it is known.
 	CRC64 *uint64
 	// Next returns up to n versions of the files that follow this one in its directory's order. It must not

@@ -63,6 +63,7 @@ func (o *object) readDirect(ctx context.Context, dst []byte, off int64) (int, er
 	defer body.Close() // its error would change nothing: the bytes were counted
 	n, err := io.ReadFull(body, dst)
 	p.counters.bytes.Add(int64(n))
+	p.counters.straight.Add(int64(n))
 	if err != nil {
 		return n, fmt.Errorf("reading %s at %d: %w", o.version.Key, off+int64(n), err)
 	}

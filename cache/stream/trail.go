@@ -45,8 +45,9 @@ type trails struct {
 
 	mu     sync.Mutex // guards the fields below
 	list   []*trail   // in no order
-	helped int64      // bytes read that were fetched ahead
-	wasted int64      // bytes fetched ahead and never read
+	recent recent
+	helped int64 // bytes read that were fetched ahead
+	wasted int64 // bytes fetched ahead and never read
 }
 
 // trail is one program's way through a directory.
@@ -93,6 +94,12 @@ func (s *trails) step(f *File) (t *trail, want int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := f.Version()
+	if f.hint.PageCache {
+		if s.recent.has(v) {
+			s.recent.forget()
+		}
+		s.recent.add(v)
+	}
 	t, at := s.find(f.hint.Dir, v)
 	if t == nil {
 		return s.begin(f.hint.Dir), peek
@@ -167,7 +174,7 @@ func (s *trails) fetch(t *trail) {
 	}
 	for ; t.tried < len(t.expected) && len(t.ahead) < t.depth(); t.tried++ {
 		v := t.expected[t.tried]
-		if v.Size > aheadLimit || t.ahead[v] != nil {
+		if v.Size > aheadLimit || t.ahead[v] != nil || s.recent.has(v) {
 			continue
 		}
 		f := s.pool.Open(v, Hint{})

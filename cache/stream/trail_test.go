@@ -21,7 +21,7 @@ func (b *bucket) directory(n int, size int64) []ossclient.Version {
 
 // hintOf is the hint for the i-th file of a directory.
 func hintOf(list []ossclient.Version, i int) Hint {
-	return Hint{Dir: "d/", Next: func(n int) []ossclient.Version { return list[i+1 : min(i+1+n, len(list))] }}
+	return Hint{Dir: "d/", PageCache: true, Next: func(n int) []ossclient.Version { return list[i+1 : min(i+1+n, len(list))] }}
 }
 
 // readWhole opens, reads and closes the i-th file.
@@ -137,6 +137,33 @@ func TestNothingAheadOfLooking(t *testing.T) {
 		}
 		if gets, _ := b.counts(); gets != 0 {
 			t.Errorf("%d GETs for opening alone", gets)
+		}
+	})
+}
+
+// A file that somebody has read is in the kernel's page cache: nobody fetches it ahead again, unless the kernel
+// turns out to have dropped it.
+func TestFilesAheadPassOverWhatWasRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket()
+		list := b.directory(200, 16<<10)
+		p := b.pool(t, setup{memory: 4 * mib}) // limbo forgets them
+		for i := 100; i < 200; i++ {
+			b.readWhole(t, p, list, i)
+		}
+		for i := range 100 {
+			b.readWhole(t, p, list, i)
+		}
+		time.Sleep(time.Minute)
+		if gets, _ := b.counts(); gets != 200 {
+			t.Errorf("%d GETs for 200 files", gets)
+		}
+		start := time.Now()
+		for i := range list {
+			b.readWhole(t, p, list, i)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("after the kernel dropped its pages they took %v", took)
 		}
 	})
 }

@@ -19,20 +19,24 @@ func (s *connection) clientConfig(bucket string, log *slog.Logger) (ossclient.Co
 		Addressing: s.addressing.value, Sign: s.sign.value,
 		UserAgent: "ossfs/" + version, Logger: log,
 	}
+	from := credentials.Options{
+		Only: s.source, Profile: s.profile, RAMRole: s.ramRole, Anonymous: s.anonymous, Bucket: bucket, Region: s.region, Logger: log,
+	}
 	if s.caBundle != "" {
 		path, err := filepath.Abs(s.caBundle) // the daemon leaves the directory it was started in
 		if err != nil {
 			return cfg, nil, failf("--ca-bundle %s: %w", s.caBundle, err)
 		}
 		cfg.CABundle = path
+		if from.RootCAs, err = ossclient.CertPool(path); err != nil { // what stands before OSS may stand before STS
+			return cfg, nil, failf("%w", err)
+		}
 	}
 	if s.credentials != nil {
 		cfg.Credentials = s.credentials
 		return cfg, func() {}, nil
 	}
-	provider, err := credentials.Chain(credentials.Options{
-		Profile: s.profile, RAMRole: s.ramRole, Anonymous: s.anonymous, Bucket: bucket, Region: s.region, Logger: log,
-	})
+	provider, err := credentials.Chain(from)
 	if err != nil {
 		return cfg, nil, failf("credentials: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/ossclient/credentials"
 )
 
 // connection is how the bucket is reached: what mount, doctor and uploads have in common.
@@ -17,7 +18,7 @@ type connection struct {
 	region, endpoint                string
 	internal, accelerate, dualstack bool
 	addressing, sign                choiceValue
-	profile, ramRole                string
+	source, profile, ramRole        string
 	anonymous                       bool
 	caBundle                        string
 
@@ -30,10 +31,11 @@ func (s *connection) define(flags *pflag.FlagSet) {
 	text(flags, &s.region, "region", "ID", "the bucket's region, such as cn-hangzhou (default: env OSS_REGION, or asked of the bucket)")
 	text(flags, &s.endpoint, "endpoint", "URL", "where OSS answers, https unless said (default: made from the region; env OSS_ENDPOINT)")
 	flags.BoolVar(&s.internal, "internal", false, "the region's endpoint for ECS and other Alibaba Cloud machines")
-	flags.BoolVar(&s.accelerate, "accelerate", false, "the transfer acceleration endpoint")
+	flags.BoolVar(&s.accelerate, "accelerate", false, "the transfer acceleration endpoint (outside China: --endpoint oss-accelerate-overseas.aliyuncs.com)")
 	flags.BoolVar(&s.dualstack, "dualstack", false, "the region's endpoint that has IPv6")
 	flags.Var(&s.addressing, "addressing", "where the bucket's name goes; auto: into the host, into the path for an IP address")
 	flags.Var(&s.sign, "sign", "version of the request signature")
+	text(flags, &s.source, "credentials", "SOURCE", "the one place to take credentials from: "+strings.Join(credentials.Names(), ", ")+" (default: the first that has some)")
 	text(flags, &s.profile, "profile", "NAME", "the profile of the credentials files to use")
 	text(flags, &s.ramRole, "ram-role", "NAME", "the ECS instance's RAM role to use, or auto")
 	flags.BoolVar(&s.anonymous, "anonymous", false, "sign nothing: for public buckets")
@@ -151,6 +153,10 @@ func (s *connection) check() error {
 	switch {
 	case s.anonymous && (s.profile != "" || s.ramRole != ""):
 		return usagef("--anonymous signs nothing: leave --profile and --ram-role away")
+	case s.source != "" && !slices.Contains(credentials.Names(), s.source):
+		return usagef("--credentials %s: want %s", s.source, strings.Join(credentials.Names(), ", "))
+	case s.source != "" && (s.anonymous || s.ramRole != ""):
+		return usagef("--credentials, --ram-role and --anonymous: choose one source of credentials")
 	case s.profile != "" && s.ramRole != "":
 		return usagef("--profile and --ram-role: choose one source of credentials")
 	case s.internal && s.accelerate:

@@ -76,11 +76,20 @@ func (s *logging) handler(w io.Writer, withTime bool) slog.Handler {
 }
 
 func (s *logging) writer(where string, w io.Writer) *logOutput {
+	return newLogOutput(where, s.handler(w, true), func() error { return nil })
+}
+
+// newLogOutput logs to h, repetitions summed up.
+func newLogOutput(where string, h slog.Handler, closer func() error) *logOutput {
+	filter := newRepeatFilter(h)
 	return &logOutput{
-		Logger: slog.New(newRepeatFilter(s.handler(w, true))),
+		Logger: slog.New(filter),
 		where:  where,
 		reopen: func() error { return nil },
-		close:  func() error { return nil },
+		close: func() error {
+			filter.memory.close()
+			return closer()
+		},
 	}
 }
 
@@ -90,12 +99,7 @@ func (s *logging) output(where string, emit func(slog.Level, []byte) error, clos
 	if closer == nil {
 		closer = func() error { return nil }
 	}
-	return &logOutput{
-		Logger: slog.New(newRepeatFilter(&sinkHandler{s.handler(&sink.buffer, false), sink})),
-		where:  where,
-		reopen: func() error { return nil },
-		close:  closer,
-	}
+	return newLogOutput(where, &sinkHandler{s.handler(&sink.buffer, false), sink}, closer)
 }
 
 func (s *logging) openFile(path string) (*logOutput, error) {
@@ -107,8 +111,8 @@ func (s *logging) openFile(path string) (*logOutput, error) {
 	if err := file.reopen(); err != nil {
 		return nil, failf("log file %s: %w: give another --log-file", path, reason(err))
 	}
-	out := s.writer(path, file)
-	out.reopen, out.close = file.reopen, file.close
+	out := newLogOutput(path, s.handler(file, true), file.close)
+	out.reopen = file.reopen
 	return out, nil
 }
 

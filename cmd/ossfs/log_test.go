@@ -2,16 +2,20 @@ package main
 
 import (
 	"bytes"
-	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/ossfs/ossfs/internal/control"
+	"github.com/ossfs/ossfs/ossclient"
 )
 
 func TestLogFileIsReopened(t *testing.T) {
@@ -73,22 +77,66 @@ func TestSinkGetsTheLevel(t *testing.T) {
 	}
 }
 
+// lockedBuffer is written to by several goroutines.
+type lockedBuffer struct {
+	mu  sync.Mutex // guards buf
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) take() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	text := b.buf.String()
+	b.buf.Reset()
+	return text
+}
+
 // A service that fails a thousand times a second does not fill the log, and nothing is lost from sight.
 func TestRepeatsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var buf bytes.Buffer
-		log := slog.New(newRepeatFilter(slog.NewTextHandler(&buf, nil)))
-		for range 1000 {
-			log.Warn("request failed", "op", "PutObject", "code", "AccessDenied", "key", time.Now())
+		var buf lockedBuffer
+		filter := newRepeatFilter(slog.NewTextHandler(&buf, nil))
+		log := slog.New(filter)
+		for i := range 1000 {
+			log.Warn("request failed", "op", "PutObject", "code", "AccessDenied", "key", i)
 		}
 		log.Warn("request failed", "op", "GetObject", "code", "AccessDenied")
 		log.Info("done")
 		log.Info("done")
-		time.Sleep(repeatWindow)
-		log.LogAttrs(context.Background(), slog.LevelWarn, "request failed", slog.String("op", "PutObject"), slog.String("code", "AccessDenied"))
-		lines := strings.Split(strings.TrimSpace(buf.String()), "\n")
-		if len(lines) != 5 || !strings.HasSuffix(lines[4], "repeated=999") {
-			t.Errorf("got %d lines:\n%s", len(lines), buf.String())
+		for _, code := range []string{"QuotaExceeded", "AccessDenied"} { // told apart by what the error is, not by its text
+			for i := range 2 {
+				err := &ossclient.Error{Op: "PutObject", Key: ossclient.Key(strconv.Itoa(i)), Kind: ossclient.ErrPermission, Code: code}
+				log.Error("not sent", "error", fmt.Errorf("file %d: %w", i, err))
+			}
+		}
+		take := func() []string {
+			synctest.Wait()
+			return strings.Split(strings.TrimSpace(buf.take()), "\n")
+		}
+		if got := take(); len(got) != 6 {
+			t.Errorf("at once: got %d lines, want 6:\n%s", len(got), strings.Join(got, "\n"))
+		}
+		time.Sleep(repeatWindow + time.Second) // the sums come by themselves
+		got := take()
+		slices.Sort(got)
+		if len(got) != 3 || !strings.HasSuffix(got[0], "repeated=1") || !strings.HasSuffix(got[2], "key=999 repeated=999") {
+			t.Errorf("after the window: got %d lines:\n%s", len(got), strings.Join(got, "\n"))
+		}
+		time.Sleep(2 * repeatWindow) // by now all is forgotten
+		log.Warn("request failed", "op", "PutObject", "code", "AccessDenied")
+		log.Warn("request failed", "op", "PutObject", "code", "AccessDenied")
+		if got := take(); len(got) != 1 {
+			t.Errorf("later: got %q, want one line", got)
+		}
+		filter.memory.close()
+		if got := take(); len(got) != 1 || !strings.HasSuffix(got[0], "repeated=1") {
+			t.Errorf("at the end: got %q, want the sum", got)
 		}
 	})
 }

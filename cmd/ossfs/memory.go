@@ -32,6 +32,23 @@ func usableMemory() int64 {
 	return total
 }
 
+// residentMemory is what this process has of the machine's RAM, in bytes (proc_pid_statm(5)); 0: not known.
+func residentMemory() int64 {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}
+
 // groupLimit is the control group's memory.max (version 2), 0 when there is none.
 func groupLimit() int64 {
 	own, err := os.ReadFile("/proc/self/cgroup")

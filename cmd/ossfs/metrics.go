@@ -14,7 +14,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sys/unix"
 
+	"github.com/ossfs/ossfs/fs"
 	"github.com/ossfs/ossfs/ossclient"
 )
 
@@ -33,6 +35,8 @@ type metricsServer struct {
 	sent      *prometheus.CounterVec   // bytes by op
 	received  *prometheus.CounterVec   // bytes by op
 	repeats   *prometheus.CounterVec   // attempts that repeated a failed one, by op
+	kernel    *prometheus.HistogramVec // requests of the kernel by op, in seconds
+	errnos    *prometheus.CounterVec   // of them those that failed, by op and errno
 }
 
 // openMetrics listens, so that a port that is taken is said before anything is mounted. It returns nil
@@ -50,19 +54,32 @@ func openMetrics(addr string, log *slog.Logger) (*metricsServer, error) {
 		return nil, failf("--metrics %s: %w: choose another port", addr, reason(errors.Unwrap(err)))
 	}
 	m := &metricsServer{listener: l, log: log, registry: prometheus.NewRegistry()}
-	buckets := prometheus.ExponentialBuckets(0.001, 2, 16) // 1 ms to 32 s
-	m.attempts = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "ossfs_request_duration_seconds", Help: "Attempts of requests to OSS, to the last byte.", Buckets: buckets,
-	}, []string{"op", "outcome"})
-	m.firstByte = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "ossfs_request_first_byte_seconds", Help: "Attempts of requests to OSS, to the answer's headers.", Buckets: buckets,
-	}, []string{"op"})
-	m.sent = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ossfs_sent_bytes_total", Help: "Bytes of bodies sent to OSS."}, []string{"op"})
-	m.received = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ossfs_received_bytes_total", Help: "Bytes of bodies received from OSS."}, []string{"op"})
-	m.repeats = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ossfs_request_retries_total", Help: "Attempts that repeated a failed one."}, []string{"op"})
-	m.registry.MustRegister(m.attempts, m.firstByte, m.sent, m.received, m.repeats,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.define()
 	return m, nil
+}
+
+// define makes what is counted as it happens. What a mount counts itself are the figures.
+func (m *metricsServer) define() {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ossfs_" + name, Help: help}, labels)
+		m.registry.MustRegister(v)
+		return v
+	}
+	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "ossfs_" + name, Help: help, Buckets: buckets}, labels)
+		m.registry.MustRegister(v)
+		return v
+	}
+	network := prometheus.ExponentialBuckets(0.001, 2, 16)  // 1 ms to 32 s
+	memory := prometheus.ExponentialBuckets(0.00001, 4, 12) // 10 us to 42 s: from memory, or over the network
+	m.attempts = histogram("request_duration_seconds", "Attempts of requests to OSS, to the last byte.", network, "op", "outcome")
+	m.firstByte = histogram("request_first_byte_seconds", "Attempts of requests to OSS, to the answer's headers.", network, "op")
+	m.sent = counter("sent_bytes_total", "Bytes of bodies sent to OSS.", "op")
+	m.received = counter("received_bytes_total", "Bytes of bodies received from OSS.", "op")
+	m.repeats = counter("request_retries_total", "Attempts that repeated a failed one.", "op")
+	m.kernel = histogram("fuse_request_duration_seconds", "Requests of the kernel, until they were answered.", memory, "op")
+	m.errnos = counter("fuse_request_errors_total", "Requests of the kernel that were answered with an error.", "op", "errno")
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
 // loopbackUnlessSaid completes ":9100" and "9100".
@@ -93,6 +110,14 @@ func (m *metricsServer) observe(e ossclient.Event) {
 	m.received.WithLabelValues(e.Op).Add(float64(e.Received))
 	if e.Attempt > 1 {
 		m.repeats.WithLabelValues(e.Op).Inc()
+	}
+}
+
+// answered takes a request of the kernel that is over.
+func (m *metricsServer) answered(op fs.Operation) {
+	m.kernel.WithLabelValues(op.Name).Observe(op.Took.Seconds())
+	if op.Errno != 0 {
+		m.errnos.WithLabelValues(op.Name, unix.ErrnoName(op.Errno)).Inc()
 	}
 }
 

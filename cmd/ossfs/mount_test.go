@@ -2,8 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -273,34 +271,6 @@ func TestLogRotationAndReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the report is written", func() bool { return strings.Contains(r.log(), "nothing: the bucket has everything") })
-}
-
-func TestMetrics(t *testing.T) {
-	r := newRig(t)
-	addr := strings.TrimPrefix(closedPort(t), "http://")
-	r.mount("--metrics", addr)
-	defer r.umount()
-	r.write("hello", "world")
-	if got := r.run("flush", r.mnt); got.status != 0 {
-		t.Fatalf("flush: %d %q", got.status, got.err)
-	}
-	resp, err := http.Get("http://" + addr + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{
-		`ossfs_request_duration_seconds_count{op="PutObject",outcome="ok"} 1`, `ossfs_sent_bytes_total{op="PutObject"} 5`,
-		"ossfs_unsent_entries 0", "ossfs_uploaded_objects_total 1",
-	} {
-		if !strings.Contains(string(text), want+"\n") {
-			t.Errorf("/metrics lacks %s", want)
-		}
-	}
 }
 
 // As mount(8) calls its helpers, and as mount.fuse calls the filesystem's program.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ossfs/ossfs/fs"
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/ossclient/credentials"
 	"github.com/ossfs/ossfs/writeback"
@@ -28,9 +29,11 @@ type report struct {
 
 	Queue    queueReport      `json:"queue"`
 	Requests requestReport    `json:"requests"`
-	Memory   map[string]int64 `json:"memoryBytes"`  // in use, by use
-	Budget   int64            `json:"memoryBudget"` // bytes
-	Inodes   int              `json:"inodes"`       // that the kernel knows
+	Reads    readReport       `json:"reads"`
+	Memory   map[string]int64 `json:"memoryBytes"`   // in use, by use; together never more than the budget
+	Budget   int64            `json:"memoryBudget"`  // bytes
+	Resident int64            `json:"residentBytes"` // of the whole process
+	Inodes   int              `json:"inodes"`        // that the kernel knows
 
 	Key *credentials.Status `json:"key,omitempty"` // nil: anonymous, or a demo's
 }
@@ -74,13 +77,29 @@ type requestReport struct {
 	ClockSkew float64 `json:"clockSkewSeconds"`
 }
 
+// readReport is what was fetched since the mount, and what memory was good for.
+type readReport struct {
+	Fetched    int64 `json:"fetchedBytes"`
+	Unread     int64 `json:"unreadBytes"`  // of it, dropped before anything of it was read
+	Ahead      int64 `json:"blocksAhead"`  // wanted by reads: found fetched ahead, or on their way
+	Stored     int64 `json:"blocksStored"` // found in memory from an earlier read
+	Missed     int64 `json:"blocksMissed"` // asked of the bucket
+	Attributes hits  `json:"attributes"`   // of the index on disk
+	Listings   hits  `json:"listings"`     // in memory
+}
+
+type hits struct {
+	Hits   int64 `json:"hits"`
+	Misses int64 `json:"misses"`
+}
+
 func (x *session) report() report {
 	st := x.mount.Status()
 	return report{
 		Source: x.source.String(), Mountpoint: x.place.path, PID: os.Getpid(), Version: version, StateDir: x.dir,
 		Endpoint: x.bucket.Endpoint(), Region: x.bucket.Region(), ReadOnly: x.settings.readOnly, Started: x.started,
-		Queue: reportQueue(st.Writeback), Requests: reportRequests(st.Bucket),
-		Memory: st.Memory, Budget: st.MemoryAll, Inodes: st.Inodes, Key: keyStatus(x.key),
+		Queue: reportQueue(st.Writeback), Requests: reportRequests(st.Bucket), Reads: reportReads(st),
+		Memory: st.Memory, Budget: st.MemoryAll, Resident: residentMemory(), Inodes: st.Inodes, Key: keyStatus(x.key),
 	}
 }
 
@@ -109,6 +128,14 @@ func reportRequests(s ossclient.Stats) requestReport {
 	}
 }
 
+func reportReads(s fs.Status) readReport {
+	r := s.Reads
+	return readReport{
+		Fetched: r.Fetched, Unread: r.Unread, Ahead: r.Ahead, Stored: r.Stored, Missed: r.Missed,
+		Attributes: hits(s.Records), Listings: hits{s.Listings.Hits, s.Listings.Misses},
+	}
+}
+
 // write shows a mount to people. now is when it was asked.
 func (r report) write(w io.Writer, now time.Time) {
 	mode := ""
@@ -124,7 +151,11 @@ func (r report) write(w io.Writer, now time.Time) {
 	rq := r.Requests
 	fmt.Fprintf(w, "  requests  %d, %d in flight (limit %d), %d repeated, %d throttled, %d failed; %s out, %s in\n",
 		rq.Requests, rq.InFlight, rq.Limit, rq.Retries, rq.Throttled, rq.Failures, formatSize(rq.Sent), formatSize(rq.Received))
-	fmt.Fprintf(w, "  memory    %s of %s%s; %d inodes\n", formatSize(sum(r.Memory)), formatSize(r.Budget), byUse(r.Memory), r.Inodes)
+	rd := r.Reads
+	fmt.Fprintf(w, "  reads     %s fetched, %s of it in vain; blocks: %d read ahead, %d from memory, %d waited for\n",
+		formatSize(rd.Fetched), formatSize(rd.Unread), rd.Ahead, rd.Stored, rd.Missed)
+	fmt.Fprintf(w, "  memory    %s of %s%s; the process has %s; %d inodes\n",
+		formatSize(sum(r.Memory)), formatSize(r.Budget), byUse(r.Memory), formatSize(r.Resident), r.Inodes)
 	writeKey(w, r.Key, now)
 	if q.Conflicts > 0 {
 		fmt.Fprintf(w, "  conflicts %d since the mount: another client changed the same objects\n", q.Conflicts)

@@ -249,7 +249,7 @@ func (x *session) publish() error {
 		return failf("state directory %s: %w", x.dir, reason(err))
 	}
 	if x.metrics != nil {
-		x.metrics.serve(newFigures(x.mount))
+		x.metrics.serve(newFigures(x))
 	}
 	x.log.Info("mounted", "source", x.source.String(), "mountpoint", x.place.path, "pid", os.Getpid(), "state", x.dir, "version", version)
 	_, err = daemon.SdNotify(false, daemon.SdNotifyReady+"\nSTATUS="+x.source.String()+" on "+x.place.path)

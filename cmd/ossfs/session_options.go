@@ -28,6 +28,10 @@ func (x *session) mountOptions() (fs.Options, error) {
 		return fs.Options{}, err
 	}
 	debug.SetMemoryLimit(memory + memoryOverhead)
+	var observer func(fs.Operation)
+	if x.metrics != nil {
+		observer = x.metrics.answered
+	}
 	return fs.Options{
 		Bucket: x.bucket, Prefix: x.source.prefix, Source: x.source.String(), Mountpoint: x.place.path, StateDir: x.dir,
 		ReadOnly: s.readOnly, AllowOther: s.allowOther, MountOptions: s.kernel,
@@ -35,7 +39,7 @@ func (x *session) mountOptions() (fs.Options, error) {
 		WriteBack: s.writeBack.delay, WriteThrough: s.writeBack.off, LocalFsync: s.fsync.value == "local",
 		Memory: memory, StageSize: stage, OnConflict: s.conflict(),
 		SinglePut: int64(s.singlePut), NewObjects: newObjects,
-		NoHead: s.noHead, Logger: x.log.Logger, Debug: s.debug,
+		NoHead: s.noHead, Logger: x.log.Logger, Debug: s.debug, Observer: observer,
 	}, nil
 }
 

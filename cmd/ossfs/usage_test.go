@@ -81,6 +81,8 @@ func TestWrongCommandLines(t *testing.T) {
 		{"mount --tags a=1&a=2" + where, "--tags a=1&a=2: a is there twice"},
 		{"mount --tags a=&b=&c=&d=&e=&f=&g=&h=&i=&j=&k=" + where, "--tags: 11 tags: an object has at most 10"},
 		{"mount --anonymous --profile x" + where, "--anonymous signs nothing: leave --profile and --ram-role away"},
+		{"mount --credentials keychain" + where, "--credentials keychain: want env, oidc, assume-role, oss, shared, cli, ossutil, passwd, process, uri, ecs"},
+		{"mount --credentials env --anonymous" + where, "--credentials, --ram-role and --anonymous: choose one source of credentials"},
 		{"mount --endpoint x --internal" + where, "--endpoint names the endpoint: leave --internal, --accelerate and --dualstack away"},
 
 		{"mount -o atr_ttl=5s" + where, "no such mount option atr_ttl: did you mean attr-ttl?"},
@@ -181,7 +183,7 @@ func TestFlagsOfTheContract(t *testing.T) {
 	new(settings).define(flags)
 	for name, want := range map[string]string{
 		"region": "", "endpoint": "", "internal": "false", "accelerate": "false", "dualstack": "false",
-		"addressing": "auto", "sign": "v4", "profile": "", "ram-role": "", "anonymous": "false",
+		"addressing": "auto", "sign": "v4", "credentials": "", "profile": "", "ram-role": "", "anonymous": "false",
 		"foreground": "false", "read-only": "false", "uid": "", "gid": "", "file-mode": "0644", "dir-mode": "0755", "umask": "0000",
 		"state-dir": "", "memory": "", "stage-size": "", "attr-ttl": "1m0s", "write-back": "1s", "fsync": "bucket",
 		"log-level": "info", "log-file": "", "log-format": "text", "metrics": "",

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -70,6 +71,8 @@ type Tree struct {
 	seen     seen
 	counts   counts
 	walks    walks
+
+	hits, misses atomic.Int64 // of fresh
 }
 
 // New makes a Tree. Nothing is asked yet.
@@ -160,9 +163,22 @@ func (t *Tree) Touched(ossclient.Key) {}
 func (t *Tree) fresh(dir ossclient.Key) *cache.Listing {
 	l := t.listings.Get(dir)
 	if l == nil || t.now().Sub(l.Asked) >= t.o.TTL || t.recents.stale(l.First()) {
+		t.misses.Add(1)
 		return nil
 	}
+	t.hits.Add(1)
 	return l
+}
+
+// Stats is what the listings in memory are good for.
+type Stats struct {
+	Listings     int64 // bytes of memory
+	Hits, Misses int64 // questions for a listing that may still be believed
+}
+
+// Stats says what the listings in memory have been good for.
+func (t *Tree) Stats() Stats {
+	return Stats{Listings: t.listings.Bytes(), Hits: t.hits.Load(), Misses: t.misses.Load()}
 }
 
 // known is fresh, or the empty listing of a directory that the fresh listing of one above shows to be absent.

@@ -23,7 +23,26 @@ const (
 	FlipBit                      // one bit of the answer's body, or of what is stored of the request's, is wrong
 	Stall                        // nothing comes for Fault.Stall, in the middle of the body or before an empty one
 	SlowDown                     // 503 QpsLimitExceeded, before the effect
+	faultKinds
 )
+
+// FaultKinds are all kinds, for tests that must not leave one out.
+func FaultKinds() []FaultKind {
+	list := make([]FaultKind, faultKinds)
+	for i := range list {
+		list[i] = FaultKind(i)
+	}
+	return list
+}
+
+// String names a kind.
+func (k FaultKind) String() string {
+	names := [faultKinds]string{"Error500", "Error503", "ResetBefore", "ResetAfter", "CutBody", "FlipBit", "Stall", "SlowDown"}
+	if k < faultKinds {
+		return names[k]
+	}
+	return "FaultKind " + strconv.Itoa(int(k))
+}
 
 // Fault makes some requests go wrong.
 type Fault struct {

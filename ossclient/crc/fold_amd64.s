@@ -12,6 +12,10 @@ DATA by2048<>+0(SB)/8, $0x8260adf2381ad81c // x^2111
 DATA by2048<>+8(SB)/8, $0xf31fd9271e228b79 // x^2047
 GLOBL by2048<>(SB), RODATA|NOPTR, $16
 
+DATA by4096<>+0(SB)/8, $0x6b6563c31e5df640 // x^4159
+DATA by4096<>+8(SB)/8, $0x430af18f45bfec70 // x^4095
+GLOBL by4096<>(SB), RODATA|NOPTR, $16
+
 // BLOCK moves x on by 1,024 bits and adds the block at off; t and u are scratch.
 #define BLOCK(off, x, t, u) \
 	MOVOU     off(SI), u       \
@@ -173,4 +177,57 @@ rest:
 
 done:
 	MOVOU X7, (DI)
+	RET
+
+// VAST moves four blocks at once on by 4,096 bits and adds the four at off; t is scratch.
+#define VAST(off, y, t) \
+	VPCLMULQDQ $0x11, Z15, y, t      \
+	VPCLMULQDQ $0x00, Z15, y, y      \
+	VPTERNLOGQ $0x96, off(SI), t, y
+
+// func foldVast(raw uint64, p *byte, n int, out *[512]byte)
+TEXT ·foldVast(SB), NOSPLIT, $0-32
+	VMOVQ     raw+0(FP), X8
+	MOVQ      p+8(FP), SI
+	MOVQ      n+16(FP), CX
+	MOVQ      out+24(FP), DI
+	VMOVDQU64 0(SI), Z0
+	VMOVDQU64 64(SI), Z1
+	VMOVDQU64 128(SI), Z2
+	VMOVDQU64 192(SI), Z3
+	VMOVDQU64 256(SI), Z4
+	VMOVDQU64 320(SI), Z5
+	VMOVDQU64 384(SI), Z6
+	VMOVDQU64 448(SI), Z7
+	VPXORQ    Z8, Z0, Z0
+	ADDQ      $512, SI
+	SUBQ      $512, CX
+	CMPQ      CX, $512
+	JLT       store
+	VBROADCASTI32X4 by4096<>(SB), Z15
+
+loop:
+	VAST(0, Z0, Z8)
+	VAST(64, Z1, Z9)
+	VAST(128, Z2, Z10)
+	VAST(192, Z3, Z11)
+	VAST(256, Z4, Z12)
+	VAST(320, Z5, Z13)
+	VAST(384, Z6, Z14)
+	VAST(448, Z7, Z8)
+	ADDQ $512, SI
+	SUBQ $512, CX
+	CMPQ CX, $512
+	JGE  loop
+
+store:
+	VMOVDQU64 Z0, 0(DI)
+	VMOVDQU64 Z1, 64(DI)
+	VMOVDQU64 Z2, 128(DI)
+	VMOVDQU64 Z3, 192(DI)
+	VMOVDQU64 Z4, 256(DI)
+	VMOVDQU64 Z5, 320(DI)
+	VMOVDQU64 Z6, 384(DI)
+	VMOVDQU64 Z7, 448(DI)
+	VZEROUPPER
 	RET

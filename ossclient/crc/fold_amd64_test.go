@@ -3,7 +3,7 @@ package crc
 import "testing"
 
 func TestConstantsArePowersOfX(t *testing.T) {
-	for _, c := range []struct{ n, want uint64 }{{2111, x2111}, {2047, x2047}, {1087, x1087}, {1023, x1023}, {191, x191}, {127, x127}} {
+	for _, c := range []struct{ n, want uint64 }{{4159, x4159}, {4095, x4095}, {2111, x2111}, {2047, x2047}, {1087, x1087}, {1023, x1023}, {191, x191}, {127, x127}} {
 		if got := powerOfX(c.n); got != c.want {
 			t.Errorf("x^%d: got %#x, want %#x", c.n, got, c.want)
 		}
@@ -32,6 +32,20 @@ func TestThisProcessorFolds(t *testing.T) {
 	}
 }
 
+func TestThisProcessorFoldsFourBlocks(t *testing.T) {
+	if !canVast {
+		t.Skip("this processor cannot")
+	}
+	p := random(9000)
+	for n := 512; n < 8192; n += 512 {
+		var out [512]byte
+		foldVast(^uint64(n), &p[n%19], n, &out)
+		if got, want := ^slicing(0, out[:]), reference(uint64(n), p[n%19:n%19+n]); got != want {
+			t.Fatalf("%d bytes: got %#x, want %#x", n, got, want)
+		}
+	}
+}
+
 func BenchmarkFold(b *testing.B) {
 	p := random(64 << 10)
 	var out [16]byte
@@ -48,6 +62,15 @@ func BenchmarkFold(b *testing.B) {
 			b.SetBytes(int64(len(p)))
 			for b.Loop() {
 				foldWide(0, &p[0], len(p), &out)
+			}
+		})
+	}
+	if canVast {
+		b.Run("vast", func(b *testing.B) {
+			b.SetBytes(int64(len(p)))
+			var out [512]byte
+			for b.Loop() {
+				foldVast(0, &p[0], len(p), &out)
 			}
 		})
 	}

@@ -9,14 +9,14 @@
 //
 //  1. --anonymous, --ram-role, --profile: what the command line chose, and nothing else.
 //  2. env: ALIBABA_CLOUD_ACCESS_KEY_ID, ..._SECRET, ALIBABA_CLOUD_SECURITY_TOKEN, or OSS_ACCESS_KEY_ID,
-//     OSS_ACCESS_KEY_SECRET, OSS_SESSION_TOKEN.
+//     OSS_ACCESS_KEY_SECRET, OSS_SESSION_TOKEN, or ossfs 1.x's OSSACCESSKEYID, OSSSECRETACCESSKEY.
 //  3. oidc: a Kubernetes service account's token becomes a role (AssumeRoleWithOIDC).
 //  4. assume-role: ALIBABA_CLOUD_ROLE_ARN over the key of the environment, or of what follows here.
 //  5. oss: ~/.oss/credentials.
 //  6. shared: ~/.alibabacloud/credentials.ini, ~/.alibabacloud/credentials, ~/.aliyun/credentials.ini.
 //  7. cli: ~/.aliyun/config.json.
 //  8. ossutil: ~/.ossutilconfig.
-//  9. passwd: ~/.passwd-ossfs, then /etc/passwd-ossfs, as ossfs 1.x read them.
+//  9. passwd: OSS_CREDENTIAL_FILE, or else ~/.passwd-ossfs, then /etc/passwd-ossfs: the order of ossfs 1.x.
 //  10. process: a command that prints JSON.
 //  11. uri: ALIBABA_CLOUD_CREDENTIALS_URI.
 //  12. ecs: the RAM role of the ECS instance.

@@ -33,11 +33,13 @@ func SecretVariables() []string {
 	return names
 }
 
-// families are the names in the order in which they are asked for.
+// families are the names in the order in which they are asked for. The last is that of ossfs 1.x, in its
+// spelling.
 func families() [][3]string {
 	return [][3]string{
 		{"ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"},
 		{"OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET", "OSS_SESSION_TOKEN"},
+		{"OSSACCESSKEYID", "OSSSECRETACCESSKEY", "OSSSSESSIONTOKEN"},
 	}
 }
 

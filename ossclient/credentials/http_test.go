@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -272,6 +275,24 @@ func TestTokensDoNotTravelInTheClear(t *testing.T) {
 	if _, err := w.provider().Retrieve(context.Background()); err == nil || !strings.Contains(err.Error(), "plain http") {
 		t.Errorf("got %v, want a refusal of plain http", err)
 	}
+}
+
+// Whoever has an authority of their own (a proxy that looks into TLS) has it for STS, too.
+func TestSTSOfAnotherAuthority(t *testing.T) {
+	w := newWorld(t)
+	sts := newSTS(w)
+	server := httptest.NewUnstartedServer(sts)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of the handshake that is to fail
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	w.opt.STSEndpoint = server.URL
+	w.vars["OSS_ACCESS_KEY_ID"], w.vars["OSS_ACCESS_KEY_SECRET"], w.vars[envRoleARN] = testID, testSecret, "arn"
+	if _, err := w.provider().Retrieve(context.Background()); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("got %v, want that the certificate is not trusted", err)
+	}
+	w.opt.RootCAs = x509.NewCertPool()
+	w.opt.RootCAs.AddCert(server.Certificate())
+	wantKey(t, w.provider(), temp)
 }
 
 func TestSTSEndpoints(t *testing.T) {

@@ -13,19 +13,24 @@ import (
 )
 
 // passwdFile is the password file of ossfs 1.x: lines of id:secret or bucket:id:secret, the latter for
-// that bucket only. As there, a file that others may read is refused; the one in /etc may be read by
-// its group, too (https://www.alibabacloud.com/help/en/oss/developer-reference/configurations-for-ossfs-1-0).
+// that bucket only, or OSSAccessKeyId=id and OSSSecretKey=secret, which go before both. As there, a file that
+// others may read is refused; the one in /etc may be read by its group, too
+// (https://www.alibabacloud.com/help/en/oss/developer-reference/configurations-for-ossfs-1-0).
 type passwdFile struct {
 	path      string
 	bucket    string
 	groupRead bool
 }
 
+const envPasswdFile = "OSS_CREDENTIAL_FILE"
+
 var _ Source = passwdFile{}
 
-// passwdFiles are the two places of ossfs 1.x, the user's before the machine's, or the one that was named.
+// passwdFiles are the places of ossfs 1.x in its order: the file that was named (there -o passwd_file, or the
+// environment) instead of all others, else the user's before the machine's
+// (https://github.com/aliyun/ossfs, S3fsCred::InitialCredentials).
 func (k *kit) passwdFiles(named string) []Source {
-	if named != "" {
+	if named = first(named, k.env(envPasswdFile)); named != "" {
 		return []Source{passwdFile{path: named, bucket: k.bucket, groupRead: filepath.Dir(named) == k.etc}}
 	}
 	list := []Source{}
@@ -70,7 +75,7 @@ func (p passwdFile) Retrieve(context.Context) (ossclient.Credential, error) {
 // parsePasswd returns the key of the bucket's own line, or else that of the line without a bucket. Its
 // errors quote no line.
 func parsePasswd(text, bucket string) (ossclient.Credential, error) {
-	var general *ossclient.Credential
+	var general, own, named ossclient.Credential
 	number := 0
 	for line := range strings.Lines(text) {
 		number++
@@ -79,22 +84,34 @@ func parsePasswd(text, bucket string) (ossclient.Credential, error) {
 			continue
 		}
 		parts := strings.Split(line, ":")
+		name, value, isPair := strings.Cut(line, "=")
 		switch {
+		case isPair && name == "OSSAccessKeyId":
+			named.ID = value
+		case isPair && name == "OSSSecretKey":
+			named.Secret = value
 		case len(parts) == 2:
-			if general == nil {
-				general = &ossclient.Credential{ID: parts[0], Secret: parts[1]}
-			}
+			general = firstKey(general, ossclient.Credential{ID: parts[0], Secret: parts[1]})
 		case len(parts) == 3 && bucket != "" && parts[0] == bucket:
-			return ossclient.Credential{ID: parts[1], Secret: parts[2]}, nil
+			own = firstKey(own, ossclient.Credential{ID: parts[1], Secret: parts[2]})
 		case len(parts) == 3:
 		default:
 			return ossclient.Credential{}, unusable("line %d is neither id:secret nor bucket:id:secret", number)
 		}
 	}
-	if general != nil {
-		return *general, nil
+	c := firstKey(named, firstKey(own, general))
+	if c == (ossclient.Credential{}) {
+		return c, absent("%s", noLine(bucket))
 	}
-	return ossclient.Credential{}, absent("%s", noLine(bucket))
+	return c, nil
+}
+
+// firstKey is a, or b when a is nothing.
+func firstKey(a, b ossclient.Credential) ossclient.Credential {
+	if a == (ossclient.Credential{}) {
+		return b
+	}
+	return a
 }
 
 func noLine(bucket string) string {

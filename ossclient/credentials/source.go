@@ -2,6 +2,8 @@ package credentials
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
@@ -53,6 +55,7 @@ type Options struct {
 	Home        string              // empty: the user's
 	Etc         string              // empty: /etc
 	HTTP        *http.Client        // for STS and credential URIs; nil: one that honours the proxies of the environment
+	RootCAs     *x509.CertPool      // whom that one trusts; nil: the system's
 	STSEndpoint string              // host or URL; empty: made from the region
 	Logger      *slog.Logger        // nil: none
 }
@@ -82,9 +85,9 @@ func newKit(o Options) *kit {
 		k.etc = "/etc"
 	}
 	if k.http == nil {
-		k.http = newClient(http.ProxyFromEnvironment)
+		k.http = newClient(http.ProxyFromEnvironment, o.RootCAs)
 	}
-	k.direct = newClient(nil)
+	k.direct = newClient(nil, nil)
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
@@ -105,10 +108,11 @@ func homeDir(env func(string) string) string {
 
 // newClient makes a client for a few requests an hour: no connection is kept, so none is left behind.
 // Redirects are not followed: credentials come from where they were asked, or not at all.
-func newClient(proxy func(*http.Request) (*url.URL, error)) *http.Client {
+func newClient(proxy func(*http.Request) (*url.URL, error), trusted *x509.CertPool) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy:                 proxy,
+			TLSClientConfig:       &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12},
 			DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
 			TLSHandshakeTimeout:   5 * time.Second,
 			ResponseHeaderTimeout: 10 * time.Second,

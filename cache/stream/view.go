@@ -1,0 +1,141 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"slices"
+
+	"github.com/ossfs/ossfs/cache"
+)
+
+// usualPins is how many blocks a view has room for without an allocation: a kernel's largest read, which
+// need not begin with a block.
+const usualPins = 1<<20/cache.BlockSize + 1
+
+// View is what one read gives: the bytes where they lie, in blocks that stay as long as the View does.
+type View struct {
+	file   *File
+	pieces [][]byte
+	reading
+
+	pinStore   [usualPins]pin
+	pieceStore [usualPins][]byte
+}
+
+// reading is one step of a read.
+type reading struct {
+	off, end int64
+	window   *window
+	pins     []pin
+	first    bool // it is the first of its file, and at its beginning
+	whole    bool // it completes the reading of the whole object in order
+	failed   bool // its bytes were not given
+}
+
+// View reads len(dst) bytes at off, or fewer at the end of the object, and at most 4 MiB, without copying
+// them. dst is written to only where no memory is left for blocks. The caller must release the View; the errors are
+// those of ReadAt, io.EOF included.
+func (f *File) View(ctx context.Context, dst []byte, off int64) (*View, error) {
+	if off < 0 {
+		return nil, fs.ErrInvalid
+	}
+	size := f.object.version.Size
+	if off >= size {
+		return nil, io.EOF
+	}
+	n := min(int64(len(dst)), size-off, maxRead)
+	v := f.pool.views.Get().(*View)
+	v.file = f
+	v.reading = reading{off: off, end: off + n, pins: v.pinStore[:0]}
+	v.pieces = v.pieceStore[:0]
+	err := f.begin(&v.reading)
+	if errors.Is(err, errNoMemory) {
+		f.pool.reclaim(n + 2*cache.BlockSize)
+		err = f.begin(&v.reading)
+	}
+	if errors.Is(err, errNoMemory) {
+		return v.direct(ctx, dst[:n])
+	}
+	if err != nil {
+		v.recycle()
+		return nil, err
+	}
+	if err := v.fill(ctx); err != nil {
+		v.failed = true
+		v.Release()
+		return nil, err
+	}
+	f.volume.Add(n)
+	return v, nil
+}
+
+// Slices are the bytes. They are valid until Release.
+func (v *View) Slices() [][]byte { return v.pieces }
+
+// Len is how many bytes there are.
+func (v *View) Len() int { return int(v.end - v.off) }
+
+// Release ends the reading. The View must not be used any more.
+func (v *View) Release() {
+	if v.window != nil {
+		v.file.end(&v.reading)
+	}
+	v.recycle()
+}
+
+func (v *View) recycle() {
+	pool := v.file.pool
+	clear(v.pinStore[:])
+	clear(v.pieceStore[:])
+	v.file, v.pieces, v.reading = nil, nil, reading{}
+	pool.views.Put(v)
+}
+
+// fill waits for the bytes.
+func (v *View) fill(ctx context.Context) error {
+	f := v.file
+	if v.first {
+		f.pool.trails.follow(f)
+	}
+	v.pieces = slices.Grow(v.pieces, len(v.pins))
+	for i := range v.pins {
+		piece, err := f.piece(ctx, &v.reading, i)
+		if err != nil {
+			return err
+		}
+		v.pieces = append(v.pieces, piece)
+	}
+	if v.whole {
+		return f.object.verify(ctx)
+	}
+	return nil
+}
+
+// direct reads into dst: there is no memory for blocks.
+func (v *View) direct(ctx context.Context, dst []byte) (*View, error) {
+	f := v.file
+	v.window = nil
+	n, err := f.object.readDirect(ctx, dst, v.off)
+	if err != nil {
+		v.recycle()
+		return nil, err
+	}
+	f.volume.Add(int64(n))
+	v.pieces = append(v.pieces, dst[:n])
+	return v, nil
+}
+
+// piece waits for what r wants of its i-th block.
+func (f *File) piece(ctx context.Context, r *reading, i int) ([]byte, error) {
+	p := &r.pins[i]
+	start := p.index * cache.BlockSize
+	from, to := int(max(r.off-start, 0)), int(min(r.end-start, cache.BlockSize))
+	if p.block == nil {
+		if err := f.object.await(ctx, p, to); err != nil {
+			return nil, err
+		}
+	}
+	return p.block.Bytes()[from:to], nil
+}
