@@ -47,7 +47,7 @@ const workers = 3
 
 func campaign(t *testing.T, o campaignOptions) {
 	program := harness.Build(t)
-	first, seeds, runs := setting("CAMPAIGN_SEED", 1), setting("CAMPAIGN_SEEDS", 6), setting("CAMPAIGN_RUNS", 4)
+	first, seeds, runs := setting("CAMPAIGN_SEED", 1), setting("CAMPAIGN_SEEDS", 10), setting("CAMPAIGN_RUNS", 6)
 	for seed := first; seed < first+seeds; seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()

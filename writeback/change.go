@@ -23,7 +23,7 @@ func (s *Store) Create(key Key, a attr.Attr, base ossclient.Version) (*File, err
 	e := s.replaceLocked(key, Content, s.get(key), base)
 	e.attr, e.stage = packAttr(&a), f.stage
 	e.flags |= flagDirty
-	if err := s.commitLocked(op{code: opSet, entry: e}); err != nil {
+	if err := s.startLocked(op{code: opSet, entry: e}); err != nil {
 		return nil, errors.Join(err, f.discard())
 	}
 	f.dirty, f.users = true, 1
@@ -58,7 +58,7 @@ func (s *Store) put(key Key, a attr.Attr, body string, followLocked func(old *en
 	defer s.change.Unlock()
 	e := followLocked(s.get(key))
 	e.attr, e.body, e.size = packAttr(&a), body, int64(len(body))
-	if err := s.commitLocked(op{code: opSet, entry: e}); err != nil {
+	if err := s.startLocked(op{code: opSet, entry: e}); err != nil {
 		return err
 	}
 	s.detach(key)
@@ -90,7 +90,7 @@ func (s *Store) SetAttr(key Key, base ossclient.Version, a attr.Attr) error {
 		e = s.replaceLocked(key, Attributes, nil, base)
 		e.attr, e.size = packed, e.version().Size
 	}
-	if err := s.commitLocked(op{code: opSet, entry: e}); err != nil {
+	if err := s.startLocked(op{code: opSet, entry: e}); err != nil {
 		return err
 	}
 	if f != nil {
@@ -117,7 +117,7 @@ func (s *Store) Remove(key Key, base ossclient.Version) error {
 		}
 	}
 	o := s.removalLocked(key, old, base)
-	if err := s.commitLocked(o); err != nil {
+	if err := s.removeLocked(o); err != nil {
 		return err
 	}
 	s.detach(key)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math"
 	"sync"
+	"syscall"
 
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/ossclient"
@@ -284,6 +285,9 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if err == nil && f.size > f.s.opt.SinglePut {
 		f.streamLocked()
 	}
+	if errors.Is(err, syscall.ENOSPC) {
+		f.s.full()
+	}
 	return n, err
 }
 
@@ -423,7 +427,7 @@ func (f *File) soilLocked() error {
 	e.attr, e.stage = packed, f.stage
 	e.flags |= flagDirty
 	s.sync.adopt(f.stage)
-	if err := s.commitLocked(op{code: opSet, entry: e}); err != nil {
+	if err := s.startLocked(op{code: opSet, entry: e}); err != nil {
 		return err
 	}
 	f.dirty = true

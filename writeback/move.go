@@ -238,7 +238,7 @@ func (s *Store) beginTree(from, to Key) (*move, error) {
 		}
 		ops = append(ops, op{code: opSet, entry: next}, removal)
 	}
-	if err := s.commitLocked(ops...); err != nil {
+	if err := s.removeLocked(ops...); err != nil {
 		return nil, err
 	}
 	for _, o := range ops[1:] {

@@ -341,11 +341,16 @@ func (s *Store) tell(c Confirmation) {
 	}
 }
 
+// full is called when the disk is full: what can be sent now makes room.
+func (s *Store) full() {
+	if !s.pressing.Swap(true) {
+		s.loop.post(s.loop.pressure)
+	}
+}
+
 // pressure is called when the stage is full: what need not be staged is given up, and everything that can
 // be sent is sent now.
 func (s *Store) pressure() {
 	s.relieve()
-	if !s.pressing.Swap(true) {
-		s.loop.post(s.loop.pressure)
-	}
+	s.full()
 }

@@ -97,7 +97,7 @@ func (s *Store) renamePending(from, to Key, toBase ossclient.Version) (bool, err
 		return false, errAgain
 	}
 	next, removal := s.moveOps(e, to, toBase)
-	if err := s.commitLocked(op{code: opSet, entry: next}, removal); err != nil {
+	if err := s.removeLocked(op{code: opSet, entry: next}, removal); err != nil {
 		return false, err
 	}
 	s.rekey(from, to)
@@ -157,7 +157,7 @@ func (s *Store) beginMove(from, to Key, src RenameSource) (*move, error) {
 		m.source, m.attr, m.replace = e.version(), e.attr, true
 	}
 	m.source.Key = from
-	return m, s.commitLocked(op{code: opMove, move: m})
+	return m, s.removeLocked(op{code: opMove, move: m})
 }
 
 // Exchange swaps what is at two keys (RENAME_EXCHANGE). What is pending of both, whole, is swapped at once;
@@ -197,7 +197,7 @@ func (s *Store) exchangePending(a, b Key) (bool, error) {
 	nb.key, nb.base, nb.seq = b, eb.base, s.nextSeqLocked()+1
 	const bucketSide = flagUnknown | flagSuspect
 	na.flags, nb.flags = eb.flags&^bucketSide|ea.flags&bucketSide, ea.flags&^bucketSide|eb.flags&bucketSide
-	if err := s.commitLocked(op{code: opSet, entry: na, moved: true}, op{code: opSet, entry: nb, moved: true}); err != nil {
+	if err := s.removeLocked(op{code: opSet, entry: na, moved: true}, op{code: opSet, entry: nb, moved: true}); err != nil {
 		return false, err
 	}
 	s.mu.Lock()

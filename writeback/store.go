@@ -67,8 +67,17 @@ func (s *Store) get(key Key) *entry {
 	return e
 }
 
-// commitLocked journals ops as one record and applies them. It needs change.
-func (s *Store) commitLocked(ops ...op) error {
+// commitLocked journals ops as one record and applies them. It needs change. On a full disk it writes into what the
+// journal keeps for that: it is for what has happened, or makes room.
+func (s *Store) commitLocked(ops ...op) error { return s.commitKeeping(0, ops) }
+
+// startLocked is commitLocked for what makes a full disk fuller.
+func (s *Store) startLocked(ops ...op) error { return s.commitKeeping(journal.Reserve, ops) }
+
+// removeLocked is commitLocked for what makes room at last, but can be asked for without end.
+func (s *Store) removeLocked(ops ...op) error { return s.commitKeeping(journal.Spare, ops) }
+
+func (s *Store) commitKeeping(keep int64, ops []op) error {
 	s.mu.RLock()
 	for i := range ops {
 		if e := ops[i].entry; e != nil {
@@ -76,7 +85,7 @@ func (s *Store) commitLocked(ops ...op) error {
 		}
 	}
 	s.mu.RUnlock()
-	rec, err := s.journal.Append(encodeOps(ops))
+	rec, err := s.journal.Append(encodeOps(ops), keep)
 	if err != nil {
 		return fmt.Errorf("writeback: the journal: %w", err)
 	}

@@ -38,6 +38,9 @@ type File interface {
 	Size() (int64, error)
 	// Truncate sets the length; what is added reads as zeros.
 	Truncate(size int64) error
+	// Reserve sees to it that n bytes from off on can be written though the disk may be full by then; the length
+	// does not change. errors.ErrUnsupported: the filesystem cannot.
+	Reserve(off, n int64) error
 	// Punch gives the space of a range back; it reads as zeros.
 	Punch(off, n int64) error
 	// Sync makes bytes and length durable (not the name).

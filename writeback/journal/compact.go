@@ -16,7 +16,7 @@ func (l *Log) Compact(freeze func(rotate func() error) (view func(emit func(payl
 	defer l.syncing.Unlock()
 	var previous disk.File
 	var number, seq uint64
-	var since int64
+	var since, end int64
 	var older []string
 	view, err := freeze(func() error {
 		l.mu.Lock()
@@ -24,7 +24,7 @@ func (l *Log) Compact(freeze func(rotate func() error) (view func(emit func(payl
 		if l.failed != nil {
 			return l.failed
 		}
-		previous, number, seq, since = l.f, l.number+1, l.seq, l.since
+		previous, number, seq, since, end = l.f, l.number+1, l.seq, l.since, l.end
 		err := l.startSegmentLocked(number)
 		older = slices.Clone(l.older)
 		return err
@@ -32,10 +32,11 @@ func (l *Log) Compact(freeze func(rotate func() error) (view func(emit func(payl
 	if err != nil {
 		return err
 	}
+	trimmed := previous.Truncate(end) // gives back what it kept for a full disk
 	size, err := l.writeSnapshot(number, seq, view)
 	// The snapshot says all that the previous segment says: that one need not be synced, and cannot be when
 	// a sync of it has failed.
-	if err := errors.Join(err, previous.Close(), l.fs.SyncDir(l.dir)); err != nil {
+	if err := errors.Join(err, trimmed, previous.Close(), l.fs.SyncDir(l.dir)); err != nil {
 		return err // the older files stay, and so does all they say
 	}
 	for _, name := range older {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ossfs/ossfs/writeback/disk"
@@ -39,7 +40,7 @@ func open(t *testing.T, fs disk.FS) (*journal.Log, *records, journal.Report) {
 func add(t *testing.T, l *journal.Log, list ...string) {
 	t.Helper()
 	for _, s := range list {
-		if _, err := l.Append([]byte(s)); err != nil {
+		if _, err := l.Append([]byte(s), 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -270,5 +271,43 @@ func TestSyncFails(t *testing.T) {
 			_, r, _ := open(t, fs.PowerCut(rand.New(rand.NewPCG(seed, 2))))
 			r.want(t, 2, "ab", "c")
 		})
+	}
+}
+
+// On a full disk records that make it fuller are refused first, and those that make room last; when there is room all
+// is as before.
+func TestFullDisk(t *testing.T) {
+	fs := disktest.New()
+	fs.Fill(journal.Reserve * 4)
+	l, _, _ := open(t, fs)
+	add(t, l, "first")
+	fs.Fill(0)
+	record := make([]byte, 64<<10)
+	var got [3]int
+	for i, keep := range []int64{journal.Reserve, journal.Spare, 0} {
+		for {
+			if _, err := l.Append(record, keep); errors.Is(err, syscall.ENOSPC) {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			got[i]++
+		}
+	}
+	const least = journal.Spare/(64<<10) - 1
+	if got[0] == 0 || got[1] < least || got[2] < least {
+		t.Errorf("records of each kind: got %v, want at least %d of the last two", got, least)
+	}
+	fs.Fill(journal.Reserve * 3)
+	if _, err := l.Append([]byte("next"), journal.Reserve); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+	if err := compact(l, "all"); err != nil {
+		t.Errorf("compact: %v", err)
+	}
+	_, r, report := open(t, fs.Killed())
+	r.want(t, 1, "all")
+	if report.Damaged+report.Torn > 0 {
+		t.Errorf("%+v", report)
 	}
 }

@@ -30,6 +30,7 @@ type Log struct {
 	buf     []byte
 	failed  error // an append that could neither be written nor undone
 	doubt   bool  // a sync failed: what a segment has that was not durable may never be
+	room    int64 // up to here the segment can be written though the disk be full
 	syncing sync.Mutex
 }
 
@@ -65,20 +66,47 @@ func (l *Log) startSegmentLocked(n uint64) error {
 	if l.f != nil {
 		l.older = append(l.older, path.Join(l.dir, fileName(logPrefix, l.number)))
 	}
-	l.f, l.number, l.end = f, n, int64(len(head))
+	l.f, l.number, l.end, l.room = f, n, int64(len(head)), 0
 	return nil
 }
 
+// Reserve is how many bytes the log keeps for a full disk, and Spare what of it is left for the records that make
+// room again.
+const (
+	Reserve = 1 << 20
+	Spare   = Reserve / 2
+)
+
 // Append writes a record; it is in the hands of the operating system when Append returns its number.
-// After an error the record is not in the log.
-func (l *Log) Append(payload []byte) (uint64, error) {
+// After an error the record is not in the log. keep is how much of the Reserve must be left: a record that makes a
+// full disk fuller is refused sooner than one that empties it.
+func (l *Log) Append(payload []byte, keep int64) (uint64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err := l.roomLocked(int64(frameHead+len(payload)), keep); err != nil {
+		return 0, err
+	}
 	if err := l.writeLocked(frame{l.seq + 1, kindRecord, payload}); err != nil {
 		return 0, err
 	}
 	l.seq++
 	return l.seq, nil
+}
+
+// roomLocked sees to it that n bytes can be written and keep bytes more. Space is taken in larger pieces.
+func (l *Log) roomLocked(n, keep int64) error {
+	if l.room >= l.end+n+Reserve {
+		return nil
+	}
+	err := l.f.Reserve(l.end, n+2*Reserve)
+	switch {
+	case err == nil:
+		l.room = l.end + n + 2*Reserve
+	case errors.Is(err, errors.ErrUnsupported): // then a full disk stops the log
+	case l.room < l.end+n+keep:
+		return err
+	}
+	return nil
 }
 
 func (l *Log) writeLocked(f frame) error {

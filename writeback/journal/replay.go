@@ -214,6 +214,9 @@ func readAll(fs disk.FS, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := f.Truncate(size); err != nil { // gives back what it kept for a full disk
+		return nil, err
+	}
 	b := make([]byte, size)
 	n, err := f.ReadAt(b, 0)
 	if err != nil && !errors.Is(err, io.EOF) {

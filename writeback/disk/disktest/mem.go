@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/ossfs/ossfs/writeback/disk"
 )
@@ -37,8 +38,9 @@ type Mem struct {
 }
 
 type inode struct {
-	data    []byte
-	durable []byte
+	data     []byte
+	durable  []byte
+	reserved int64 // bytes before it were taken off what is free, beyond data
 }
 
 var (
@@ -131,7 +133,7 @@ func (m *Mem) cloneLocked(names map[string]*inode, content func(*inode) []byte) 
 	c.dirs = maps.Clone(m.dirs)
 	for name, i := range names {
 		b := content(i)
-		c.names[name] = &inode{slices.Clone(b), slices.Clone(b)}
+		c.names[name] = &inode{data: slices.Clone(b), durable: slices.Clone(b)}
 	}
 	c.durable = maps.Clone(c.names)
 	return c
@@ -320,17 +322,31 @@ func (f *file) WriteAt(p []byte, off int64) (int, error) {
 		}
 		return 0, err
 	}
-	if f.m.full >= 0 && int64(len(p)) > f.m.full {
-		n := f.m.full
-		f.writeLocked(p[:n], off)
-		f.m.full = 0
-		return int(n), &fs.PathError{Op: "write", Err: fs.ErrInvalid}
+	n := len(p)
+	if fresh := off + int64(n) - max(off, f.i.reserved); f.m.full >= 0 && fresh > 0 {
+		n -= int(max(fresh-f.m.full, 0))
+		f.m.full -= min(fresh, f.m.full)
 	}
-	if f.m.full >= 0 {
-		f.m.full -= int64(len(p))
+	f.writeLocked(p[:n], off)
+	if n < len(p) {
+		return n, &fs.PathError{Op: "write", Err: syscall.ENOSPC}
 	}
-	f.writeLocked(p, off)
-	return len(p), nil
+	return n, nil
+}
+
+func (f *file) Reserve(off, n int64) error {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	more := off + n - max(off, f.i.reserved)
+	if f.m.full < 0 || more <= 0 {
+		return nil
+	}
+	if more > f.m.full {
+		return &fs.PathError{Op: "fallocate", Err: syscall.ENOSPC}
+	}
+	f.m.full -= more
+	f.i.reserved = off + n
+	return nil
 }
 
 func (f *file) writeLocked(p []byte, off int64) {
@@ -353,6 +369,10 @@ func (f *file) Truncate(size int64) error {
 	defer f.m.mu.Unlock()
 	if err := f.m.changeLocked(); err != nil {
 		return err
+	}
+	if over := f.i.reserved - size; over > 0 && f.m.full >= 0 {
+		f.m.full += over
+		f.i.reserved = size
 	}
 	if size < int64(len(f.i.data)) {
 		f.i.data = f.i.data[:size:size]

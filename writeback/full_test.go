@@ -1,0 +1,122 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/disk/disktest"
+	"github.com/ossfs/ossfs/writeback/journal"
+)
+
+// A full disk is ENOSPC to who writes; what is staged is sent, removed and renamed all the same, and confirmed, and a
+// kill meanwhile loses nothing. When there is room all goes on.
+// SEMANTICS 1.9
+func TestFullDisk(t *testing.T) {
+	r := newRig(t)
+	mem := disktest.New()
+	mem.Fill(journal.Reserve * 6)
+	r.opt.Disk, r.opt.Delay = mem, time.Hour
+	s := r.open()
+	content := noise(100<<10, 1)
+	var names []string
+	full := false
+	for i := 0; !full; i++ {
+		name := fmt.Sprintf("f%03d", i)
+		f, err := s.Create(Key(name), fileAttr(), ossclient.Version{})
+		if err == nil {
+			_, err = f.WriteAt(t.Context(), []byte(content), 0)
+			if full = errors.Is(err, syscall.ENOSPC); full { // as a program does that cleans up
+				if rerr := s.Remove(Key(name), ossclient.Version{}); rerr != nil {
+					t.Fatalf("remove on a full disk: %v", rerr)
+				}
+			} else {
+				names = append(names, name)
+				r.closed(f)
+			}
+			f.Release()
+		}
+		if full = full || errors.Is(err, syscall.ENOSPC); err != nil && !full {
+			t.Fatal(err)
+		}
+	}
+	if len(names) < 10 {
+		t.Fatalf("only %d files fit", len(names))
+	}
+	mem.Fill(0)
+	if err := s.Rename(t.Context(), Key(names[0]), "renamed", RenameSource{}, ossclient.Version{}); err != nil {
+		t.Errorf("rename on a full disk: %v", err)
+	}
+	if err := s.Remove(Key(names[1]), ossclient.Version{}); err != nil {
+		t.Errorf("remove on a full disk: %v", err)
+	}
+	for err := error(nil); !errors.Is(err, syscall.ENOSPC); { // names alone fit until they would take what is kept for confirmations
+		if err = s.Put("link", fileAttr(), content[:10<<10], ossclient.Version{}); err != nil && !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Remove("link", ossclient.Version{}); err != nil {
+		t.Errorf("remove on a full disk: %v", err)
+	}
+	killed := mem.Killed()
+	killed.Fill(journal.Reserve) // what the journal of the dead process kept
+	r.opt.Disk = killed
+	next := r.open()
+	if _, ok := next.Lookup("renamed"); !ok {
+		t.Error("the rename is lost by a kill")
+	}
+	if err := next.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	r.flush(s)
+	for _, name := range append(names[2:], "renamed") {
+		r.want(name, content)
+	}
+	if keys := r.server.Keys(ossservertest.Bucket); len(keys) != len(names)-1 {
+		t.Errorf("the bucket has %d objects, want %d", len(keys), len(names)-1)
+	}
+	if st := s.Status(); st.Waiting+st.Failed+st.Sending > 0 {
+		t.Errorf("status: %+v", st)
+	}
+	mem.Fill(journal.Reserve * 8)
+	r.write(s, "after", content)
+	r.flush(s)
+	r.want("after", content)
+}
+
+// closed commits, as close(2) does.
+func (r *rig) closed(f *File) {
+	r.t.Helper()
+	if err := f.Commit(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// An edit that does not find room on the disk is kept, and sent when there is room.
+func TestEditOnAFullDisk(t *testing.T) {
+	r := newRig(t)
+	mem := disktest.New()
+	r.opt.Disk, r.opt.Delay = mem, time.Hour
+	s := r.open()
+	content := []byte(noise(500<<10, 1))
+	f := must(s.Edit("a", r.put("a", string(content)), fileAttr(), nil))(t)
+	if _, err := f.WriteAt(t.Context(), []byte("EDIT"), 100); err != nil {
+		t.Fatal(err)
+	}
+	r.close(f)
+	mem.Fill(0)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if err := s.Sync(ctx, "a"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("sync: got %v, want it to be tried on", err)
+	}
+	mem.Fill(-1)
+	r.flush(s)
+	copy(content[100:], "EDIT")
+	r.want("a", string(content))
+}
