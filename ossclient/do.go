@@ -41,14 +41,19 @@ func (b *Bucket) do(ctx context.Context, r *request) (*answer, error) {
 }
 
 // failed logs a request that failed for good, once; what callers ask about every day (an object that
-// is not there, a condition that does not hold) is no news.
+// is not there, a condition that does not hold) is no news. Wrong bytes are an error of somebody's, not
+// a bad moment of the network.
 func (b *Bucket) failed(ctx context.Context, e *Error) {
 	switch e.Kind {
 	case ErrNotExist, ErrExist, ErrPrecondition, ErrCanceled:
 		return
 	}
 	b.counters.failures.Add(1)
-	b.log.LogAttrs(ctx, slog.LevelWarn, "request failed", e.attrs()...)
+	level := slog.LevelWarn
+	if e.Kind == ErrCorrupt {
+		level = slog.LevelError
+	}
+	b.log.LogAttrs(ctx, level, "request failed", e.attrs()...)
 }
 
 // attempt sends a request once, when the gate lets it through, and judges the answer.

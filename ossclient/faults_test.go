@@ -1,6 +1,7 @@
 package ossclient_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -176,5 +177,57 @@ func lastingSuccess(t *testing.T, s *stage, row faultedCall, m mishap) {
 		if err := row.check(s); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A cancelled context ends each operation at once, wherever it is: before the answer, in the middle of a
+// body, between two attempts.
+func TestCancellingEndsEveryOperationAtOnce(t *testing.T) {
+	why := errors.New("the user pressed ^C")
+	faults := []ossserver.Fault{{Kind: ossserver.Stall}, {Kind: ossserver.Error503, RetryAfter: 60}}
+	for _, row := range matrix() {
+		for _, fault := range faults {
+			t.Run(row.op+row.name+"/"+fault.Kind.String(), func(t *testing.T) {
+				t.Parallel()
+				s := newStage(t, row, 2*time.Minute)
+				s.meets(row, mishap{fault: fault}, 0)
+				ossclient.SetPatience(s.client, time.Minute, time.Minute)
+				s.stall = time.Minute
+				ctx, cancel := context.WithCancelCause(t.Context())
+				s.ctx = ctx
+				time.AfterFunc(100*time.Millisecond, func() { cancel(why) })
+				start := time.Now()
+				err := row.call(s)
+				if took := time.Since(start); took > 5*time.Second {
+					t.Errorf("it took %v", took)
+				}
+				if err == nil && fault.Kind == ossserver.Stall && row.check == nil {
+					return // an answer without a body to stall in
+				}
+				if !errors.Is(err, ossclient.ErrCanceled) || !errors.Is(err, context.Canceled) || !errors.Is(err, why) {
+					t.Errorf("got %v, want ErrCanceled with the cause", err)
+				}
+			})
+		}
+	}
+}
+
+// The server's Retry-After is waited for, and not longer than it says.
+func TestRetryAfterIsRespected(t *testing.T) {
+	s := ossservertest.NewTest(t, ossserver.Options{})
+	b := open(t, s, nil)
+	s.SetFaults(ossserver.Fault{Op: "HeadObject", Kind: ossserver.Error503, RetryAfter: 1, Count: 1})
+	start := time.Now()
+	if _, err := b.Head(t.Context(), "k"); !errors.Is(err, ossclient.ErrNotExist) {
+		t.Errorf("got %v, want ErrNotExist after the repetition", err)
+	}
+	if took := time.Since(start); took < time.Second || took > 4*time.Second {
+		t.Errorf("it took %v, want the second that the server asked for", took)
+	}
+	b = open(t, s, func(c *ossclient.Config) { c.RetryBudget = 5 * time.Second })
+	s.SetFaults(ossserver.Fault{Op: "HeadObject", Kind: ossserver.Error503, RetryAfter: 60})
+	start = time.Now()
+	if _, err := b.Head(t.Context(), "k"); !errors.Is(err, ossclient.ErrThrottled) || time.Since(start) > time.Second {
+		t.Errorf("got %v after %v, want ErrThrottled at once: the wait is longer than the budget", err, time.Since(start))
 	}
 }

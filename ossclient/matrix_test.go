@@ -2,6 +2,7 @@ package ossclient_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,9 +24,18 @@ type stage struct {
 	upload ossclient.UploadID
 	parts  []ossclient.Part
 
+	ctx     context.Context  // of the calls; nil: the test's
 	config  ossclient.Config // of client
 	stall   time.Duration
 	located ossclient.Stats // of a client that was opened by the call
+}
+
+// Context is the context of the calls.
+func (s *stage) Context() context.Context {
+	if s.ctx != nil {
+		return s.ctx
+	}
+	return s.T.Context()
 }
 
 const matrixSize = 300 << 10

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/ossfs/ossfs/internal/ossserver"
@@ -61,17 +63,38 @@ func TestABodyDoesNotGoOnWithAnotherVersion(t *testing.T) {
 	}
 }
 
-// A damaged object in the bucket is never given as if it were right.
+// A damaged object in the bucket is never given as if it were right, and the log has it as an error.
 func TestALastingMismatchIsCorrupt(t *testing.T) {
 	s := ossservertest.NewTest(t, ossserver.Options{})
-	b := open(t, s, nil)
+	var log bytes.Buffer
+	b := open(t, s, func(c *ossclient.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	for _, size := range []int{10, 1 << 20, 3 << 20} {
 		put(t, b, "k", pattern(size), ossclient.Metadata{})
 		s.SetFaults(ossserver.Fault{Op: "GetObject", Kind: ossserver.FlipBit})
+		log.Reset()
+		resumes := b.Stats().Resumes
 		got, err := get(t, b, ossclient.GetRequest{Key: "k", Length: -1})
 		if !errors.Is(err, ossclient.ErrCorrupt) || len(got) == size {
 			t.Errorf("%d bytes: got %d, %v; want ErrCorrupt and not all bytes", size, len(got), err)
 		}
+		if n := b.Stats().Resumes - resumes; size <= 1<<20 && n != 2 {
+			t.Errorf("%d bytes: asked again %d times, want twice", size, n)
+		}
+		if text := log.String(); strings.Count(text, "level=ERROR") != 1 || !strings.Contains(text, "checksum mismatch") {
+			t.Errorf("%d bytes: the log has %q, want one error", size, text)
+		}
 		s.SetFaults()
+	}
+}
+
+// What OSS stored wrongly is sent again, and when it stays wrong it is an error in the log.
+func TestALastingMismatchOfAPutIsCorrupt(t *testing.T) {
+	s := ossservertest.NewTest(t, ossserver.Options{})
+	var log bytes.Buffer
+	b := open(t, s, func(c *ossclient.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	s.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.FlipBit})
+	_, err := b.Put(t.Context(), ossclient.PutRequest{Key: "k", Body: bytes.NewReader(pattern(5000)), Size: 5000})
+	if !errors.Is(err, ossclient.ErrCorrupt) || b.Stats().Retries != 2 || strings.Count(log.String(), "level=ERROR") != 1 {
+		t.Errorf("got %v after %d repetitions, log %q; want ErrCorrupt after two, and one error", err, b.Stats().Retries, log.String())
 	}
 }

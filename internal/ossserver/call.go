@@ -213,7 +213,7 @@ func (c *call) body(n int64) io.Writer {
 	if c.spoil == nil {
 		return c.w
 	}
-	if c.r.Method == http.MethodGet || c.r.Method == http.MethodHead {
+	if c.spoilsAnswer() {
 		c.spoil.at = c.server.faults.random(n)
 		if c.spoil.fault.Kind == CutBody {
 			c.spoil.at = n / 2

@@ -143,8 +143,8 @@ func (c *call) before(x Fault) (done bool) {
 		c.w = &silent{header: http.Header{}}
 	case CutBody, FlipBit, Stall:
 		c.spoil = &spoiler{fault: x, call: c}
-		if c.r.Method == http.MethodPut || c.r.Method == http.MethodPost {
-			size := max(c.r.ContentLength, 1)
+		if !c.spoilsAnswer() {
+			size := c.r.ContentLength
 			c.spoil.at = c.server.faults.random(size)
 			if x.Kind == CutBody {
 				c.spoil.at = size / 2
@@ -154,6 +154,9 @@ func (c *call) before(x Fault) (done bool) {
 	}
 	return false
 }
+
+// spoilsAnswer reports whether the body that is spoilt is the answer's, because the request has none.
+func (c *call) spoilsAnswer() bool { return c.r.ContentLength <= 0 }
 
 // reset drops the connection so that the client sees a reset, or the end of a body cut short.
 func (c *call) reset() {
