@@ -93,9 +93,6 @@ func (e *examination) denied(err error, action string) (found, cure string) {
 	found, cure = diagnose(err, e.Config, e.bucket.Endpoint())
 	if cure == "" && errors.Is(err, ossclient.ErrPermission) {
 		cure = fmt.Sprintf("grant %s on %s*", action, strings.TrimPrefix(e.report.Bucket, "oss://"))
-		if e.Config.Credentials == nil {
-			cure = "the bucket is not public: leave --anonymous away and give credentials"
-		}
 	}
 	return found, cure
 }

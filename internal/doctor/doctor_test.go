@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -182,9 +183,9 @@ func TestBrokenSetUps(t *testing.T) {
 		}, check: "bucket", outcome: Fail, found: "secret does not belong", cure: "correct the secret", skipped: "permissions"},
 		{name: "unknown key", break_: func(_ *testing.T, _ *ossservertest.Server, o *Options) {
 			o.Config.Credentials = fixed{ID: "nobody", Secret: "wrong"}
-		}, check: "bucket", outcome: Fail, found: "access key ID is unknown", cure: "RAM", skipped: "list"},
+		}, check: "bucket", outcome: Fail, found: "access key ID is not known", cure: "RAM", skipped: "list"},
 		{name: "no such bucket", break_: func(_ *testing.T, _ *ossservertest.Server, o *Options) { o.Config.Bucket = "other-bucket" },
-			check: "bucket", outcome: Fail, found: "no bucket other-bucket", cure: "check its name", skipped: "speed"},
+			check: "bucket", outcome: Fail, found: "no such bucket", cure: "check its name", skipped: "speed"},
 		{name: "wrong region", break_: func(_ *testing.T, _ *ossservertest.Server, o *Options) { o.Config.Region = "cn-beijing" },
 			check: "bucket", outcome: Fail, found: "lies in the region cn-hangzhou, and cn-beijing is asked", cure: "--region cn-hangzhou", skipped: "list"},
 		{name: "nobody listens", break_: func(_ *testing.T, _ *ossservertest.Server, o *Options) { o.Config.Endpoint = "http://" + closed },
@@ -279,6 +280,53 @@ func TestCredentialsAreExplained(t *testing.T) {
 	c := check(t, run(t, o), "credentials")
 	if c.Outcome != OK || !strings.Contains(c.Found, "the environment") || !strings.Contains(c.Found, credentials.Mask(ossservertest.KeyID)) {
 		t.Errorf("got %+v, want the environment and the key's ID in part", c)
+	}
+}
+
+// Which source was used, which were tried before it and why each was passed over: without a secret.
+func TestCredentialsThatWerePassedOverAreExplained(t *testing.T) {
+	s := ossservertest.NewTest(t, ossserver.Options{})
+	o := healthy(t, s)
+	o.ReadOnly = true
+	const token = "token-in-the-address"
+	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"Code":"Success","AccessKeyId":%q,"AccessKeySecret":%q,"Expiration":"2999-01-01T00:00:00Z"}`, ossservertest.KeyID, ossservertest.Secret)
+	}))
+	defer keys.Close()
+	home := t.TempDir()
+	for name, mode := range map[string]os.FileMode{".passwd-ossfs": 0o644, ".ossutilconfig": 0o600} {
+		if err := os.WriteFile(filepath.Join(home, name), []byte("id:"+ossservertest.Secret+"\n"), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	vars := map[string]string{"ALIBABA_CLOUD_CREDENTIALS_URI": keys.URL + "/keys?token=" + token, "ALIBABA_CLOUD_ACCESS_KEY_ID": "half"}
+	provider, err := credentials.Chain(credentials.Options{Env: func(name string) string { return vars[name] }, Home: home, Etc: home})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer provider.Close()
+	o.Config.Credentials, o.Explain = provider, provider.Explain
+	c := check(t, run(t, o), "credentials")
+	if c.Outcome != OK || !strings.Contains(c.Found, "ALIBABA_CLOUD_CREDENTIALS_URI") || !strings.Contains(c.Found, "valid for") {
+		t.Errorf("got %+v, want the URI's key and its life", c)
+	}
+	want := []string{
+		"the environment (ALIBABA_CLOUD_ACCESS_KEY_ID or OSS_ACCESS_KEY_ID): cannot be used: ALIBABA_CLOUD_ACCESS_KEY_ID is set and ALIBABA_CLOUD_ACCESS_KEY_SECRET is not",
+		"the OIDC role of the environment (ALIBABA_CLOUD_OIDC_TOKEN_FILE): not configured: it is not set",
+		"the role of the environment (ALIBABA_CLOUD_ROLE_ARN): not configured: it is not set",
+		`profile "default" of ` + home + "/.oss/credentials: not configured: there is no such file",
+		`profile "default" of ` + home + "/.alibabacloud/credentials.ini, " + home + "/.alibabacloud/credentials, " + home + "/.aliyun/credentials.ini: not configured: there is no such file",
+		home + "/.aliyun/config.json: not configured: there is no such file",
+		home + `/.ossutilconfig: not configured: ` + home + `/.ossutilconfig has no profile "default"`,
+		home + "/.passwd-ossfs: cannot be used: refused: its mode 0644 lets others at it; chmod 600 " + home + "/.passwd-ossfs",
+		home + "/passwd-ossfs: not configured: there is no such file",
+		"the credential process (OSSFS_CREDENTIAL_PROCESS): not configured: it is not set",
+	}
+	if !slices.Equal(c.Details, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(c.Details, "\n"), strings.Join(want, "\n"))
+	}
+	if text := c.Found + strings.Join(c.Details, ""); strings.Contains(text, ossservertest.Secret) || strings.Contains(text, token) {
+		t.Errorf("it shows a secret: %s", text)
 	}
 }
 

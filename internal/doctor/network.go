@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -40,6 +41,9 @@ func (e *examination) credentials(ctx context.Context) bool {
 	if err != nil {
 		c.Outcome = Fail
 		c.Found, c.Cure = diagnose(err, e.Config, "")
+		if errors.Is(err, ossclient.ErrCredentials) {
+			c.Cure = "set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, write ~/.oss/credentials, or use --profile, --ram-role or --anonymous"
+		}
 		if e.Explain != nil {
 			c.Found = whyNone(e.Explain().Tried, c.Found)
 		}
