@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,40 +36,37 @@ func TestRenameWhileParts(t *testing.T) {
 	r.opt.Bucket = g
 	s := r.open()
 	content := noise(9<<19, 5)
+	opened := sync.OnceFunc(func() { close(g.open) })
+	t.Cleanup(opened)        // before the Store is closed, which waits for the parts
 	r.write(s, "a", content) // one write: the upload is begun by the stream, some parts too
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	first := make(chan error, 1)
-	go func() { first <- s.SyncTree(ctx, "a") }()
-	for len(g.arrived) < cap(g.arrived) { // as many as are sent while nobody waits, at least
-		if ctx.Err() != nil {
-			t.Fatalf("%d parts are on their way, want %d", len(g.arrived), cap(g.arrived))
-		}
-		if err := s.loop.ask(func() {}); err != nil {
-			t.Fatal(err)
+	turn := func() { // of the loop
+		if err := s.loop.ask(func() {}); err != nil || ctx.Err() != nil {
+			t.Fatal(err, ctx.Err(), len(g.arrived), s.Status())
 		}
 	}
+	for len(g.arrived) < cap(g.arrived) { // as many as are sent while nobody waits, at least
+		turn()
+	}
+	sync := func(key Key) chan error {
+		done := make(chan error, 1)
+		go func() { done <- s.SyncTree(ctx, key) }()
+		for n := 0; n < 500; turn() { // long enough for it to wait for the parts
+			s.mu.RLock()
+			if _, sending := s.inflight[key]; sending {
+				n++
+			}
+			s.mu.RUnlock()
+		}
+		return done
+	}
+	first := sync("a")
 	if err := s.Rename(ctx, "a", "b", RenameSource{}, ossclient.Version{}); err != nil {
 		t.Fatal(err)
 	}
-	second := make(chan error, 1)
-	go func() { second <- s.SyncTree(ctx, "b") }()
-	sending := func() (n int) {
-		if err := s.loop.ask(func() {
-			if s.loop.active["b"] != nil {
-				n = 1
-			}
-		}); err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	for n := 0; n < 500; n += sending() { // long enough for it to wait for the parts
-		if ctx.Err() != nil {
-			t.Fatal("b is not being sent")
-		}
-	}
-	close(g.open)
+	second := sync("b")
+	opened()
 	for _, end := range []chan error{first, second} {
 		if err := <-end; err != nil {
 			t.Errorf("sync: %v; %+v", err, s.Status())
