@@ -43,7 +43,6 @@ type loop struct {
 	grants   []*grant
 	bytes    int64 // confirmed since the start
 	objects  int64
-	pace     pace
 }
 
 type class int
@@ -294,7 +293,6 @@ func (l *loop) finished(key Key, out outcome) {
 		delete(l.troubles, key)
 		l.bytes += out.bytes
 		l.objects++
-		l.pace.add(time.Now(), out.bytes)
 		if e != nil && !e.has(flagDirty) || e != nil && a.again {
 			l.requeue(e, a.again)
 		}

@@ -9,9 +9,8 @@ import (
 // Status is what a Store has to do, and how it goes.
 type Status struct {
 	Waiting, Sending, Failed int           // entries
-	Bytes                    int64         // of the content that is pending
+	Bytes                    int64         // of content that the bucket has not taken yet; parts of a file that were sent are left out
 	SentObjects, SentBytes   int64         // since the Store was opened
-	Rate                     float64       // confirmed bytes a second, over the last ten seconds
 	Oldest                   time.Duration // since the oldest change that the bucket does not have
 	StageUsed, StageBudget   int64         // bytes
 	Conflicts                int64         // since the Store was opened
@@ -38,9 +37,7 @@ func (s *Store) Status() Status {
 	total := 0
 	s.v.tree.Scan(func(_ Key, e *entry) bool {
 		total++
-		if e.kind == Content {
-			st.Bytes += e.size
-		}
+		st.Bytes += s.unsentLocked(e)
 		st.Oldest = max(st.Oldest, e.age(now))
 		return true
 	})
@@ -49,7 +46,6 @@ func (s *Store) Status() Status {
 		l := s.loop
 		st.Sending = len(l.active)
 		st.SentObjects, st.SentBytes = l.objects, l.bytes
-		st.Rate = l.pace.rate(now)
 		for key, t := range l.troubles {
 			e := s.get(key)
 			if e == nil {

@@ -151,7 +151,7 @@ func (s *Store) progress(prefix Key, start Progress) Progress {
 	s.mu.RLock()
 	s.v.tree.below(prefix, "", func(e *entry) bool {
 		now.Entries++
-		now.Bytes += e.size
+		now.Bytes += s.unsentLocked(e)
 		if seq, in := failed[e.key]; in && seq == e.seq {
 			now.Failed++
 		}
@@ -161,6 +161,20 @@ func (s *Store) progress(prefix Key, start Progress) Progress {
 	p := Progress{Failed: now.Failed, Entries: max(start.Entries, now.Entries), Bytes: max(start.Bytes, now.Bytes)}
 	p.DoneEntries, p.DoneBytes = p.Entries-now.Entries, p.Bytes-now.Bytes
 	return p
+}
+
+// unsentLocked is what of an entry's content the bucket has not taken yet, in bytes. Parts of it may be there already.
+func (s *Store) unsentLocked(e *entry) int64 {
+	if e.kind != Content {
+		return 0
+	}
+	left := e.size
+	if u := s.v.uploads[e.stage]; u != nil {
+		for _, p := range u.parts {
+			left -= p.Size
+		}
+	}
+	return max(left, 0)
 }
 
 func (s *Store) wait(ctx context.Context, w *waiter) error {

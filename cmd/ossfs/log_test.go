@@ -154,7 +154,7 @@ func TestProgressLines(t *testing.T) {
 		show.report(at)
 		show.report(at)
 		show.end()
-		if want := "sending: 3 of 10 files left, 3MiB, 1MiB/s, 3s\n"; buf.String() != want {
+		if want := "sending: 3 of 10 files left (3MiB), 1MiB/s, 3s to go\n"; buf.String() != want {
 			t.Errorf("got %q, want %q", buf.String(), want)
 		}
 	})

@@ -22,6 +22,7 @@ type progress struct {
 	out      io.Writer
 	terminal bool
 	verb     string // "sending"
+	start    time.Time
 
 	mu    sync.Mutex // guards the fields below
 	shown bool       // a line is on the terminal, without its end
@@ -31,7 +32,7 @@ type progress struct {
 
 func newProgress(out io.Writer, verb string) *progress {
 	_, isTerminal := terminal(out)
-	p := &progress{out: out, terminal: isTerminal, verb: verb}
+	p := &progress{out: out, terminal: isTerminal, verb: verb, start: time.Now()}
 	if !isTerminal {
 		p.next = time.Now().Add(plainLineWait)
 	}
@@ -59,6 +60,9 @@ func (p *progress) report(now control.Progress) {
 func (p *progress) draw() {
 	text := fmt.Sprintf("%s %s %s", p.verb, bar(p.last), describe(p.last))
 	width := terminalWidth(p.out) - 1
+	if len(text) > width {
+		text = p.verb + " " + describe(p.last)
+	}
 	if runes := []rune(text); len(runes) > width {
 		text = string(runes[:width])
 	}
@@ -70,11 +74,16 @@ func (p *progress) draw() {
 func (p *progress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.shown {
-		p.draw()
-		fmt.Fprintln(p.out)
-		p.shown = false
+	if !p.shown {
+		return
 	}
+	if p.last.Files > 0 {
+		p.draw()
+	} else {
+		fmt.Fprintf(p.out, "\r%d files sent, %s in %s\x1b[K", p.last.TotalFiles, formatSize(p.last.TotalBytes), age(time.Since(p.start)))
+	}
+	fmt.Fprintln(p.out)
+	p.shown = false
 }
 
 func bar(p control.Progress) string {
@@ -94,11 +103,11 @@ func fraction(p control.Progress) float64 {
 }
 
 func describe(p control.Progress) string {
-	text := fmt.Sprintf("%d of %d files left, %s", p.Files, p.TotalFiles, formatSize(p.Bytes))
-	if p.Rate > 0 {
+	text := fmt.Sprintf("%d of %d files left (%s)", p.Files, p.TotalFiles, formatSize(p.Bytes))
+	if p.Rate >= 1 {
 		text += fmt.Sprintf(", %s/s", formatSize(int64(p.Rate)))
 		if left := time.Duration(float64(p.Bytes) / p.Rate * float64(time.Second)); left >= time.Second {
-			text += ", " + left.Round(time.Second).String()
+			text += ", " + age(left) + " to go"
 		}
 	}
 	if p.Failed > 0 {

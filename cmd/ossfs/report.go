@@ -44,7 +44,6 @@ type queueReport struct {
 	Sending     int             `json:"sending"`
 	Failed      int             `json:"failed"`
 	Bytes       int64           `json:"bytes"`
-	Rate        float64         `json:"bytesPerSecond"`
 	Oldest      float64         `json:"oldestSeconds"`
 	SentObjects int64           `json:"sentObjects"` // since the mount
 	SentBytes   int64           `json:"sentBytes"`
@@ -74,6 +73,8 @@ type requestReport struct {
 	Limit     int     `json:"limit"`
 	Sent      int64   `json:"sentBytes"`
 	Received  int64   `json:"receivedBytes"`
+	Out       float64 `json:"sentBytesPerSecond"` // over the last ten seconds
+	In        float64 `json:"receivedBytesPerSecond"`
 	ClockSkew float64 `json:"clockSkewSeconds"`
 }
 
@@ -95,17 +96,19 @@ type hits struct {
 
 func (x *session) report() report {
 	st := x.mount.Status()
+	requests := reportRequests(st.Bucket)
+	requests.Out, requests.In = x.traffic.rates()
 	return report{
 		Source: x.source.String(), Mountpoint: x.place.path, PID: os.Getpid(), Version: version, StateDir: x.dir,
 		Endpoint: x.bucket.Endpoint(), Region: x.bucket.Region(), ReadOnly: x.settings.readOnly, Started: x.started,
-		Queue: reportQueue(st.Writeback), Requests: reportRequests(st.Bucket), Reads: reportReads(st),
+		Queue: reportQueue(st.Writeback), Requests: requests, Reads: reportReads(st),
 		Memory: st.Memory, Budget: st.MemoryAll, Resident: residentMemory(), Inodes: st.Inodes, Key: keyStatus(x.key),
 	}
 }
 
 func reportQueue(w writeback.Status) queueReport {
 	q := queueReport{
-		Waiting: w.Waiting, Sending: w.Sending, Failed: w.Failed, Bytes: w.Bytes, Rate: w.Rate, Oldest: w.Oldest.Seconds(),
+		Waiting: w.Waiting, Sending: w.Sending, Failed: w.Failed, Bytes: w.Bytes, Oldest: w.Oldest.Seconds(),
 		SentObjects: w.SentObjects, SentBytes: w.SentBytes, StageUsed: w.StageUsed, StageBudget: w.StageBudget,
 		Conflicts: w.Conflicts, Moves: w.Moves,
 	}
@@ -146,11 +149,13 @@ func (r report) write(w io.Writer, now time.Time) {
 	fmt.Fprintf(w, "%s on %s (pid %d, %s%s)\n", printable(r.Source), printable(r.Mountpoint), r.PID, age(now.Sub(r.Started)), mode)
 	q := r.Queue
 	fmt.Fprintf(w, "  unsent    %s\n", q.summary())
-	fmt.Fprintf(w, "  sent      %d objects, %s, now %s/s\n", q.SentObjects, formatSize(q.SentBytes), formatSize(int64(q.Rate)))
+	fmt.Fprintf(w, "  sent      %d objects, %s\n", q.SentObjects, formatSize(q.SentBytes))
 	fmt.Fprintf(w, "  staged    %s of %s in %s\n", formatSize(q.StageUsed), formatSize(q.StageBudget), printable(r.StateDir))
 	rq := r.Requests
-	fmt.Fprintf(w, "  requests  %d, %d in flight (limit %d), %d repeated, %d throttled, %d failed; %s out, %s in\n",
-		rq.Requests, rq.InFlight, rq.Limit, rq.Retries, rq.Throttled, rq.Failures, formatSize(rq.Sent), formatSize(rq.Received))
+	fmt.Fprintf(w, "  network   %s out, now %s/s; %s in, now %s/s\n",
+		formatSize(rq.Sent), formatSize(int64(rq.Out)), formatSize(rq.Received), formatSize(int64(rq.In)))
+	fmt.Fprintf(w, "  requests  %d, %d in flight (limit %d); %d repeated, %d throttled, %d failed\n",
+		rq.Requests, rq.InFlight, rq.Limit, rq.Retries, rq.Throttled, rq.Failures)
 	rd := r.Reads
 	fmt.Fprintf(w, "  reads     %s fetched, %s of it in vain; blocks: %d read ahead, %d from memory, %d waited for\n",
 		formatSize(rd.Fetched), formatSize(rd.Unread), rd.Ahead, rd.Stored, rd.Missed)

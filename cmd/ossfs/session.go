@@ -52,6 +52,7 @@ type session struct {
 	mount    *fs.Mount
 	server   *control.Server
 	metrics  *metricsServer
+	traffic  traffic
 	started  time.Time
 	forget   func() // takes the mount out of the registry
 
@@ -199,7 +200,7 @@ func (x *session) openBucket(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg.Observer = x.observers()
+	cfg.Observer = x.observe
 	if cfg, err = checkBucket(ctx, cfg, x.source.prefix); err != nil {
 		return err
 	}
@@ -210,18 +211,14 @@ func (x *session) openBucket(ctx context.Context) error {
 	return nil
 }
 
-// observers is whoever wants to be told of requests.
-func (x *session) observers() func(ossclient.Event) {
-	switch {
-	case x.metrics == nil:
-		return x.observer
-	case x.observer == nil:
-		return x.metrics.observe
-	default:
-		return func(e ossclient.Event) {
-			x.observer(e)
-			x.metrics.observe(e)
-		}
+// observe tells whoever wants to hear of requests.
+func (x *session) observe(e ossclient.Event) {
+	x.traffic.observe(e)
+	if x.observer != nil {
+		x.observer(e)
+	}
+	if x.metrics != nil {
+		x.metrics.observe(e)
 	}
 }
 

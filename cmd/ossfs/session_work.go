@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/ossfs/ossfs/internal/control"
 	"github.com/ossfs/ossfs/writeback"
@@ -11,8 +10,13 @@ import (
 
 // flush returns when the bucket has all below path. What stays unsent is a result, not an error.
 func (x *session) flush(ctx context.Context, path string, report func(control.Progress)) (control.Result, error) {
-	start := time.Now()
-	err := x.mount.Flush(ctx, path, func(p writeback.Progress) { report(toProgress(p, time.Since(start))) })
+	err := x.mount.Flush(ctx, path, func(p writeback.Progress) {
+		out, _ := x.traffic.rates()
+		report(control.Progress{
+			Files: p.Entries - p.DoneEntries, TotalFiles: p.Entries, Bytes: p.Bytes - p.DoneBytes, TotalBytes: p.Bytes,
+			Failed: int64(p.Failed), Rate: out,
+		})
+	})
 	var left *writeback.Unsent
 	switch {
 	case errors.As(err, &left):
@@ -26,16 +30,6 @@ func (x *session) flush(ctx context.Context, path string, report func(control.Pr
 		return x.unsent(), err
 	}
 	return control.Result{}, nil
-}
-
-func toProgress(p writeback.Progress, took time.Duration) control.Progress {
-	shown := control.Progress{
-		Files: p.Entries - p.DoneEntries, TotalFiles: p.Entries, Bytes: p.Bytes - p.DoneBytes, TotalBytes: p.Bytes, Failed: int64(p.Failed),
-	}
-	if seconds := took.Seconds(); seconds > 0 {
-		shown.Rate = float64(p.DoneBytes) / seconds
-	}
-	return shown
 }
 
 // unsent is what would be left if the session ended now.

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/term"
 
 	"github.com/ossfs/ossfs/internal/control"
 )
@@ -60,7 +62,7 @@ func (q *statusQuestion) run(inv *invocation) error {
 	if !q.watch {
 		return q.show(ctx, inv.out)
 	}
-	_, isTerminal := terminal(inv.out)
+	screen, isTerminal := terminal(inv.out)
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -69,8 +71,8 @@ func (q *statusQuestion) run(inv *invocation) error {
 			return err
 		}
 		text := page.String()
-		if isTerminal && !q.json { // home, and clear what is below
-			text = "\x1b[H\x1b[2J" + text
+		if isTerminal && !q.json {
+			text = onScreen(text, screen)
 		}
 		if _, err := io.WriteString(inv.out, text); err != nil {
 			return failf("status: %w", err)
@@ -81,6 +83,29 @@ func (q *statusQuestion) run(inv *invocation) error {
 			return nil
 		}
 	}
+}
+
+// onScreen draws a page over the one before, without a flicker, as much of it as there is room for.
+func onScreen(page string, screen *os.File) string {
+	width, height, err := term.GetSize(int(screen.Fd()))
+	if err != nil || width < 1 || height < 2 {
+		return page
+	}
+	lines := strings.Split(strings.TrimRight(page, "\n"), "\n")
+	if len(lines) >= height {
+		more := len(lines) - (height - 2)
+		lines = append(lines[:height-2:height-2], fmt.Sprintf("(%d more lines)", more))
+	}
+	var b strings.Builder
+	b.WriteString("\x1b[H") // home
+	for _, line := range lines {
+		if runes := []rune(line); len(runes) > width {
+			line = string(runes[:width-1]) + "…"
+		}
+		b.WriteString(line + "\x1b[K\r\n") // and clear what is left of the line before
+	}
+	b.WriteString("\x1b[J") // and of the page
+	return b.String()
 }
 
 // show prints one state of what was asked for.

@@ -1,29 +1,14 @@
 package writeback
 
 import (
+	"context"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/internal/ossserver"
 )
-
-// The rate is that of the last ten seconds.
-func TestPace(t *testing.T) {
-	var p pace
-	start := time.Unix(1700000000, 0)
-	if got := p.rate(start); got != 0 {
-		t.Errorf("nothing sent: %v", got)
-	}
-	for i := range 30 {
-		p.add(start.Add(time.Duration(i)*time.Second), 1000)
-	}
-	for at, want := range map[int]float64{29: 1000, 34: 500, 60: 0} {
-		if got := p.rate(start.Add(time.Duration(at) * time.Second)); got != want {
-			t.Errorf("after %d s: %v bytes a second, want %v", at, got, want)
-		}
-	}
-}
 
 // A flush tells how many entries have failed for good.
 func TestProgressFailed(t *testing.T) {
@@ -40,8 +25,31 @@ func TestProgressFailed(t *testing.T) {
 	if last.Failed != 1 || last.DoneEntries != 1 || last.Entries != 2 {
 		t.Errorf("progress: %+v", last)
 	}
-	if rate := s.Status().Rate; rate <= 0 {
-		t.Errorf("rate %v", rate)
+}
+
+// Parts that the bucket has are not told as unsent, though their file is.
+func TestProgressOfParts(t *testing.T) {
+	r := newRig(t)
+	r.opt.Delay, r.opt.SinglePut, r.opt.partFirst = time.Hour, 256<<10, 128<<10
+	s := r.open()
+	r.server.SetFaults(ossserver.Fault{Op: "UploadPart", Skip: 4, Kind: ossserver.Stall})
+	r.write(s, "large", strings.Repeat("x", 1<<20))
+	if got := s.Status().Bytes; got > 1<<20 || got == 0 {
+		t.Errorf("at first %d bytes are unsent", got)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var last Progress
+	err := s.Flush(ctx, "", func(p Progress) {
+		if last = p; p.DoneBytes > 0 {
+			cancel()
+		}
+	})
+	if err == nil || last.DoneEntries != 0 || last.Entries != 1 || last.DoneBytes == 0 || last.DoneBytes >= last.Bytes {
+		t.Errorf("got %v, progress %+v; want one entry, and some parts of it sent", err, last)
+	}
+	if got := s.Status().Bytes; got == 0 || got > last.Bytes-last.DoneBytes {
+		t.Errorf("%d bytes are unsent, progress %+v", got, last)
 	}
 }
 
