@@ -14,7 +14,7 @@ import (
 // sendParts stores content with a multipart upload: the one that was begun while the file was written, or by
 // an earlier attempt, as far as it is still of use.
 func (s *Store) sendParts(ctx context.Context, e *entry, f *File) error {
-	if err := f.seal(ctx); err != nil {
+	if err := f.seal(ctx, e.size); err != nil {
 		return err
 	}
 	defer f.unseal()

@@ -24,7 +24,8 @@ import (
 type streamState struct {
 	on      bool                // an upload was begun by us, or is being begun
 	ready   bool                // the upload has an id
-	sealed  bool                // sendParts has taken over
+	sealed  bool                // somebody waits for the file: sendParts takes over
+	until   int64               // when sealed: parts of what lies before are still streamed
 	failed  bool                // a part was refused: it is left to sendParts
 	next    int                 // the number of the next part
 	off     int64               // where it begins
@@ -41,7 +42,7 @@ type flyingPart struct {
 // streamLocked is told that a file has grown beyond a single Put. It needs f.mu.
 func (f *File) streamLocked() {
 	st := &f.stream
-	if st.sealed || st.failed || f.base != nil || f.limit > 0 {
+	if st.sealed && !st.on || st.failed || f.base != nil || f.limit > 0 {
 		return
 	}
 	f.s.mu.RLock()
@@ -56,10 +57,11 @@ func (f *File) streamLocked() {
 		st.on = f.work(f.beginStream)
 		return
 	}
-	for st.ready && len(st.flying) < f.widthLocked() {
-		if !f.s.settled(st.off, f.size) {
-			return
-		}
+	size, width := f.size, f.widthLocked()
+	if st.sealed {
+		size = min(size, st.until)
+	}
+	for st.ready && len(st.flying) < width && f.s.settled(st.off, size) {
 		n := f.s.partSize(st.off)
 		number, p := st.next, piece{off: st.off, n: n}
 		st.next, st.off = number+1, st.off+n
@@ -75,10 +77,10 @@ func (f *File) streamLocked() {
 // backlog is how far sending may fall behind the writer before one more part is sent at once.
 const backlog = 256 << 20
 
-// widthLocked is how many parts are sent at once while nobody waits for them: the writer comes first, and it
+// widthLocked is how many parts are sent at once. While nobody waits for them the writer comes first, and it
 // shares the processors with the senders. It needs f.mu.
 func (f *File) widthLocked() int {
-	if f.s.space.full() {
+	if f.stream.sealed || f.s.space.full() {
 		return partsAtOnce
 	}
 	behind := int((f.size - f.stream.off) / backlog)
@@ -120,8 +122,8 @@ func (f *File) beginStream() {
 		f.stream.failed = true
 	}
 	f.stream.ready = err == nil
-	f.landLocked()
 	f.streamLocked()
+	f.landLocked()
 }
 
 // streamPart sends one part.
@@ -137,6 +139,7 @@ func (f *File) streamPart(number int, p *flyingPart) {
 		f.stream.failed = true
 	}
 	f.streamLocked()
+	f.landLocked()
 	f.mu.Unlock()
 	if s.space.full() {
 		s.relieve()
@@ -150,7 +153,6 @@ func (f *File) landedLocked(number int, p *flyingPart) bool {
 		return false
 	}
 	delete(f.stream.flying, number)
-	f.landLocked()
 	return true
 }
 
@@ -163,11 +165,13 @@ func (f *File) landLocked() {
 	}
 }
 
-// seal keeps further parts from being streamed and waits for those on their way. The caller has the turn.
-func (f *File) seal(ctx context.Context) error {
+// seal streams what is settled of the first size bytes, as fast as it goes, waits for it, and keeps further parts
+// from being streamed. The caller has the turn.
+func (f *File) seal(ctx context.Context, size int64) error {
 	f.mu.Lock()
 	st := &f.stream
-	st.sealed = true
+	st.sealed, st.until = true, size
+	f.streamLocked()
 	var settled chan struct{}
 	if st.on && (len(st.flying) > 0 || !st.ready && !st.failed) {
 		if st.settled == nil {
@@ -235,6 +239,7 @@ func (f *File) fly(ctx context.Context, number int, p piece) (ossclient.Part, er
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.landedLocked(number, fp)
+	f.landLocked()
 	return part, err
 }
 
