@@ -152,6 +152,12 @@ func (b *Builder) Self(r Row) { b.l.Self = &r }
 // Bytes is the memory taken so far.
 func (b *Builder) Bytes() int64 { return b.l.Bytes() }
 
+// Part is what was built so far; the builder goes on.
+func (b *Builder) Part() *Listing {
+	l := b.l
+	return &l
+}
+
 // Listing is what was built; the builder is not used again.
 func (b *Builder) Listing() *Listing {
 	l := b.l

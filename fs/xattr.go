@@ -112,10 +112,11 @@ func refresh(ctx context.Context, n *node, _ string) error {
 }
 
 // Getxattr reads an extended attribute. Namespaces other than user have none; security's absence is
-// ENODATA, since every write of a program may ask for it.
+// ENODATA, since every write of a program may ask for it. Of SELinux, which has its labels of a mount from elsewhere, it is
+// EOPNOTSUPP: ls -l then asks once, and not for each file.
 func (n *node) Getxattr(ctx context.Context, name string, dest []byte) (uint32, syscall.Errno) {
 	if !strings.HasPrefix(name, userSpace) {
-		if strings.HasPrefix(name, "security.") {
+		if strings.HasPrefix(name, "security.") && name != "security.selinux" {
 			return 0, syscall.ENODATA
 		}
 		return 0, syscall.EOPNOTSUPP

@@ -239,6 +239,10 @@ func TestXattr(t *testing.T) {
 		wantErrno(t, "XATTR_REPLACE", unix.Setxattr(path, "user.none", nil, unix.XATTR_REPLACE), syscall.ENODATA)
 		wantErrno(t, "remove", unix.Removexattr(path, "user.none"), syscall.ENODATA)
 		wantErrno(t, "too big", unix.Setxattr(path, "user.big", make([]byte, 9000), 0), syscall.ENOSPC)
+		_, err := unix.Getxattr(path, "security.selinux", nil) // ls -l then does not ask for each file
+		wantErrno(t, "security.selinux", err, syscall.EOPNOTSUPP)
+		_, err = unix.Getxattr(path, "security.capability", nil)
+		wantErrno(t, "security.capability", err, syscall.ENODATA)
 		wantErrno(t, "trusted", unix.Setxattr(path, "trusted.x", nil, 0), syscall.EOPNOTSUPP)
 		check := func(when string) {
 			for attr, want := range map[string]string{"user.one": "first", "user.bin": "\x00\xff\n"} {
@@ -261,7 +265,7 @@ func TestXattr(t *testing.T) {
 		check("new mount")
 		must(t, unix.Removexattr(path, "user.one"))
 		b.Afresh()
-		_, err := unix.Getxattr(path, "user.one", nil)
+		_, err = unix.Getxattr(path, "user.one", nil)
 		wantErrno(t, "after remove", err, syscall.ENODATA)
 	})
 }

@@ -76,6 +76,7 @@ func TestLookupsWithoutRequests(t *testing.T) {
 			if (err == nil) != want {
 				t.Errorf("lookup of %s in %s: %v, want it there: %v", name, dir, err, want)
 			}
+			synctest.Wait() // for questions put and not waited for
 			if l, h := w.bucket.count("List"), w.bucket.count("Head"); l+h != 0 {
 				t.Errorf("lookup of %s in %s cost %d LIST and %d HEAD", name, dir, l, h)
 			}
@@ -96,6 +97,10 @@ func TestLookupsWithoutRequests(t *testing.T) {
 		w.removeOwn("d/a")
 		ask("d/", "a", false)
 		w.send("d/a")
+		ask("d/", "a", false)
+		if _, err := w.entries(t.Context(), "d/"); err != nil { // what was removed is not asked for either
+			t.Fatal(err)
+		}
 		ask("d/", "a", false)
 	})
 }

@@ -156,6 +156,7 @@ func (t *Tree) Refresh(ctx context.Context, dir ossclient.Key) error {
 	if err == nil && l == nil {
 		t.listings.Forget(dir)
 	}
+	t.spans.forget(dir)
 	return err
 }
 
@@ -163,6 +164,7 @@ func (t *Tree) Refresh(ctx context.Context, dir ossclient.Key) error {
 func (t *Tree) Forget(key ossclient.Key) {
 	dir, _ := names.Split(key)
 	t.listings.Forget(dir)
+	t.spans.forget(dir)
 }
 
 // refreshPages bounds what Refresh compares: the kernel does not hold much more of one directory.

@@ -132,6 +132,9 @@ func (c *confirmed) meta() *meta {
 func (t *Tree) remembered(dir ossclient.Key, component string) (base, bool) {
 	l := t.known(dir)
 	if l == nil {
+		l = t.spans.find(dir, component)
+	}
+	if l == nil || !t.believed(l) {
 		return base{}, false
 	}
 	_, at, hasDir := l.Find(component, true)
@@ -139,13 +142,21 @@ func (t *Tree) remembered(dir ossclient.Key, component string) (base, bool) {
 	if component == "" {
 		return b, true
 	}
-	if row, at, ok := l.Find(component, false); ok {
-		b.began = min(b.began, l.Began(at))
-		b.file = t.describe(row.Object(names.Join(dir, component, false)), b.began)
-	} else {
-		b.began = min(b.began, l.Began(at))
+	row, at, ok := l.Find(component, false)
+	b.began = min(b.began, l.Began(at))
+	if key := names.Join(dir, component, false); ok && !t.settled(key, b.began) {
+		b.file = t.describe(row.Object(key), b.began)
 	}
 	return b, true
+}
+
+// settled says whether what the bucket had at began is of no interest: the overlay or a confirmation says what is there now.
+func (t *Tree) settled(key ossclient.Key, began uint64) bool {
+	if st, ok := t.o.Overlay.Lookup(key); ok {
+		return st.Kind != Attributes
+	}
+	_, ok := t.recents.since(key, began)
+	return ok
 }
 
 // settleFile lays overlay and confirmations over what the bucket said of a file.

@@ -157,6 +157,40 @@ func TestMemoryOfALargeDirectory(t *testing.T) {
 	}
 }
 
+// A program that looks at what it lists, a little behind its reading, costs no requests of its own: not while the directory is
+// being listed, nor when it is too large to be remembered.
+func TestLookupsBehindAListing(t *testing.T) {
+	const files, behind = 30_000, 300
+	for name, memory := range map[string]int64{"remembered": DefaultMemory, "too large": 8 << 20} {
+		t.Run(name, func(t *testing.T) {
+			b := newHugeBucket(1, files)
+			tree := newHugeTree(t, b)
+			tree.listings = cache.NewListings(memory)
+			c := tree.List(t.Context(), "d00000/", "")
+			defer c.Close()
+			var seen []string
+			for {
+				e, err := c.Next(t.Context())
+				if err == io.EOF {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if seen = append(seen, e.Name); len(seen) <= behind {
+					continue
+				}
+				if _, err := tree.Lookup(t.Context(), "d00000/", seen[len(seen)-behind]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := b.lists.Load(); len(seen) != files || n > files/1000+1 {
+				t.Errorf("%d entries with %d requests, want %d with %d", len(seen), n, files, files/1000)
+			}
+		})
+	}
+}
+
 // A walk over very many directories.
 func TestWalkOfManyDirectories(t *testing.T) {
 	const dirs, files = 600, 100

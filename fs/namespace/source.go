@@ -103,21 +103,20 @@ func (s *memorySource) next(context.Context) (*page, error) {
 func (s *pages) page(rows []cache.Row, began uint64, until time.Time) *page {
 	p := &page{items: make([]item, len(rows)), began: began, until: until}
 	objects := make([]ossclient.Object, 0, len(rows))
+	files := make([]*item, 0, len(rows))
 	var dirs []*item
 	for i := range rows {
 		it := &p.items[i]
 		*it = item{component: rows[i].Component, dir: rows[i].Dir, listed: true, began: began, until: until}
 		if it.dir {
 			dirs = append(dirs, it)
-		} else {
-			objects = append(objects, rows[i].Object(names.Join(s.dir, rows[i].Component, false)))
+		} else if key := names.Join(s.dir, rows[i].Component, false); !s.t.settled(key, began) {
+			objects = append(objects, rows[i].Object(key))
+			files = append(files, it)
 		}
 	}
-	calls := s.t.describePage(objects, began)
-	for i := range p.items {
-		if it := &p.items[i]; !it.dir {
-			it.call, calls = calls[0], calls[1:]
-		}
+	for i, call := range s.t.describePage(objects, began) {
+		files[i].call = call
 	}
 	s.mark(dirs, began)
 	return p
@@ -180,11 +179,7 @@ func (s *bucketSource) next(ctx context.Context) (*page, error) {
 func (s *bucketSource) close() { s.cancel() }
 
 func (s *bucketSource) run(ctx context.Context) {
-	asked := s.t.now()
-	var b *cache.Builder
-	if s.from == "" {
-		b = cache.NewBuilder(s.dir, asked)
-	}
+	all := s.t.collect(s.dir, s.from)
 	req := ossclient.ListRequest{Prefix: s.dir, Delimiter: "/"}
 	if s.from != "" {
 		req.StartAfter = s.dir + ossclient.Key(s.from)
@@ -200,17 +195,13 @@ func (s *bucketSource) run(ctx context.Context) {
 		for len(rows) > 0 && s.from != "" && rows[0].Sort() <= s.from { // the directory to begin after
 			rows = rows[1:]
 		}
-		b = s.collect(b, began, rows, self)
-		if got.Next == "" && b != nil {
-			s.t.keep(b.Listing())
-		}
 		p := s.page(rows, began, until)
 		p.self = self
-		if got.Next == "" {
-			s.send(ctx, p)
-			return
+		if got.Next != "" {
+			p.upto = lastSort(s.dir, &got)
 		}
-		if p.upto = lastSort(s.dir, &got); len(rows) > 0 && !s.send(ctx, p) {
+		all.add(p, rows, p.upto)
+		if (len(rows) > 0 || got.Next == "") && !s.send(ctx, p) || got.Next == "" {
 			return
 		}
 		req.Token, req.StartAfter = got.Next, ""
@@ -236,22 +227,4 @@ func (s *bucketSource) send(ctx context.Context, p *page) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// collect adds a page to the listing to be remembered; nil when that is too large.
-func (s *bucketSource) collect(b *cache.Builder, began uint64, rows []cache.Row, self *ossclient.Object) *cache.Builder {
-	if b == nil {
-		return nil
-	}
-	b.Page(began)
-	for i := range rows {
-		b.Add(&rows[i])
-	}
-	if self != nil {
-		b.Self(cache.RowOf("", self))
-	}
-	if b.Bytes() > s.t.listings.Largest() {
-		return nil
-	}
-	return b
 }

@@ -71,6 +71,7 @@ type Tree struct {
 	seen     seen
 	counts   counts
 	walks    walks
+	spans    spans
 
 	hits, misses atomic.Int64 // of fresh
 }
@@ -162,12 +163,17 @@ func (t *Tree) Touched(ossclient.Key) {}
 // fresh is the remembered listing of dir, if it may still be believed.
 func (t *Tree) fresh(dir ossclient.Key) *cache.Listing {
 	l := t.listings.Get(dir)
-	if l == nil || t.now().Sub(l.Asked) >= t.o.TTL || t.recents.stale(l.First()) {
+	if l == nil || !t.believed(l) {
 		t.misses.Add(1)
 		return nil
 	}
 	t.hits.Add(1)
 	return l
+}
+
+// believed says whether a listing may still be.
+func (t *Tree) believed(l *cache.Listing) bool {
+	return t.now().Sub(l.Asked) < t.o.TTL && !t.recents.stale(l.First())
 }
 
 // Stats is what the listings in memory are good for.

@@ -10,7 +10,7 @@ import (
 func listRows() []row {
 	return []row{
 		{"list/lsR-warm", "ls -lR, 20,000 files in 400 directories, attributes in the index", lsRecursive(true)},
-		{"list/lsR-cold", "the same, attributes unknown", lsRecursive(false)},
+		{"list/lsR-cold", "the same, attributes unknown, the directories without objects of their own", lsRecursive(false)},
 		{"list/ls-100k", "ls -l of one directory of 100,000, index warm", lsLarge},
 		{"list/find-1M", "find over 1,000,000 keys in 10,000 directories", findMillion},
 		{"list/rsync-again", "second rsync -a of an unchanged tree of 10,000 files, new mount", rsyncAgain},
@@ -50,7 +50,7 @@ func (b *bench) command(m *mount, line string, seconds, requests float64) (resul
 
 func lsRecursive(warm bool) func(*bench) (result, error) {
 	return func(b *bench) (result, error) {
-		if err := b.seed(seed{Dir: "d%04d/", File: "f%04d", Dirs: 400, Files: 50, Size: 100, Meta: true}); err != nil {
+		if err := b.seed(seed{Dir: "d%04d/", File: "f%04d", Dirs: 400, Files: 50, Size: 100, Meta: true, Prefix: !warm}); err != nil {
 			return result{}, err
 		}
 		if warm {

@@ -18,8 +18,10 @@ func sow(s *ossserver.Server, d seed) error {
 			if strings.Contains(dir, "%") {
 				dir = fmt.Sprintf(dir, i)
 			}
-			if err := s.Put(bucketName, dir, nil, stored(d.Meta, "16877")); err != nil {
-				return err
+			if !d.Prefix {
+				if err := s.Put(bucketName, dir, nil, stored(d.Meta, "16877")); err != nil {
+					return err
+				}
 			}
 		}
 		for j := range d.Files {

@@ -41,6 +41,8 @@ type seed struct {
 	Files int
 	Size  int64
 	Meta  bool // with the headers that ossfs stores
+	// Prefix has the directories without objects of their own: as many requests for attributes as there are files.
+	Prefix bool
 }
 
 // shape is how slow the network looks.
