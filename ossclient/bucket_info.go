@@ -66,21 +66,35 @@ func (b *Bucket) Info(ctx context.Context) (BucketInfo, error) {
 	}, nil
 }
 
-// locate asks where the bucket lies. The question is signed with version 1, which needs no region. A
-// bucket asked at another region's endpoint answers AccessDenied and names its own endpoint.
+// locate asks where the bucket lies: at an endpoint of Alibaba's that every region has, with a signature for
+// its region. A bucket of another region answers AccessDenied there and names its own endpoint, whoever asks;
+// one of that region may answer AccessDenied to whoever may not ask, and lies there. Another endpoint (a
+// custom domain, an address) is asked itself, with version 1, which needs no region; newer buckets refuse that
+// (EC 0002-00000080).
 func (b *Bucket) locate(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, locateTimeout, errors.New("the bucket's location was not told within 10s; give --region"))
 	defer cancel()
+	wanted := b.target
+	general := strings.HasSuffix(hostname(wanted.host), ossDomain)
 	b.signer = &signerV1{}
+	if general {
+		b.signer = &signerV4{region: anyRegion}
+		if err := b.target.address(anyEndpoint, addressVirtual); err != nil {
+			return configError(b.cfg, err)
+		}
+	}
 	var location string
 	_, err := b.do(ctx, &request{op: opLocation, params: []param{{"location", ""}}, accept: func(a *answer) error {
 		return readDocument(a, "LocationConstraint", &location)
 	}})
+	b.target = wanted
 	var e *Error
-	if errors.As(err, &e) && e.elsewhere != "" {
-		location, err = regionOf(e.elsewhere), nil
-	}
-	if err != nil {
+	switch {
+	case errors.As(err, &e) && e.elsewhere != "":
+		location = regionOf(e.elsewhere)
+	case general && e != nil && e.Code == "AccessDenied":
+		location = anyRegion
+	case err != nil:
 		return err
 	}
 	region := strings.TrimPrefix(strings.TrimSpace(location), "oss-")

@@ -21,7 +21,10 @@ const ossDomain = ".aliyuncs.com"
 
 // anyEndpoint answers where a bucket lies when nothing else is known: each region's endpoint does
 // (https://help.aliyun.com/en/oss/developer-reference/getbucketlocation).
-const anyEndpoint = "oss-cn-hangzhou" + ossDomain
+const (
+	anyRegion   = "cn-hangzhou"
+	anyEndpoint = "oss-" + anyRegion + ossDomain
+)
 
 // target is where requests go. It never changes once a Bucket is open.
 type target struct {

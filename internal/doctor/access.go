@@ -32,8 +32,13 @@ func (e *examination) open(ctx context.Context) bool {
 		e.add(c, start)
 		return false
 	}
-	info, err := e.probe.Info(ctx)
+	info, err := e.bucket.Info(ctx)
 	var refused *ossclient.Error
+	if errors.As(err, &refused) && wrongRegion(refused) { // a signature that needs no region may be told where the bucket lies
+		if there, err2 := e.probe.Info(ctx); err2 == nil {
+			info, err, refused = there, nil, nil
+		}
+	}
 	switch {
 	case err == nil:
 		c.Found = fmt.Sprintf("region %s, class %s", info.Region, info.StorageClass)

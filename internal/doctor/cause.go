@@ -56,6 +56,8 @@ func byCode(e *ossclient.Error, cfg ossclient.Config, endpoint string) Cause {
 		return Cause{"the account that owns the bucket is disabled", "check its bills"}
 	}
 	switch {
+	case e.EC == "0002-00000080":
+		return Cause{"the bucket takes no signatures of version 1 any more", "sign with version 4 (--sign v4), and give --region"}
 	case wrongRegion(e):
 		asked := cfg.Region
 		if asked == "" {
