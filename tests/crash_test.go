@@ -160,7 +160,7 @@ func (x *expedition) round(n int) {
 			x.say("%d: %s", x.place(n, i), line)
 		}
 		if k.Wrong != "" {
-			x.t.Errorf("in %d: %s", x.place(n, i), k.Wrong)
+			x.t.Errorf("in %d: %s, after\n%s", x.place(n, i), k.Wrong, strings.Join(k.Log[max(0, len(k.Log)-60):], "\n"))
 		}
 		if k.Doubt != nil {
 			x.say("%d: interrupted: %s", x.place(n, i), k.Doubt)

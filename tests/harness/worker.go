@@ -141,7 +141,10 @@ func (w *Worker) step(o *Op, direct bool, out *json.Encoder, in *bufio.Reader) (
 		case Died(gerr):
 			return true, out.Encode(message{Died: true})
 		case Number(gerr) != Number(werr), got != want:
-			return true, out.Encode(message{Wrong: fmt.Sprintf("after %s, %s: the mount has %q (%v), the local directory %q (%v)", o, path, got, gerr, want, werr)})
+			cached, _ := Look(filepath.Join(w.Mount, path), false)
+			asked, _ := Look(filepath.Join(w.Mount, path), true)
+			return true, out.Encode(message{Wrong: fmt.Sprintf("after %s, %s: the mount has %q (%v), the local directory %q (%v); again, by the kernel's pages: %q, directly: %q",
+				o, path, got, gerr, want, werr, cached, asked)})
 		}
 	}
 	return false, nil
