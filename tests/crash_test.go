@@ -226,13 +226,23 @@ func (x *expedition) adopt(mount, local string, o *harness.Op) {
 		possible = possible && between(old, next, got)
 	}
 	if !possible {
-		x.t.Errorf("%s: %s was interrupted and left %d bytes (%v); before it were %d (%v), after it %d (%v)", filepath.Base(local), o, len(got), exists, len(old), existed, len(next), err)
+		x.t.Errorf("%s: %s was interrupted and left %d bytes (%v); before it were %d (%v), after it %d (%v); they differ from those before at %d, from those after at %d",
+			filepath.Base(local), o, len(got), exists, len(old), existed, len(next), err, differ(got, old), differ(got, next))
 	}
 	if !exists {
 		must(x.t, os.Remove(path))
 		return
 	}
 	must(x.t, os.WriteFile(path, got, 0o644))
+}
+
+// differ is where two contents differ first.
+func differ(a, b []byte) int {
+	at := 0
+	for at < min(len(a), len(b)) && a[at] == b[at] {
+		at++
+	}
+	return at
 }
 
 // between says whether each byte of got is that of old or that of next, or one that neither has yet.

@@ -292,7 +292,7 @@ func noSuchUpload(err error) bool {
 
 // permanent says whether sending again cannot help by itself.
 func permanent(err error) bool {
-	for _, kind := range []error{ossclient.ErrPermission, ossclient.ErrInvalid, ossclient.ErrQuota, ossclient.ErrPrecondition, ossclient.ErrArchived,
+	for _, kind := range []error{errDamaged, ossclient.ErrPermission, ossclient.ErrInvalid, ossclient.ErrQuota, ossclient.ErrPrecondition, ossclient.ErrArchived,
 		ossclient.ErrUnsupported, ossclient.ErrNotExist, ossclient.ErrExist, ossclient.ErrRange, ossclient.ErrNotAppendable} {
 		if errors.Is(err, kind) {
 			return true

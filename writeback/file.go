@@ -48,10 +48,12 @@ type File struct {
 	closed  bool
 	stream  streamState
 	sent    *sentState // what is being sent; nil: nothing
+	damaged bool       // the local disk lost bytes of it
 	late    int        // how often in a row it was written to while it was sent
 }
 
-func stageName(n uint64) string { return fmt.Sprintf("staged/%02x/%016x", n&0xff, n) }
+func stageName(n uint64) string { return fmt.Sprintf("%s/%016x", stageDir(n), n) }
+func stageDir(n uint64) string  { return fmt.Sprintf("staged/%02x", n&0xff) }
 
 // newFileLocked gives new content a staged file: an empty one that was used before, or a new one. It needs
 // change.
@@ -72,17 +74,23 @@ func (s *Store) newFileLocked() (*File, error) {
 }
 
 func (f *File) makeLocked() error {
-	df, err := f.s.fs.Create(stageName(f.stage))
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = f.s.fs.MkdirAll(fmt.Sprintf("staged/%02x", f.stage&0xff)); err == nil {
-			df, err = f.s.fs.Create(stageName(f.stage))
-		}
-	}
+	df, err := f.s.createStage(f.stage)
 	if err != nil {
 		return err
 	}
 	f.f, f.made = df, true
 	return nil
+}
+
+// createStage makes a staged file, and its directory with the first in it.
+func (s *Store) createStage(n uint64) (disk.File, error) {
+	df, err := s.fs.Create(stageName(n))
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = s.fs.MkdirAll(stageDir(n)); err == nil {
+			df, err = s.fs.Create(stageName(n))
+		}
+	}
+	return df, err
 }
 
 // discard removes a staged file that nothing speaks of.

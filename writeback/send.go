@@ -55,6 +55,9 @@ func (s *Store) begin(key Key, f *File, cancel context.CancelFunc) (*entry, erro
 		if err := f.commitLocked(); err != nil {
 			return nil, err
 		}
+		if f.damaged {
+			return nil, errDamaged
+		}
 	}
 	s.change.Lock()
 	defer s.change.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"sync"
 	"time"
 )
@@ -20,7 +21,8 @@ type syncer struct {
 	mu      sync.Mutex          // guards the fields below
 	pending bool                // something was journaled since the last group
 	stages  map[uint64]struct{} // staged files with bytes that may not be durable
-	all     bool                // more of them than are worth counting
+	all     bool                // and others: what an earlier process left
+	doubted map[uint64]struct{} // staged files of which a sync has failed
 	orphans map[uint64]uint64   // staged files no entry speaks of, and the record that took the last mention away
 	idle    map[uint64]struct{} // staged files that are empty and free to be used again
 }
@@ -34,7 +36,7 @@ const (
 
 func newSyncer(s *Store) *syncer {
 	return &syncer{s: s, wakeup: make(chan struct{}, 1), stages: make(map[uint64]struct{}),
-		orphans: make(map[uint64]uint64), idle: make(map[uint64]struct{})}
+		doubted: make(map[uint64]struct{}), orphans: make(map[uint64]uint64), idle: make(map[uint64]struct{})}
 }
 
 func (y *syncer) wake() {
@@ -51,10 +53,6 @@ func (y *syncer) wake() {
 func (y *syncer) wrote(f *File) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	if len(y.stages) > syncFiles {
-		y.all = true
-		return
-	}
 	y.stages[f.stage] = struct{}{}
 }
 
@@ -124,7 +122,7 @@ func (y *syncer) flush() error {
 	}
 	if err != nil {
 		y.mu.Lock()
-		y.pending, y.all = true, true
+		y.pending = true
 		y.mu.Unlock()
 		return err
 	}
@@ -132,8 +130,11 @@ func (y *syncer) flush() error {
 	return nil
 }
 
-// restore writes the journal anew when a sync of it has failed.
+// restore writes anew the staged files, and the journal, of which a sync has failed.
 func (y *syncer) restore() error {
+	if err := y.rewrite(); err != nil {
+		return err
+	}
 	if !y.s.journal.Doubtful() {
 		return nil
 	}
@@ -148,36 +149,62 @@ func (y *syncer) durable(rec uint64) error {
 	return y.flush()
 }
 
+// syncData makes the staged files durable that were written since the last group.
 func (y *syncer) syncData() error {
 	y.mu.Lock()
-	stages, all := y.stages, y.all || len(y.stages) > syncFiles
+	stages, others := y.stages, y.all
 	y.stages, y.all = make(map[uint64]struct{}), false
 	y.mu.Unlock()
-	if all {
-		return y.s.fs.SyncAll()
+	if others || len(stages) > syncFiles {
+		return y.syncAll()
 	}
 	dirs := make(map[string]struct{})
 	for stage := range stages {
-		name := stageName(stage)
-		f, err := y.s.fs.Open(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // sent and removed meanwhile
-		}
-		if err != nil {
+		if err := y.syncStage(stage); err != nil {
+			y.mu.Lock()
+			maps.Copy(y.stages, stages) // the others are still to be synced
+			y.mu.Unlock()
 			return err
 		}
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
-			return err
-		}
-		dirs[name[:len("staged/xx")]] = struct{}{}
+		dirs[stageDir(stage)] = struct{}{}
 	}
 	for dir := range dirs {
 		if err := y.s.fs.SyncDir(dir); err != nil {
+			y.mu.Lock()
+			y.all = true
+			y.mu.Unlock()
 			return err
 		}
 	}
 	return nil
 }
+
+func (y *syncer) syncStage(stage uint64) error {
+	f, err := y.s.fs.Open(stageName(stage))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // sent and removed meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		y.doubt(stage)
+		return err
+	}
+	return nil
+}
+
+// syncAll syncs the whole filesystem.
+func (y *syncer) syncAll() error {
+	err := y.s.fs.SyncAll()
+	if err != nil {
+		y.doubtAll()
+	}
+	return err
+}
+
+// errDoubtful says that a snapshot would speak for staged files that may not be on the disk.
+var errDoubtful = errors.New("writeback: a sync of staged files has failed: they are to be written anew first")
 
 // compact forgets the journal's past when it has grown.
 func (y *syncer) compact() {
@@ -201,8 +228,11 @@ func (s *Store) compact() error {
 		emit := s.v.freeze()
 		return func(to func([]byte) error) error {
 			// A snapshot counts as durable: so must be the staged files it speaks of.
-			if err := s.fs.SyncAll(); err != nil {
+			if err := s.sync.syncAll(); err != nil {
 				return err
+			}
+			if s.sync.doubtful() {
+				return errDoubtful
 			}
 			return emit(to)
 		}, nil

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -127,7 +128,7 @@ func (w *Worker) step(o *Op, direct bool, out *json.Encoder, in *bufio.Reader) (
 	got := o.Do(w.Mount, func(path string, f *os.File) error {
 		return tellSynced(path, f, out, in)
 	})
-	if Died(got) {
+	if w.died(got) {
 		return true, out.Encode(message{Op: o, Died: true})
 	}
 	want := o.Do(w.Local, nil)
@@ -138,7 +139,7 @@ func (w *Worker) step(o *Op, direct bool, out *json.Encoder, in *bufio.Reader) (
 		got, gerr := Look(filepath.Join(w.Mount, path), direct)
 		want, werr := Look(filepath.Join(w.Local, path), false)
 		switch {
-		case Died(gerr):
+		case w.died(gerr):
 			return true, out.Encode(message{Died: true})
 		case Number(gerr) != Number(werr), got != want:
 			cached, _ := Look(filepath.Join(w.Mount, path), false)
@@ -148,6 +149,14 @@ func (w *Worker) step(o *Op, direct bool, out *json.Encoder, in *bufio.Reader) (
 		}
 	}
 	return false, nil
+}
+
+// died says whether an error comes from the end of the mount: a read or write through the kernel's pages is EIO then.
+func (w *Worker) died(err error) bool {
+	if Number(err) == syscall.EIO {
+		_, err = os.Lstat(w.Mount)
+	}
+	return Died(err)
 }
 
 // tellSynced has the other side look into the bucket, and waits for it.
