@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -486,5 +487,29 @@ func TestConnectionsAreReused(t *testing.T) {
 	}
 	if n := conns.Load(); n > 3 {
 		t.Errorf("120 requests in turn took %d connections, want one or two", n)
+	}
+}
+
+// As many connections as requests at once are kept for the next ones.
+func TestConnectionsOfManyAreReused(t *testing.T) {
+	const together = 100
+	s := ossservertest.NewTest(t, ossserver.Options{Latency: 20 * time.Millisecond})
+	var conns atomic.Int32
+	b := open(t, s, nil)
+	ossclient.CountDials(b, &conns)
+	put(t, b, "k", pattern(1000), ossclient.Metadata{})
+	for range 4 {
+		var wg sync.WaitGroup
+		for range together {
+			wg.Go(func() {
+				if _, err := get(t, b, ossclient.GetRequest{Key: "k", Length: -1}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	if n := conns.Load(); n > together+together/5 {
+		t.Errorf("four times %d requests at once took %d connections, want %d", together, n, together)
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/ossclient/credentials"
 )
@@ -48,5 +50,48 @@ func TestStatusSaysHowTheKeyIs(t *testing.T) {
 		if s := keyStatus(c); s != nil {
 			t.Errorf("%T: got %+v, want nothing", c, s)
 		}
+	}
+}
+
+// A mount whose key cannot be renewed goes on with the old one while it lasts, and says so in its status and
+// its log; when renewing works again, the status says that too.
+func TestARenewalThatFailsIsSaid(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	broken, script := filepath.Join(r.home, "broken"), filepath.Join(r.home, "keys.sh")
+	text := "#!/bin/sh\n[ -e " + broken + " ] && exit 7\n" +
+		`echo '{"AccessKeyId":"` + ossservertest.KeyID + `","AccessKeySecret":"` + ossservertest.Secret + `","Expiration":'$(($(date +%s)+12))'}'` + "\n"
+	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r = r.with("OSS_ACCESS_KEY_ID=", "OSS_ACCESS_KEY_SECRET=", "OSSFS_CREDENTIAL_PROCESS="+script)
+	r.mount("--attr-ttl", "0s")
+	defer r.umount()
+	if err := os.WriteFile(broken, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status := func(want func(string) bool) string {
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+			if _, err := os.ReadDir(r.mnt); err != nil { // a request: without one nothing is renewed
+				t.Fatalf("reading the directory: %v\nlog:\n%s", err, r.log())
+			}
+			got := r.run("status", r.mnt).out
+			if want(got) || time.Now().After(end) {
+				return got
+			}
+		}
+	}
+	const said = "renewal failed"
+	if got := status(func(s string) bool { return strings.Contains(s, said) }); !strings.Contains(got, said) || !strings.Contains(got, "exit status 7") || !strings.Contains(got, "valid for") {
+		t.Errorf("status: got %s", got)
+	}
+	if log := r.log(); !strings.Contains(log, "credentials were not renewed") || strings.Contains(log, ossservertest.Secret) {
+		t.Errorf("log: %s", log)
+	}
+	if err := os.Remove(broken); err != nil {
+		t.Fatal(err)
+	}
+	if got := status(func(s string) bool { return !strings.Contains(s, said) }); strings.Contains(got, said) || !strings.Contains(got, "valid for") {
+		t.Errorf("status after it works again: got %s", got)
 	}
 }
