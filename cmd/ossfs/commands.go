@@ -19,6 +19,8 @@ type command struct {
 	short string // one line for the list of commands
 	long  string // what --help says above the flags; may be empty
 	setup func(flags *pflag.FlagSet) runner
+
+	hidden bool // from the list of commands
 }
 
 // runner does a command's work with the flags that its setup defined.
@@ -48,6 +50,7 @@ func commands() []command {
 		doctorCommand(),
 		demoCommand(),
 		versionCommand(),
+		generateCommand(),
 	}
 }
 
@@ -58,7 +61,9 @@ func runCommand(c *console, name string, args []string) error {
 		if cmd.name == name {
 			return cmd.run(c, args)
 		}
-		names = append(names, cmd.name)
+		if !cmd.hidden {
+			names = append(names, cmd.name)
+		}
 	}
 	if near := nearest(name, names); near != "" && !strings.Contains(name, ":") {
 		return usagef("no such command %q: did you mean %q?", name, near)
@@ -122,6 +127,9 @@ func (cmd command) help(w io.Writer, flags *pflag.FlagSet) {
 func printHelp(w io.Writer) {
 	fmt.Fprint(w, "ossfs mounts an Alibaba Cloud OSS bucket as a filesystem.\n\n")
 	for _, cmd := range commands() {
+		if cmd.hidden {
+			continue
+		}
 		fmt.Fprintf(w, "  ossfs %-8s %-58s %s\n", cmd.name, cmd.usage, cmd.short)
 	}
 	fmt.Fprint(w, "\nossfs help COMMAND shows a command's flags. Try: ossfs demo\n")

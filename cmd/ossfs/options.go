@@ -118,5 +118,9 @@ func isForOthers(name string) bool {
 }
 
 func genericNames() []string {
-	return []string{"ro", "rw", "allow_other", "nosuid", "nodev", "noexec", "noatime", "nofail", "noauto", "_netdev", "defaults"}
+	var names []string
+	for _, o := range genericOptions() {
+		names = append(names, strings.Fields(o.Names)...)
+	}
+	return names
 }

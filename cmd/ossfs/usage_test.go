@@ -164,8 +164,8 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%v: got %d %q, want 0 and nothing on stderr", args, status, errText)
 		}
 		for _, cmd := range commands() {
-			if !strings.Contains(out, "ossfs "+cmd.name) {
-				t.Errorf("%v: %s is not listed", args, cmd.name)
+			if strings.Contains(out, "ossfs "+cmd.name) == cmd.hidden {
+				t.Errorf("%v: %s is listed: %v", args, cmd.name, cmd.hidden)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"runtime"
@@ -9,8 +10,13 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// version is set by the build: -ldflags "-X main.version=1.2.3".
-var version = "devel"
+// What the build says of itself: -ldflags "-X main.version=1.2.3 -X main.commit=... -X main.date=...". What it does not say,
+// Go knows when it was run in a clone.
+var (
+	version = "devel"
+	commit  = ""
+	date    = "" // of the commit, RFC 3339
+)
 
 func versionCommand() command {
 	return command{
@@ -41,22 +47,24 @@ type build struct {
 }
 
 func readBuild() build {
-	b := build{Version: version, Commit: "unknown", Date: "unknown", Go: runtime.Version()}
+	b := build{Version: version, Commit: commit, Date: date, Go: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return b
+		info = &debug.BuildInfo{}
 	}
+	stamp := map[string]string{}
 	for _, s := range info.Settings {
-		switch s.Key {
-		case "vcs.revision":
-			b.Commit = s.Value
-		case "vcs.time":
-			b.Date = s.Value
-		case "vcs.modified":
-			if s.Value == "true" {
-				b.Commit += " (changed)"
-			}
+		stamp[s.Key] = s.Value
+	}
+	if b.Version == "devel" && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		b.Version = info.Main.Version // of go install, or the clone's
+	}
+	if b.Commit == "" {
+		b.Commit = cmp.Or(stamp["vcs.revision"], "unknown")
+		if stamp["vcs.modified"] == "true" {
+			b.Commit += " (changed)"
 		}
 	}
+	b.Date = cmp.Or(b.Date, stamp["vcs.time"], "unknown")
 	return b
 }
