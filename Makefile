@@ -2,7 +2,7 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 PREFIX  ?= /usr/local
 
-.PHONY: build test check install clean
+.PHONY: build test check package package-test install clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -ldflags "-s -w -X main.version=$(VERSION)" -o ossfs ./cmd/ossfs
@@ -13,6 +13,12 @@ test:
 check:
 	.ci/run
 
+package:
+	packaging/build
+
+package-test: package
+	OSSFS_TEST_DIST=$(CURDIR)/dist go test -count=1 -v ./packaging
+
 install: build
 	install -D -m 755 ossfs $(DESTDIR)$(PREFIX)/bin/ossfs
 	install -d $(DESTDIR)/sbin
@@ -21,4 +27,4 @@ install: build
 	install -D -m 644 contrib/systemd/ossfs@.service $(DESTDIR)/etc/systemd/system/ossfs@.service
 
 clean:
-	rm -f ossfs
+	rm -rf ossfs dist
