@@ -12,7 +12,8 @@
 //
 // The kernel's page cache belongs to one ETag, or to what was written here. It is kept across opens
 // while that is what an open finds, and dropped otherwise. A change that others made ends the epoch of
-// the node: handles of an earlier epoch read ESTALE, so that bytes of two versions never meet.
+// the node: handles of an earlier epoch read ESTALE, so that bytes of two versions never meet. The kernel is
+// given pages before it asks, too, but only while nobody may write the file (node_pages.go).
 //
 // Directories keep no time of their own in the bucket when an entry comes or goes: a node shows the time
 // of the last change made through this mount for as long as it lives.

@@ -61,7 +61,7 @@ func (h *handle) reader(ctx context.Context) (*writeback.File, *stream.File, err
 			_ = h.stream.Close()
 		}
 		h.version = n.entry.Version
-		h.stream = n.m.openStream(n.entry, h.flags&syscall.O_DIRECT != 0)
+		h.stream = n.openStream(h.flags&syscall.O_DIRECT != 0)
 	}
 	return nil, h.stream, nil
 }

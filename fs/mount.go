@@ -85,7 +85,9 @@ func (m *Mount) openParts(ctx context.Context) (err error) {
 		return err
 	}
 	m.ranges = cache.NewRanges(o.Memory / 3 * 2) // the rest is for windows and uploads
-	m.pool = stream.New(stream.Options{Source: o.Bucket, Ranges: m.ranges, Budget: m.memory, Logger: o.Logger})
+	m.pool = stream.New(stream.Options{
+		Source: o.Bucket, Ranges: m.ranges, Budget: m.memory, Room: pageCacheRoom, Logger: o.Logger,
+	})
 	m.tree = namespace.New(namespace.Options{
 		Bucket: o.Bucket, Overlay: m.store, Index: m.index, Root: o.Prefix, Defaults: o.Defaults, TTL: o.TTL,
 		NoHead: o.NoHead, Logger: o.Logger, Changed: m.changed,

@@ -52,11 +52,16 @@ func (m *Mount) changed(c namespace.Change) {
 	}
 }
 
-// openStream is a stream of the clean file e; direct says that the kernel keeps no pages of what it reads.
-func (m *Mount) openStream(e namespace.Entry, direct bool) *stream.File {
+// openStream is a stream of the node's object; direct says that the kernel keeps no pages of what it reads. n.mu
+// is held.
+func (n *node) openStream(direct bool) *stream.File {
+	m, e := n.m, n.entry
 	hint := stream.Hint{
 		PageCache: !direct,
-		Next:      func(n int) []ossclient.Version { return m.tree.Following(e, n) },
+		Next:      func(count int) []ossclient.Version { return m.tree.Following(e, count) },
+	}
+	if !direct {
+		hint.Give = func(off int64, data []byte) bool { return n.givePages(e.Version, off, data) }
 	}
 	if i := strings.LastIndexByte(string(e.Key), '/'); i >= 0 {
 		hint.Dir = string(e.Key[:i+1])

@@ -42,6 +42,9 @@ type node struct {
 	writers int             // those of them that may write
 	epoch   uint64          // counts the changes that others made to the bytes
 	pages   ossclient.ETag  // what the kernel's pages hold; empty: nothing that is known
+	paged   bool            // the kernel may have pages
+	giving  int             // pages are being given to the kernel by so many
+	given   chan struct{}   // closed when giving is 0 again
 	dirty   bool            // the content was changed since it was journaled last
 	written time.Time       // the last write that the staged attributes do not tell of; zero: none
 	touched time.Time       // a directory: its last change of entries through this mount; zero: none

@@ -41,7 +41,12 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	child.content, child.pages, child.dirty = content, ownPages, true
 	child.mu.Unlock()
 	h := child.newHandle(flags)
-	return child.answer(out), h, child.openFlags(h), 0
+	open, err := child.openFlags(ctx, h)
+	if err != nil {
+		h.close()
+		return nil, nil, 0, n.m.fail("create", n.Key(), err)
+	}
+	return child.answer(out), h, open, 0
 }
 
 // Mkdir makes a directory: its marker is staged like any other content.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
-	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/writeback"
@@ -37,7 +36,12 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 			return nil, 0, n.m.fail("open", n.Key(), err)
 		}
 	}
-	return h, n.openFlags(h), 0
+	out, err := n.openFlags(ctx, h)
+	if err != nil {
+		h.close()
+		return nil, 0, n.m.fail("open", n.Key(), err)
+	}
+	return h, out, 0
 }
 
 // newHandle counts a handle in.
@@ -54,29 +58,6 @@ func (n *node) newHandle(flags uint32) *handle {
 		h.release = n.m.store.Hold(n.key)
 	}
 	return h
-}
-
-// openFlags says whether the kernel's pages are still those of the file that h has opened, and that the
-// close of a handle that only reads is none of our business.
-func (n *node) openFlags(h *handle) uint32 {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	var flags uint32
-	if !h.writer {
-		flags = fuse.FOPEN_NOFLUSH
-	}
-	want := n.entry.Version.ETag
-	if n.content != nil {
-		want = ownPages
-	}
-	if h.flags&syscall.O_DIRECT != 0 {
-		return flags | fuse.FOPEN_DIRECT_IO
-	}
-	if n.pages == want && want != "" {
-		return flags | fuse.FOPEN_KEEP_CACHE
-	}
-	n.pages = want
-	return flags
 }
 
 // join takes up the staged content that the key has. Without one its attributes alone are staged, or
@@ -164,6 +145,9 @@ func (n *node) empty(ctx context.Context) error {
 
 // truncate gives the content a new size.
 func (n *node) truncate(ctx context.Context, c *writeback.File, size int64) error {
+	if err := n.settlePages(ctx); err != nil {
+		return err
+	}
 	if err := c.Truncate(ctx, size); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"context"
 	"sync"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
@@ -83,6 +84,9 @@ func (x notice) send() {
 	case x.name != "":
 		_ = x.dir.NotifyEntry(x.name)
 	case x.pages:
+		if own, ok := x.node.Operations().(*node); ok { // pages that come after this would stay
+			_ = own.settlePages(context.Background()) // it fails only when the context ends
+		}
 		_ = x.node.NotifyContent(0, 0)
 	default:
 		_ = x.node.NotifyContent(-1, 0) // a negative offset: attributes alone (fuse_reverse_inval_inode)

@@ -19,7 +19,10 @@
 //  4. The read waits for its own bytes only: a fetch wakes it as soon as they are there.
 //  5. What the window holds and was read in full, or left behind, is let go: first the store of ranges is
 //     offered it, then it stays for a moment in limbo, because that store takes what it is given later, or
-//     not at all. Nothing here depends on its keeping anything.
+//     not at all. Nothing here depends on its keeping anything. What the kernel's page cache has in full
+//     is not offered: a second copy of it would only cost memory.
+//  6. What is fetched for random reads is handed to the kernel whole (Hint.Give), and in the end the whole object
+//     is, so that the kernel serves them. A small file that is there when it is opened is, too (File.Ready).
 //
 // A fetch belongs to nobody's read: it ends when it is done, fails, or nobody wants what is still to come. Waiting
 // is under the waiter's own context. Where no memory is left, a read goes to the bucket by itself.
@@ -28,7 +31,8 @@
 //
 // Every GET has If-Match, and its answer's ETag is compared: bytes of two versions are never mixed, a replaced
 // object is [ErrStale]. When a file was read whole, in order but for what is in flight at a time, the CRC-64
-// of what was fetched is compared with the object's before the last bytes are served: [ErrCorrupt].
+// of what was fetched is compared with the object's before the last bytes are served: [ErrCorrupt], from then on for
+// every read of that file.
 //
 // Blocks are immutable below their watermark, and their memory is returned with the last reference. Windows and
 // slots are counted in the budget; only blocks that were let go while a read copies them are not.

@@ -27,6 +27,8 @@ type fetch struct {
 
 	wanted int  // slots that are held and not complete
 	keep   bool // go on when nothing is wanted: the bytes go to the store of ranges
+	give   bool // the kernel is given the blocks
+	sweep  bool // it is a piece of the sweep of the whole object
 	dead   bool // given up: its slots are out of the object
 }
 
@@ -42,10 +44,10 @@ func (o *object) startLocked(first, end int64, how manner) *fetch {
 		return nil
 	}
 	ctx, cancel := context.WithCancelCause(p.ctx)
-	t := &fetch{obj: o, cancel: cancel, conn: ahead, keep: how.keep, slots: make([]*slot, end-first)}
+	t := &fetch{obj: o, cancel: cancel, conn: ahead, keep: how.keep, give: how.give, slots: make([]*slot, end-first)}
 	for i := range t.slots {
 		index := first + int64(i)
-		s := &slot{obj: o, index: index, cost: cache.BlockCost(o.version.Size, index), fetch: t, offered: how.scan}
+		s := &slot{obj: o, index: index, cost: cache.BlockCost(o.version.Size, index), fetch: t, gift: how.give, offered: how.scan}
 		t.slots[i] = s
 		o.slots[index] = s
 	}
@@ -161,6 +163,9 @@ func (t *fetch) fill(body io.Reader, s *slot, last bool) error {
 	if t.dead {
 		return errGivenUp
 	}
+	if t.give {
+		o.giveLocked(s)
+	}
 	o.completeLocked(s)
 	o.giveUpLocked(t) // if that was the last one that somebody wanted
 	return nil
@@ -183,4 +188,11 @@ func (t *fetch) finish(err error) {
 		o.removeLocked(s)
 		s.wakeLocked(true)
 	}
+	if t.sweep {
+		o.random.sweeps--
+		if err != nil {
+			o.random.sweeping = false // it is begun anew when more reads find nothing
+		}
+	}
+	o.sweepLocked()
 }

@@ -34,7 +34,10 @@ type File struct {
 	seen   atomic.Int64 // when it was last read, in Unix nanoseconds
 	volume atomic.Int64 // bytes read
 	trail  atomic.Pointer[trail]
-	helped atomic.Bool // it was fetched before it was opened
+	// damaged is set once the whole was read and is not the object: a kernel whose read-ahead failed asks again,
+	// for a page.
+	damaged atomic.Pointer[error]
+	helped  atomic.Bool // it was fetched before it was opened
 
 	mu      sync.Mutex // guards the fields below; before Pool.mu
 	closed  bool

@@ -116,7 +116,10 @@ func (f *File) fetchLocked(r *reading, fresh bool) bool {
 	first, end := r.pins[0].index, r.pins[len(r.pins)-1].index+1
 	missing := slices.IndexFunc(r.pins, func(p pin) bool { return p.missing() })
 	begin := first + int64(missing)
-	how := manner{limit: maxPart / cache.BlockSize, scan: f.scan(w)}
+	if o.random.given(begin) {
+		o.random.has = nil // the kernel has dropped it, and so may have dropped everything
+	}
+	how := manner{limit: maxPart / cache.BlockSize, scan: f.scan(w), kernel: f.hint.Give != nil}
 	switch {
 	case o.version.Size <= wholeLimit:
 		if o.fetchLocked(0, o.blocks, manner{limit: o.blocks}) {
@@ -126,11 +129,17 @@ func (f *File) fetchLocked(r *reading, fresh bool) bool {
 		}
 	case fresh:
 		o.random.misses++
-		unit := o.random.unit(o.version.Size, f.pool.ranges.Capacity())
+		if o.random.room == 0 {
+			o.random.room = o.roomLocked()
+		}
+		unit := o.random.unit(o.version.Size, f.pool.governor.share())
 		from, to := extent(begin, end, unit, o.blocks)
-		how.keep = unit > 1
+		how.keep, how.give = unit > 1, f.gives() && !r.first
 		if how.keep && o.fetchLocked(begin, to, how) {
-			o.fetchLocked(from, begin, manner{limit: how.limit, ahead: true, keep: true})
+			o.fetchLocked(from, begin, manner{limit: how.limit, ahead: true, keep: true, kernel: how.kernel, give: how.give})
+		}
+		if f.gives() && o.random.dense(o.version.Size) {
+			o.random.sweeping, o.random.at = true, 0
 		}
 	case w.stride == 0 && !w.back && w.reads > 1:
 		reach := min(w.size, f.pool.governor.share())
@@ -154,7 +163,15 @@ func (f *File) fetchLocked(r *reading, fresh bool) bool {
 		}
 		*p = o.pinLocked(p.index)
 	}
+	o.sweepLocked()
 	return true
+}
+
+// gives says whether what is fetched for a random read is handed to the kernel whole: the reads that come
+// nearby are then none of ours. The object's lock is held.
+func (f *File) gives() bool {
+	o := f.object
+	return f.hint.Give != nil && o.version.Size <= o.random.room
 }
 
 // aheadLocked asks for what w will need next, as far as connections and memory go.
@@ -166,7 +183,7 @@ func (f *File) aheadLocked(w *window) {
 		if !ok {
 			break
 		}
-		all := o.fetchLocked(first, end, manner{limit: end - first, ahead: true, scan: f.scan(w)})
+		all := o.fetchLocked(first, end, manner{limit: end - first, ahead: true, kernel: f.hint.Give != nil, scan: f.scan(w)})
 		for i := first; i < end; i++ {
 			o.keepLocked(w, i)
 		}
@@ -177,7 +194,7 @@ func (f *File) aheadLocked(w *window) {
 	}
 	for {
 		first, end, ok := w.nextStride(o.blocks)
-		if !ok || !o.fetchLocked(first, end, manner{limit: end - first, ahead: true}) {
+		if !ok || !o.fetchLocked(first, end, manner{limit: end - first, ahead: true, kernel: f.hint.Give != nil}) {
 			return
 		}
 		for i := first; i < end; i++ {
@@ -188,10 +205,12 @@ func (f *File) aheadLocked(w *window) {
 
 // manner is how something is fetched.
 type manner struct {
-	limit int64 // blocks of one GET
-	ahead bool  // nobody waits for it: only if there is a connection and memory to spare
-	keep  bool  // it is fetched to its end, whoever gives it up
-	scan  bool  // it is a piece of a long sequential reading, and not for the store of ranges
+	limit  int64 // blocks of one GET
+	ahead  bool  // nobody waits for it: only if there is a connection and memory to spare
+	keep   bool  // it is fetched to its end, whoever gives it up
+	give   bool  // the kernel is handed it
+	kernel bool  // what the kernel was handed before is passed over
+	scan   bool  // it is a piece of a long sequential reading, and not for the store of ranges
 }
 
 // scan says whether w reads through an object that would push a good part of everything else out of the
@@ -204,13 +223,14 @@ func (f *File) scan(w *window) bool {
 // fetchLocked starts GETs for what is neither there nor on its way of the blocks [first, end), and says
 // whether it could for all.
 func (o *object) fetchLocked(first, end int64, how manner) bool {
+	there := func(i int64) bool { return o.presentLocked(i) || how.kernel && o.random.given(i) }
 	for i := first; i < end; {
-		if o.presentLocked(i) {
+		if there(i) {
 			i++
 			continue
 		}
 		j := i + 1
-		for j < end && j-i < how.limit && !o.presentLocked(j) {
+		for j < end && j-i < how.limit && !there(j) {
 			j++
 		}
 		if o.startLocked(i, j, how) == nil {
@@ -228,7 +248,7 @@ func (o *object) presentLocked(index int64) bool {
 // keepLocked has w hold block index, if it is in a slot.
 func (o *object) keepLocked(w *window, index int64) {
 	s := o.slots[index]
-	if s == nil {
+	if s == nil || s.gift {
 		return
 	}
 	if h := w.holds[index]; h != nil {

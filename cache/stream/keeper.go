@@ -129,6 +129,7 @@ func (p *Pool) release(f *File) {
 	if o.refs--; o.refs > 0 {
 		return
 	}
+	o.random.sweeping = false
 	for _, s := range o.slots {
 		if t := s.fetch; t != nil {
 			t.keep = false

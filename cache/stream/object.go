@@ -22,7 +22,8 @@ type object struct {
 	retired []retiree // complete and held by nobody since the lock was taken; unlock cares for them
 	sums    sums
 	random  random
-	corrupt bool // the CRC-64 of what was fetched is wrong: nothing more of it goes to the store of ranges
+	give    func(off int64, data []byte) bool // hands the kernel bytes; nil: nobody can
+	corrupt bool                              // the CRC-64 of what was fetched is wrong: nothing more of it goes to the store of ranges
 }
 
 type retiree struct {
@@ -43,6 +44,7 @@ type slot struct {
 	err     error        // why the fetch failed; then the slot is out of the object already
 	holders int          // windows and waiting reads
 	queued  bool         // in limbo, or on the way there
+	gift    bool         // the kernel gets it whole: windows need not keep it
 	offered bool         // the store of ranges was asked, or is not to be
 	waiters []waiter
 }

@@ -24,6 +24,9 @@ type Options struct {
 	MaxConns int            // GETs in flight at most; 0: 64
 	Logger   *slog.Logger   // nil: slog.Default()
 
+	// Room says how many bytes the kernel's page cache can be trusted with; nil: none. It is asked rarely.
+	Room func() int64
+
 	// FetchTimeout is how long a GET may go without completing a block, retries of the Source included;
 	// 0: 2 minutes.
 	FetchTimeout time.Duration
@@ -40,6 +43,7 @@ type Pool struct {
 	governor *governor
 	limbo    *limbo
 	trails   *trails
+	giver    *giver
 	shift    *shifter
 	log      *slog.Logger
 	reserved int64 // bytes of rangesClass
@@ -110,6 +114,7 @@ func newPool(opts Options, open opener) *Pool {
 		p.log.Warn("the store of ranges is larger than the memory budget has left", "bytes", n, "budget", p.opts.Budget.Total())
 	}
 	p.governor = newGovernor(p.opts.Budget, p.ranges.Capacity(), p.opts.MaxConns)
+	p.giver = newGiver()
 	p.trails = &trails{pool: p, recent: newRecent()}
 	p.limbo = &limbo{limit: min(8<<20, p.governor.limit/4)}
 	p.views.New = func() any { return new(View) }
@@ -117,6 +122,8 @@ func newPool(opts Options, open opener) *Pool {
 	p.opts.Budget.OnShortage(func(n int64) { p.reclaim(n) })
 	p.governor.enter()
 	go p.keep()
+	p.governor.enter()
+	go p.give()
 	return p
 }
 
@@ -128,6 +135,7 @@ func (p *Pool) Close() {
 	p.trails.expire(true)
 	p.cancel()
 	p.governor.running.Wait()
+	p.keepGifts()
 	p.expire(p.limbo.shrink(0))
 	p.opts.Budget.Release(rangesClass, p.reserved)
 }
@@ -139,6 +147,9 @@ type Hint struct {
 	// PageCache says that the kernel keeps what is read: a block that was read in full needs no second place
 	// in the store of ranges. Memory that is touched for the first time costs more than the reading itself.
 	PageCache bool
+	// Give hands the kernel bytes of the file that it has not asked for, and says whether it took them. It may
+	// wait until reads under way have ended. nil: it cannot be given any.
+	Give func(off int64, data []byte) bool
 	// CRC64 is the CRC-64 of the whole object, when it is known.
 	CRC64 *uint64
 	// Next returns up to n versions of the files that follow this one in its directory's order. It must not
@@ -153,10 +164,13 @@ func (p *Pool) Open(v ossclient.Version, hint Hint) *File {
 	defer p.mu.Unlock()
 	f.object = p.objectLocked(v)
 	p.files[f] = struct{}{}
+	f.object.lock()
+	defer f.object.unlock()
 	if hint.CRC64 != nil {
-		f.object.lock()
 		f.object.sums.expect(*hint.CRC64)
-		f.object.unlock()
+	}
+	if hint.Give != nil {
+		f.object.give = hint.Give
 	}
 	return f
 }

@@ -469,6 +469,9 @@ func TestCorruptObject(t *testing.T) {
 				if !errors.Is(err, ErrCorrupt) || off > (size-1)/100_000*100_000 {
 					t.Errorf("after %d bytes of %d: %v, want ErrCorrupt before the last are served", off, size, err)
 				}
+				if _, err := f.ReadAt(t.Context(), dst, 0); !errors.Is(err, ErrCorrupt) {
+					t.Errorf("a further read of the damaged file = %v, want ErrCorrupt", err)
+				}
 				for i := range cache.Blocks(size) {
 					if p.ranges.Has(v, i) {
 						t.Fatalf("block %d stays cached", i)

@@ -38,14 +38,22 @@ type reading struct {
 // them. dst is written to only where no memory is left for blocks. The caller must release the View; the errors are
 // those of ReadAt, io.EOF included.
 func (f *File) View(ctx context.Context, dst []byte, off int64) (*View, error) {
+	return f.view(ctx, dst, int64(len(dst)), off)
+}
+
+// view is View of n bytes; dst may be nil, and then a want of memory is an error.
+func (f *File) view(ctx context.Context, dst []byte, n, off int64) (*View, error) {
 	if off < 0 {
 		return nil, fs.ErrInvalid
+	}
+	if damaged := f.damaged.Load(); damaged != nil {
+		return nil, *damaged
 	}
 	size := f.object.version.Size
 	if off >= size {
 		return nil, io.EOF
 	}
-	n := min(int64(len(dst)), size-off, maxRead)
+	n = min(n, size-off, maxRead)
 	v := f.pool.views.Get().(*View)
 	v.file = f
 	v.reading = reading{off: off, end: off + n, pins: v.pinStore[:0]}
@@ -55,7 +63,7 @@ func (f *File) View(ctx context.Context, dst []byte, off int64) (*View, error) {
 		f.pool.reclaim(n + 2*cache.BlockSize)
 		err = f.begin(&v.reading)
 	}
-	if errors.Is(err, errNoMemory) {
+	if errors.Is(err, errNoMemory) && dst != nil {
 		return v.direct(ctx, dst[:n])
 	}
 	if err != nil {
@@ -69,6 +77,35 @@ func (f *File) View(ctx context.Context, dst []byte, off int64) (*View, error) {
 	}
 	f.volume.Add(n)
 	return v, nil
+}
+
+// Ready is a View of the whole of a small object if all of it is in memory already, and nil if a read would
+// have to wait. It counts as the reading of the file.
+func (f *File) Ready() *View {
+	o := f.object
+	if o.version.Size == 0 || o.version.Size > aheadLimit || !o.ready() {
+		return nil
+	}
+	gone, cancel := context.WithCancel(context.Background())
+	cancel() // what leaves the store just now is not waited for
+	v, err := f.view(gone, nil, o.version.Size, 0)
+	if err != nil {
+		return nil
+	}
+	return v
+}
+
+// ready says whether every block is there.
+func (o *object) ready() bool {
+	o.lock()
+	defer o.unlock()
+	for i := range o.blocks {
+		if s := o.slots[i]; s != nil && s.fetch == nil || s == nil && o.pool.ranges.Has(o.version, i) {
+			continue
+		}
+		return false
+	}
+	return true
 }
 
 // Slices are the bytes. They are valid until Release.
@@ -107,10 +144,14 @@ func (v *View) fill(ctx context.Context) error {
 		}
 		v.pieces = append(v.pieces, piece)
 	}
-	if v.whole {
-		return f.object.verify(ctx)
+	if !v.whole {
+		return nil
 	}
-	return nil
+	err := f.object.verify(ctx)
+	if errors.Is(err, ErrCorrupt) {
+		f.damaged.Store(&err)
+	}
+	return err
 }
 
 // direct reads into dst: there is no memory for blocks.

@@ -1,0 +1,112 @@
+package fs
+
+import (
+	"context"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/ossfs/ossfs/cache/stream"
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// The kernel can be given pages before it asks for them. A page that comes late would put old bytes over new
+// ones, so it is given only while nothing can change what the pages are to hold: the node is clean, nobody has
+// it open for writing, and its pages are known to belong to the version that the bytes are of. Whoever ends
+// that state first says so in the node's fields, and then waits for what is being given (settlePages).
+
+// givePages hands the kernel bytes of v. It says whether it could.
+func (n *node) givePages(v ossclient.Version, off int64, data []byte) bool {
+	n.mu.Lock()
+	if n.content != nil || n.writers > 0 || n.pages != v.ETag {
+		n.mu.Unlock()
+		return false
+	}
+	if n.giving++; n.giving == 1 {
+		n.given = make(chan struct{})
+	}
+	n.mu.Unlock()
+	errno := n.WriteCache(off, data)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.giving--; n.giving == 0 {
+		close(n.given)
+	}
+	return errno == 0
+}
+
+// settlePages waits until nothing is being given to the kernel of the node.
+func (n *node) settlePages(ctx context.Context) error {
+	for {
+		n.mu.Lock()
+		giving, given := n.giving, n.given
+		n.mu.Unlock()
+		if giving == 0 {
+			return nil
+		}
+		select {
+		case <-given:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// openFlags says whether the kernel's pages are still those of the file that h has opened, and that the
+// close of a handle that only reads is none of our business.
+func (n *node) openFlags(ctx context.Context, h *handle) (uint32, error) {
+	var flags uint32
+	if !h.writer {
+		flags = fuse.FOPEN_NOFLUSH
+	}
+	n.mu.Lock()
+	want := n.entry.Version.ETag
+	if n.content != nil {
+		want = ownPages
+	}
+	keep := n.pages == want && want != ""
+	virgin := n.pages == "" && !n.paged && want != ""
+	if h.flags&syscall.O_DIRECT != 0 {
+		flags |= fuse.FOPEN_DIRECT_IO
+	} else {
+		n.pages, n.paged = want, true
+	}
+	n.mu.Unlock()
+	switch {
+	case flags&fuse.FOPEN_DIRECT_IO != 0:
+	case keep:
+		flags |= fuse.FOPEN_KEEP_CACHE
+	case virgin && !h.writer && h.preload(ctx):
+		return flags | fuse.FOPEN_KEEP_CACHE, nil
+	}
+	if keep && !h.writer {
+		return flags, nil
+	}
+	return flags, n.settlePages(ctx)
+}
+
+// preload hands the kernel a whole small file that is in memory already, such as one that was fetched ahead.
+// It saves the program the wait for a READ and, since that would spoil the time of the last access, for a GETATTR.
+func (h *handle) preload(ctx context.Context) bool {
+	_, clean, err := h.reader(ctx)
+	if err != nil || clean == nil {
+		return false
+	}
+	view := clean.Ready()
+	if view == nil {
+		return false
+	}
+	defer view.Release()
+	return h.n.giveView(clean.Version(), view)
+}
+
+func (n *node) giveView(v ossclient.Version, view *stream.View) bool {
+	off := int64(0)
+	for _, piece := range view.Slices() {
+		if !n.givePages(v, off, piece) {
+			return false
+		}
+		off += int64(len(piece))
+	}
+	return true
+}

@@ -1,0 +1,274 @@
+package tests
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossfs/ossfs/fs"
+	"github.com/ossfs/ossfs/internal/ossserver"
+	"github.com/ossfs/ossfs/tests/harness"
+)
+
+// requests counts what the kernel asks of a mount, by name.
+type requests struct {
+	mu sync.Mutex // guards n
+	n  map[string]int
+}
+
+func (r *requests) count(op fs.Operation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.n[op.Name]++
+}
+
+func (r *requests) of(name string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.n[name]
+}
+
+// observed is a bed whose kernel's requests are counted.
+func observed(t *testing.T) (*harness.Bed, *requests) {
+	r := &requests{n: map[string]int{}}
+	return harness.New(t, func(o *fsOptions) { o.Observer = r.count }), r
+}
+
+// The files of a directory that are read in order are fetched ahead, and handed to the kernel when they are
+// opened: each costs one GET and, once that is under way, neither a READ nor a GETATTR. ls and stat fetch nothing.
+func TestSmallFilesInOrder(t *testing.T) {
+	b, kernel := observed(t)
+	const files = 200
+	for i := range files {
+		must(t, b.Server.Put(harness.Bucket, fmt.Sprintf("d/%03d", i), noise(uint64(i), 10_000), nil))
+	}
+	b.Server.ResetCounts()
+	for _, name := range names(t, b.Path("d")) {
+		_, err := os.Stat(b.Path("d", name))
+		must(t, err)
+	}
+	if n := b.Server.Counts()["GetObject"]; n != 0 {
+		t.Errorf("ls and stat sent %d GETs", n)
+	}
+	for range 2 { // the second time from the page cache
+		for i := range files {
+			wantFile(t, b.Path("d", fmt.Sprintf("%03d", i)), noise(uint64(i), 10_000))
+		}
+	}
+	if n := b.Server.Counts()["GetObject"]; n != files {
+		t.Errorf("%d GETs for %d files", n, files)
+	}
+	if n := kernel.of("read"); n > files*3/4 {
+		t.Errorf("%d READs for %d files: what is there already was not handed over", n, files)
+	}
+}
+
+// Random reading again and again ends with the whole file in the page cache, fetched about once.
+func TestRandomReadsEndInThePageCache(t *testing.T) {
+	b, kernel := observed(t)
+	const size = 32 << 20
+	want := noise(50, size)
+	must(t, b.Server.Put(harness.Bucket, "f", want, nil))
+	_, before := b.Server.Bytes()
+	f, err := os.Open(b.Path("f"))
+	must(t, err)
+	defer f.Close()
+	pass := func(reads int) {
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() {
+				rnd := rand.New(rand.NewPCG(uint64(i), 50))
+				p := make([]byte, 4096)
+				for range reads {
+					off := rnd.Int64N(size/4096) * 4096
+					_, err := f.ReadAt(p, off)
+					if err != nil || !bytes.Equal(p, want[off:off+4096]) {
+						t.Errorf("at %d: wrong bytes, or %v", off, err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+	}
+	pass(4000)
+	reads := kernel.of("read")
+	pass(4000)
+	if n := kernel.of("read") - reads; n > 100 {
+		t.Errorf("%d READs for a file that the kernel should have", n)
+	}
+	if _, after := b.Server.Bytes(); after-before > size*5/4 {
+		t.Errorf("%d bytes fetched of %d", after-before, size)
+	}
+}
+
+// Pages that the kernel is given early never cover what is written meanwhile, nor what a truncate took.
+func TestGivenPagesDoNotCoverWrites(t *testing.T) {
+	b := harness.New(t)
+	const size, stretch = 32 << 20, 64 << 10
+	old, fresh := noise(51, size), noise(52, size)
+	const rounds = 3
+	for round := range rounds {
+		must(t, b.Server.Put(harness.Bucket, fmt.Sprint("f", round), old, nil))
+	}
+	b.Server.SetBandwidth(16 << 20) // the whole file takes a while, and the writer comes in the middle of it
+	for round := range rounds {
+		name := fmt.Sprint("f", round)
+		r, err := os.Open(b.Path(name))
+		must(t, err)
+		var wg sync.WaitGroup
+		for i := range 3 {
+			wg.Go(func() {
+				rnd := rand.New(rand.NewPCG(uint64(i), uint64(round)))
+				p := make([]byte, 4096)
+				for range 100 {
+					_, _ = r.ReadAt(p, rnd.Int64N(size/4096)*4096) // what it finds is looked at below
+				}
+			})
+		}
+		before := b.Mount.Status().Reads.Fetched
+		harness.Eventually(t, "a third of the file", func() bool { return b.Mount.Status().Reads.Fetched > before+size/3 })
+		w, err := os.OpenFile(b.Path(name), os.O_RDWR, 0)
+		must(t, err)
+		want := bytes.Clone(old)
+		for off := 0; off < size; off += 4 * stretch {
+			_, err := w.WriteAt(fresh[off:off+stretch], int64(off))
+			must(t, err)
+			copy(want[off:], fresh[off:off+stretch])
+		}
+		must(t, w.Truncate(size-stretch/2-7))
+		must(t, w.Truncate(size))
+		clear(want[size-stretch/2-7:])
+		wg.Wait()
+		harness.Eventually(t, "the end of the sweep", func() bool { return b.Mount.Status().Reads.InFlight == 0 })
+		got := make([]byte, size)
+		_, err = r.ReadAt(got, 0)
+		must(t, err)
+		wantBytes(t, name+" through the reader", got, want)
+		wantFile(t, b.Path(name), want)
+		must(t, w.Close())
+		must(t, r.Close())
+	}
+}
+
+// SEMANTICS 2.1: a handle reads bytes of the version that it opened, or ESTALE, which the log tells of; a fresh open
+// sees the new version and no byte of the old one, though the kernel was being given pages of it.
+func TestReplacedWhileReadAtRandom(t *testing.T) {
+	var log lockedBuffer
+	b := harness.New(t, func(o *fsOptions) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	const size = 8 << 20
+	body := [2][]byte{noise(53, size), noise(54, size)}
+	must(t, b.Server.Put(harness.Bucket, "f", body[0], nil))
+	stale := 0
+	for round := range 10 {
+		old, next := body[round%2], body[(round+1)%2]
+		f, err := os.Open(b.Path("f"))
+		must(t, err)
+		rnd := rand.New(rand.NewPCG(1, uint64(round)))
+		p := make([]byte, 4096)
+		for i := range 400 {
+			if i == 20*(round+1) {
+				must(t, b.Server.Put(harness.Bucket, "f", next, nil))
+			}
+			off := rnd.Int64N(size/4096) * 4096
+			_, err := f.ReadAt(p, off)
+			if err != nil {
+				wantErrno(t, "the old handle", err, syscall.ESTALE)
+				stale++
+				break
+			}
+			if !bytes.Equal(p, old[off:off+4096]) {
+				t.Fatalf("round %d: the old handle read bytes of another version at %d", round, off)
+			}
+		}
+		must(t, f.Close())
+		must(t, b.Mount.Refresh(t.Context(), "")) // where no read found out
+		wantFile(t, b.Path("f"), next)
+	}
+	if stale == 0 || !strings.Contains(log.String(), "replaced") {
+		t.Errorf("%d handles became stale, and the log says %q", stale, log.String())
+	}
+}
+
+// lockedBuffer takes a log from several goroutines.
+type lockedBuffer struct {
+	mu sync.Mutex // guards b
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// SEMANTICS 2.2: a whole file whose CRC-64 is not the object's is EIO, and neither we nor the kernel keep a byte of it.
+func TestCorruptFileIsNotKept(t *testing.T) {
+	for _, size := range []int{10_000, 5 << 20} {
+		b := harness.New(t)
+		want := noise(55, size)
+		must(t, b.Server.Put(harness.Bucket, "f", want, nil))
+		b.Server.SetFaults(ossserver.Fault{Op: "GetObject", Kind: ossserver.FlipBit})
+		_, err := os.ReadFile(b.Path("f"))
+		wantErrno(t, fmt.Sprintf("%d bytes, one of them wrong", size), err, syscall.EIO)
+		b.Server.SetFaults()
+		wantFile(t, b.Path("f"), want)
+	}
+}
+
+// An interrupted read returns EINTR while its GET hangs, and who is killed in one dies at once.
+func TestInterruptedRead(t *testing.T) {
+	b := harness.New(t)
+	must(t, b.Server.Put(harness.Bucket, "f", noise(56, 1<<20), nil))
+	b.Server.SetFaults(ossserver.Fault{Op: "GetObject", Kind: ossserver.Stall})
+	f, err := os.OpenFile(b.Path("f"), os.O_RDONLY|syscall.O_DIRECT, 0)
+	must(t, err)
+	defer f.Close()
+	thread, result := make(chan int), make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		thread <- unix.Gettid()
+		_, err := unix.Pread(int(f.Fd()), make([]byte, 4096), 124<<10) // a stalled answer stops in its middle
+		result <- err
+	}()
+	tid := <-thread
+	harness.Eventually(t, "the GET that hangs", func() bool { return b.Server.Counts()["GetObject"] > 0 })
+	must(t, unix.Tgkill(unix.Getpid(), tid, unix.SIGURG)) // which Go expects at any time
+	wantErrno(t, "the interrupted read", <-result, syscall.EINTR)
+
+	cat := exec.Command("cat", b.Path("f"))
+	cat.Stdout = io.Discard
+	must(t, cat.Start())
+	harness.Eventually(t, "its GET", func() bool { return b.Server.Counts()["GetObject"] > 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	must(t, cat.Process.Kill())
+	died := make(chan error, 1)
+	go func() { died <- cat.Wait() }()
+	select {
+	case <-died:
+	case <-ctx.Done():
+		t.Error("a killed reader hangs in its read")
+	}
+	b.Server.SetFaults()
+}
