@@ -102,6 +102,9 @@ func mount(inv *invocation, s *settings, sourceText, target string) error {
 	if s.fake {
 		return nil
 	}
+	if isDescriptor(target) && !s.foreground {
+		return usagef("mountpoint %s: an open descriptor cannot be handed to a daemon: mount with --foreground", target)
+	}
 	p := takeParent()
 	if p == nil && !s.foreground {
 		return startDaemon(inv.console)

@@ -18,6 +18,7 @@ import (
 
 const (
 	fuseDevice   = "/dev/fuse"
+	fuseMinor    = 229 // of the device 10:229
 	fuseType     = "fuse.ossfs"
 	descriptors  = "/dev/fd/" // a mountpoint that is a /dev/fuse opened by someone else
 	statPatience = 2 * time.Second
@@ -33,8 +34,8 @@ type place struct {
 // checkMountpoint looks at a mountpoint before anything is mounted on it, and removes a mount that a
 // crash left dead there.
 func checkMountpoint(path string) (place, error) {
-	if strings.HasPrefix(path, descriptors) {
-		return place{path: path}, nil
+	if isDescriptor(path) {
+		return place{path: path}, checkDescriptor(path)
 	}
 	abs, err := resolveMountpoint(path)
 	if err != nil {
@@ -74,6 +75,25 @@ func checkMountpoint(path string) (place, error) {
 	return p, nil
 }
 
+// isDescriptor reports whether a mountpoint is a /dev/fuse that somebody else has opened and mounted for us.
+func isDescriptor(path string) bool { return strings.HasPrefix(path, descriptors) }
+
+// checkDescriptor finds out whether /dev/fd/N is what it should be.
+func checkDescriptor(path string) error {
+	number, err := strconv.Atoi(strings.TrimPrefix(path, descriptors))
+	if err != nil || number < 3 {
+		return failf("mountpoint %s: want /dev/fd/N, with the number of an open /dev/fuse that is above 2", path)
+	}
+	var st unix.Stat_t
+	switch err := unix.Fstat(number, &st); {
+	case err != nil:
+		return failf("mountpoint %s: descriptor %d is not open: who starts ossfs must pass it on", path, number)
+	case st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(10, fuseMinor):
+		return failf("mountpoint %s: descriptor %d is not a /dev/fuse", path, number)
+	}
+	return nil
+}
+
 func alreadyMounted(abs string, m *mountInfo) error {
 	if m.fsType != fuseType {
 		return failf("mountpoint %s: it is a mountpoint already (%s, %s): choose another directory", abs, m.source, m.fsType)
@@ -88,6 +108,9 @@ func alreadyMounted(abs string, m *mountInfo) error {
 // resolveMountpoint makes a path absolute and free of links. The last element may be a mount that no
 // longer answers: then only what leads to it is resolved.
 func resolveMountpoint(path string) (string, error) {
+	if isDescriptor(path) {
+		return path, nil
+	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", err

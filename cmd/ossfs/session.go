@@ -118,10 +118,13 @@ func (x *session) interruptible(cancel context.CancelFunc) func() os.Signal {
 
 func (x *session) open(ctx context.Context) error {
 	s := x.settings
-	if err := checkFuse(); err != nil {
+	var err error
+	if !isDescriptor(x.target) { // whoever opened it had the device and the right
+		err = checkFuse()
+	}
+	if err != nil {
 		return err
 	}
-	var err error
 	if x.place, err = checkMountpoint(x.target); err != nil {
 		return err
 	}
