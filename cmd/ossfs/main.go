@@ -17,14 +17,14 @@ type console struct {
 }
 
 func main() {
-	// No core file and no other process of the user shall show the credentials. A kernel that refuses
-	// this is no reason not to mount.
-	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	os.Exit(run(os.Args, &console{out: os.Stdout, err: os.Stderr}))
 }
 
 // run does what the arguments say and returns the exit status.
 func run(argv []string, c *console) int {
+	// No core file and no other process of the user shall show the credentials. A kernel that refuses
+	// this is no reason not to mount.
+	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	err := dispatch(argv, c)
 	if err == nil {
 		return exitDone

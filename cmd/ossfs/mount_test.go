@@ -11,8 +11,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 )
 
 // registered is what a test wants to know of a mount.
@@ -302,35 +300,5 @@ func TestMountHelper(t *testing.T) {
 	}
 	if got := finish(t, r.command("mount.ossfs", r.source(), r.mnt, "-f", "-o", "ro")); got.status != 0 || isMounted(t, r.mnt) {
 		t.Errorf("mount -f: got %d %q", got.status, got.err)
-	}
-}
-
-// No secret is on a command line, in the state directory, or in the log.
-func TestNoSecretIsSeen(t *testing.T) {
-	r := newRig(t)
-	r.mount("--log-level", "debug")
-	e, _ := r.entry()
-	r.write("hello", "world")
-	cmdline, err := os.ReadFile(filepath.Join("/proc", e.pid, "cmdline"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.umount()
-	seen := map[string]string{"command line": string(cmdline)}
-	err = filepath.WalkDir(r.home, func(path string, d os.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		seen[path] = string(text)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for where, text := range seen {
-		if strings.Contains(text, ossservertest.Secret) {
-			t.Errorf("the secret is in %s", where)
-		}
 	}
 }

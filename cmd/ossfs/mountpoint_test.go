@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,6 +93,21 @@ func TestStateDirIsPrivate(t *testing.T) {
 	if _, err := prepareStateDir(parent, src); err == nil || !strings.Contains(err.Error(), "others can write to it (mode 0777): chmod 700 "+dir) {
 		t.Errorf("others can write: got %v", err)
 	}
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := prepareStateDir(parent, src); err == nil || !strings.Contains(err.Error(), "others can write to it") {
+		t.Errorf("others can add to it: got %v", err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := prepareStateDir(parent, src); err != nil {
+		t.Errorf("others can read: got %v", err)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("others could read, and still can: mode %v, %v", info.Mode(), err)
+	}
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -108,6 +124,46 @@ func TestStateDirIsPrivate(t *testing.T) {
 		if _, err := prepareStateDir(parent, src); err == nil || !strings.Contains(err.Error(), "it belongs to user 4321") {
 			t.Errorf("another user's: got %v", err)
 		}
+	}
+}
+
+// A link in a state directory was put there by somebody: nothing is read or written through it.
+func TestStateDirWithLinks(t *testing.T) {
+	src := source{bucket: "bucket"}
+	for name, link := range map[string]func(old, new string) error{"symbolic": os.Symlink, "hard": os.Link} {
+		for _, at := range []string{"mount.json", "journal/log.1", "index/pebble/000001.sst", "staged/00", "crash.log"} {
+			outside := filepath.Join(t.TempDir(), "precious")
+			if err := os.WriteFile(outside, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			parent := t.TempDir()
+			dir, err := prepareStateDir(parent, src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, at)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), link(outside, path)); err != nil {
+				t.Fatal(err)
+			}
+			want := "state directory " + dir + ": " + at + " is a link, which ossfs never makes: find out who made it, and remove it"
+			if _, err := prepareStateDir(parent, src); err == nil || err.Error() != want {
+				t.Errorf("%s link %s: got %v", name, at, err)
+			}
+		}
+	}
+}
+
+// Root keeps no state below what belongs to somebody else.
+func TestStateDirBelowOthers(t *testing.T) {
+	needRoot(t)
+	top := t.TempDir()
+	home := filepath.Join(top, "home")
+	if err := errors.Join(os.Mkdir(home, 0o755), os.Chown(home, 4321, 4321), os.Mkdir(filepath.Join(home, "state"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := prepareStateDir(filepath.Join(home, "state"), source{bucket: "bucket"})
+	if want := "state directory: others can change what is below " + home + ": give another --state-dir"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 

@@ -200,10 +200,29 @@ func TestOtherUsers(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := []string{"HOME=" + own, "OSSFS_STATE_DIR=" + own, "OSSFS_RUN_DIR=" + filepath.Join(own, "run"), "OSSFS_LOG_FILE=" + filepath.Join(own, "log")}
-	got := asNobody(env, "666", mountIt+`
+	// The state directory's name is too long for a socket's address, a wrapper shows what the helper is given, and nobody
+	// else of the user may look into the process.
+	helper, err := exec.LookPath("fusermount3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin, long := filepath.Join(own, "bin"), filepath.Join(own, strings.Repeat("long", 30))
+	wrapper := "#!/bin/sh\nenv >> " + own + "/env\nexec " + helper + " \"$@\"\n"
+	if err := errors.Join(os.Mkdir(bin, 0o755), os.WriteFile(filepath.Join(bin, "fusermount3"), []byte(wrapper), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	env[1] = "OSSFS_STATE_DIR=" + long
+	got := asNobody(append(env, "PATH="+bin+":"+os.Getenv("PATH")), "666", mountIt+`
 		printf world > "$MNT/hello"
-		$OSSFS status "$MNT" > /dev/null
+		$OSSFS status --json "$MNT" > "$HOME/status"
+		pid=$(sed -n 's/^  "pid": \([0-9]*\),/\1/p' "$HOME/status")
+		! cat /proc/$pid/environ > /dev/null 2>&1
+		! cat /proc/$pid/mem > /dev/null 2>&1
 		$OSSFS umount "$MNT"`)
+	given, err := os.ReadFile(filepath.Join(own, "env"))
+	if err != nil || !strings.Contains(string(given), "HOME=") || strings.Contains(string(given), ossservertest.Secret) {
+		t.Errorf("the helper's environment: %v\n%s", err, given)
+	}
 	if body, _ := r.object("hello"); got.status != 0 || body != "world" {
 		t.Errorf("got %d %q, the bucket has %q", got.status, got.err, body)
 	}

@@ -18,6 +18,7 @@ import (
 
 const (
 	rootStateDir   = "/var/lib/ossfs"
+	stagedName     = "staged" // the folder of the staged files in a state directory
 	stateDirMode   = 0o700
 	stateNameHash  = 6 // bytes of the source's hash in a state directory's name
 	stateNameBytes = 64
@@ -64,14 +65,23 @@ func prepareStateDir(parent string, src source) (string, error) {
 	if err != nil {
 		return "", failf("state directory %s: %w", parent, reason(err))
 	}
-	if err := checkPrivate(parent); err != nil {
+	if err := checkPrivate(parent, true); err != nil {
+		return "", err
+	}
+	if err := checkWay(parent); err != nil {
 		return "", err
 	}
 	dir := filepath.Join(parent, stateName(src))
 	if err := os.Mkdir(dir, stateDirMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", failf("state directory %s: %w: give --state-dir DIR", dir, reason(err))
 	}
-	if err := checkPrivate(dir); err != nil {
+	if err := checkPrivate(dir, false); err != nil {
+		return "", err
+	}
+	if err := os.Chmod(dir, stateDirMode); err != nil { // an older one may let others read
+		return "", failf("state directory %s: %w: give --state-dir DIR", dir, reason(err))
+	}
+	if err := checkPlain(dir); err != nil {
 		return "", err
 	}
 	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
@@ -81,8 +91,8 @@ func prepareStateDir(parent string, src source) (string, error) {
 }
 
 // checkPrivate refuses a directory in which others could put files: what is staged there is sent with
-// the mount's credentials.
-func checkPrivate(dir string) error {
+// the mount's credentials. A shared one, such as /tmp, will do where it is only on the way.
+func checkPrivate(dir string, shared bool) error {
 	info, err := os.Lstat(dir)
 	if err != nil {
 		return failf("state directory %s: %w", dir, reason(err))
@@ -94,10 +104,55 @@ func checkPrivate(dir string) error {
 	switch {
 	case ok && int(owner.Uid) != os.Getuid() && owner.Uid != 0:
 		return failf("state directory %s: it belongs to user %d, who could change what is sent: give another --state-dir", dir, owner.Uid)
-	case info.Mode().Perm()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
+	case info.Mode().Perm()&0o022 != 0 && (!shared || info.Mode()&fs.ModeSticky == 0):
 		return failf("state directory %s: others can write to it (mode %04o): chmod 700 %s", dir, info.Mode().Perm(), dir)
 	}
 	return nil
+}
+
+// checkWay refuses, for root, a directory below one that another user owns, who could put another in its place.
+func checkWay(dir string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	for dir != "/" {
+		dir = filepath.Dir(dir)
+		info, err := os.Lstat(dir)
+		if err != nil {
+			return failf("state directory: %s: %w", dir, reason(err))
+		}
+		owner, ok := info.Sys().(*syscall.Stat_t)
+		if ok && owner.Uid != 0 || info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
+			return failf("state directory: others can change what is below %s: give another --state-dir", dir)
+		}
+	}
+	return nil
+}
+
+// checkPlain refuses a state directory with links in it: it has none unless somebody put them there, to have ossfs read or
+// write something else. Journal and staged files are looked at again when they are opened.
+func checkPlain(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return failf("state directory %s: %w", dir, reason(err))
+		}
+		name, _ := filepath.Rel(dir, path) // it lies below
+		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) { // another mount of the same source, which the lock refuses later
+			return nil
+		}
+		if err != nil {
+			return failf("state directory %s: %w", path, reason(err))
+		}
+		st, ok := info.Sys().(*syscall.Stat_t)
+		switch {
+		case d.Type()&fs.ModeSymlink != 0, d.Type().IsRegular() && ok && st.Nlink > 1:
+			return failf("state directory %s: %s is a link, which ossfs never makes: find out who made it, and remove it", dir, name)
+		case d.IsDir() && filepath.Dir(name) == stagedName:
+			return fs.SkipDir // there may be millions of files
+		}
+		return nil
+	})
 }
 
 // mountNote is what mount.json in a state directory says: whose state this is.

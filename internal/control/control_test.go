@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -164,5 +166,43 @@ func TestRegistryOfSomebodyElse(t *testing.T) {
 	t.Setenv("OSSFS_RUN_DIR", dir)
 	if _, err := OpenRegistry().Add(Entry{Mountpoint: "/mnt"}); err == nil || !strings.Contains(err.Error(), "no one else can write to") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Another user's entry counts when the process is his, and never before one of ours.
+func TestEntriesOfOthers(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can write files of others")
+	}
+	r := &Registry{own: t.TempDir(), others: []string{t.TempDir()}}
+	put := func(dir string, e Entry, uid int) {
+		t.Helper()
+		text, err := json.Marshal(e)
+		path := filepath.Join(dir, entryName(e.Mountpoint))
+		if err := errors.Join(err, os.WriteFile(path, text, 0o644), os.Chown(path, uid, uid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	his := exec.Command("sleep", "60")
+	his.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 4321, Gid: 4321}}
+	if err := his.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = his.Process.Kill()
+		_ = his.Wait()
+	}()
+	put(r.own, Entry{Mountpoint: "/ours", PID: os.Getpid(), Socket: "right"}, 0)
+	put(r.others[0], Entry{Mountpoint: "/ours", PID: his.Process.Pid, Socket: "wrong"}, 4321)
+	put(r.others[0], Entry{Mountpoint: "/his", PID: his.Process.Pid, Socket: "right"}, 4321)
+	put(r.others[0], Entry{Mountpoint: "/claimed", PID: os.Getpid(), Socket: "wrong"}, 4321)
+	for path, want := range map[string]bool{"/ours": true, "/his": true, "/claimed": false} {
+		e, found, err := r.Find(path)
+		if err != nil || found != want || found && e.Socket != "right" {
+			t.Errorf("%s: got %+v, %v, %v", path, e, found, err)
+		}
+		if e, _, found, err := r.Containing(path + "/x"); err != nil || found != want || found && e.Socket != "right" {
+			t.Errorf("in %s: got %+v, %v, %v", path, e, found, err)
+		}
 	}
 }

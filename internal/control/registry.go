@@ -94,7 +94,7 @@ func (r *Registry) prepare() error {
 
 // removeIfOurs leaves the entry of a mount that took the mountpoint over.
 func removeIfOurs(path string, pid int) {
-	if e, err := readEntry(path); err == nil && e.PID == pid {
+	if e, _, err := readEntry(path); err == nil && e.PID == pid {
 		_ = os.Remove(path) // List drops the entries of processes that are gone
 	}
 }
@@ -120,12 +120,14 @@ func (r *Registry) List() ([]Entry, error) {
 			if !strings.HasSuffix(file.Name(), entrySuffix) {
 				continue
 			}
-			if e, err := readEntry(filepath.Join(dir, file.Name())); err == nil && alive(e.PID) {
+			e, owner, err := readEntry(filepath.Join(dir, file.Name()))
+			if err == nil && alive(e.PID) && (i == 0 || runs(owner, e.PID)) {
 				all = append(all, e)
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b Entry) int { return strings.Compare(a.Mountpoint, b.Mountpoint) })
+	// Stable: of two that claim a mountpoint ours comes first.
+	slices.SortStableFunc(all, func(a, b Entry) int { return strings.Compare(a.Mountpoint, b.Mountpoint) })
 	return all, nil
 }
 
@@ -149,25 +151,46 @@ func (r *Registry) Containing(path string) (e Entry, below string, ok bool, err 
 	if err != nil {
 		return Entry{}, "", false, err
 	}
-	for _, candidate := range slices.Backward(all) { // longer mountpoints of the same beginning come later
-		if rest, in := strings.CutPrefix(path, candidate.Mountpoint); in && (rest == "" || rest[0] == '/') {
-			return candidate, strings.Trim(rest, "/"), true, nil
+	for _, candidate := range all {
+		rest, in := strings.CutPrefix(path, candidate.Mountpoint)
+		if in && (rest == "" || rest[0] == '/') && (!ok || len(candidate.Mountpoint) > len(e.Mountpoint)) {
+			e, below, ok = candidate, strings.Trim(rest, "/"), true
 		}
 	}
-	return Entry{}, "", false, nil
+	return e, below, ok, nil
 }
 
-func readEntry(path string) (Entry, error) {
+// readEntry reads an entry and says whose file it is.
+func readEntry(path string) (e Entry, owner uint32, err error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return Entry{}, err
+		return Entry{}, 0, err
 	}
 	defer f.Close()
-	var e Entry
-	if err := json.NewDecoder(io.LimitReader(f, maxEntrySize)).Decode(&e); err != nil {
-		return Entry{}, fmt.Errorf("%s: %w", path, err)
+	var st syscall.Stat_t
+	if err := syscall.Fstat(int(f.Fd()), &st); err != nil {
+		return Entry{}, 0, err
 	}
-	return e, nil
+	if err := json.NewDecoder(io.LimitReader(f, maxEntrySize)).Decode(&e); err != nil {
+		return Entry{}, 0, fmt.Errorf("%s: %w", path, err)
+	}
+	return e, st.Uid, nil
+}
+
+// runs reports whether a process is a user's: nobody speaks for the mounts of others. What /proc hides is
+// not believed.
+func runs(user uint32, pid int) bool {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(text)) {
+		if ids, ok := strings.CutPrefix(line, "Uid:"); ok {
+			fields := strings.Fields(ids)
+			return len(fields) > 1 && fields[1] == strconv.FormatUint(uint64(user), 10) // the effective one
+		}
+	}
+	return false
 }
 
 // alive reports whether a process is there, and is not one that has died and only waits for its parent to

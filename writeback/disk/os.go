@@ -16,10 +16,17 @@ func OS(root string) (FS, error) {
 	if err := os.MkdirAll(root, 0o700); err != nil {
 		return nil, err
 	}
-	return osFS{root}, nil
+	dir, err := os.Open(root) // for as long as the FS is used
+	if err != nil {
+		return nil, err
+	}
+	return osFS{root, dir}, nil
 }
 
-type osFS struct{ root string }
+type osFS struct {
+	root string
+	dir  *os.File // root, opened once: what is put in its place later is not followed
+}
 
 var (
 	_ FS   = osFS{}
@@ -33,15 +40,48 @@ func (d osFS) MkdirAll(dir string) error { return os.MkdirAll(d.path(dir), 0o700
 func (d osFS) open(name string, flags int) (File, error) {
 	path := d.path(name)
 	for {
-		fd, err := unix.Open(path, flags|unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
-		if err == unix.EINTR {
+		fd, err := d.openat(name, flags|unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW)
+		if err == unix.EINTR || err == unix.EAGAIN { // EAGAIN: something was renamed on the way
 			continue
+		}
+		if err == nil && flags&unix.O_EXCL == 0 {
+			err = checkOwn(fd)
 		}
 		if err != nil {
 			return nil, &os.PathError{Op: "open", Path: path, Err: err}
 		}
 		return &osFile{os.NewFile(uintptr(fd), path)}, nil
 	}
+}
+
+// openat opens a name without following a link anywhere on the way to it; before Linux 5.6, only at its end.
+func (d osFS) openat(name string, flags int) (int, error) {
+	how := unix.OpenHow{Flags: uint64(flags), Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS}
+	if flags&unix.O_CREAT != 0 {
+		how.Mode = 0o600
+	}
+	fd, err := unix.Openat2(int(d.dir.Fd()), filepath.FromSlash(name), &how)
+	if err == unix.ENOSYS || err == unix.EPERM { // EPERM: a sandbox that does not know it
+		return unix.Open(d.path(name), flags, 0o600)
+	}
+	return fd, err
+}
+
+// errNotOurs says that a file is not one that was made here.
+var errNotOurs = errors.New("it is not a plain file with one name: somebody else put it there")
+
+// checkOwn refuses what was put in a file's place: a device, a pipe, a second name of some other file. It closes
+// what it refuses.
+func checkOwn(fd int) error {
+	var st unix.Stat_t
+	err := unix.Fstat(fd, &st)
+	if err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink > 1) {
+		err = errNotOurs
+	}
+	if err != nil {
+		_ = unix.Close(fd) // nothing was written
+	}
+	return err
 }
 
 func (d osFS) Create(name string) (File, error) { return d.open(name, unix.O_CREAT|unix.O_EXCL) }

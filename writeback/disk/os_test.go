@@ -8,6 +8,8 @@ import (
 	"slices"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ossfs/ossfs/writeback/disk"
 )
 
@@ -49,6 +51,45 @@ func TestFiles(t *testing.T) {
 	}
 	if err := d.Remove("a"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("removed what is not there: %v", err)
+	}
+}
+
+// What somebody else has put in the place of a file or of a folder is not opened, read or written.
+func TestPlanted(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "outside")
+	victim := filepath.Join(outside, "victim")
+	for name, plant := range map[string]func(d disk.FS, dir string) error{
+		"a symbolic link": func(_ disk.FS, dir string) error { return os.Symlink(victim, filepath.Join(dir, "sub", "victim")) },
+		"a hard link":     func(_ disk.FS, dir string) error { return os.Link(victim, filepath.Join(dir, "sub", "victim")) },
+		"a pipe":          func(_ disk.FS, dir string) error { return unix.Mkfifo(filepath.Join(dir, "sub", "victim"), 0o600) },
+		"a linked folder": func(_ disk.FS, dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, "sub")), os.Symlink(outside, filepath.Join(dir, "sub")))
+		},
+		"another root": func(_ disk.FS, dir string) error {
+			return errors.Join(os.Rename(dir, dir+".old"), os.MkdirAll(dir, 0o700), os.Symlink(outside, filepath.Join(dir, "sub")))
+		},
+	} {
+		if err := errors.Join(os.MkdirAll(outside, 0o700), os.WriteFile(victim, []byte("precious"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		d, dir := root(t)
+		if err := errors.Join(d.MkdirAll("sub"), plant(d, dir)); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := d.Open("sub/victim"); err == nil {
+			t.Errorf("%s was opened: %v", name, f.Close())
+		}
+		if name == "a linked folder" {
+			if f, err := d.Create("sub/new"); err == nil {
+				t.Errorf("through %s a file was made: %v", name, f.Close())
+			}
+		}
+		if text, err := os.ReadFile(victim); err != nil || string(text) != "precious" {
+			t.Errorf("after %s: %q, %v", name, text, err)
+		}
+		if names, err := os.ReadDir(outside); err != nil || len(names) != 1 {
+			t.Errorf("after %s: %d files outside, %v", name, len(names), err)
+		}
 	}
 }
 
