@@ -29,7 +29,8 @@ type Index struct {
 	limit int64
 	log   *slog.Logger
 
-	wake    chan struct{} // a token: something is queued, or the store is broken
+	wake    chan struct{}      // a token: something is queued, or the store is broken
+	flushes chan chan struct{} // each is closed when what was queued before is on the disk
 	stop    chan struct{}
 	stopped chan struct{} // closed when the writer has ended
 
@@ -71,7 +72,7 @@ func OpenIndex(dir string, limit int64, log *slog.Logger) (*Index, error) {
 		}
 	}
 	x := &Index{
-		dir: dir, limit: limit, log: log, wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
+		dir: dir, limit: limit, log: log, wake: make(chan struct{}, 1), flushes: make(chan chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}),
 		queued: make(map[ossclient.Key][]byte),
 	}
 	if err := x.open(); err != nil {
@@ -99,6 +100,16 @@ func (x *Index) Close() error {
 	db := x.db
 	x.db = nil
 	return errors.Join(db.Flush(), db.Close())
+}
+
+// Flush returns when what was put before survives the death of the program.
+func (x *Index) Flush() {
+	done := make(chan struct{})
+	select {
+	case x.flushes <- done:
+		<-done
+	case <-x.stopped: // Close does it
+	}
 }
 
 // Stats says how many records Get and GetPage have found, and how many not.

@@ -137,6 +137,13 @@ func (x *Index) run() {
 			for x.write() {
 			}
 			return
+		case done := <-x.flushes:
+			for x.write() {
+			}
+			x.flush(true)
+			dirty, flushed = false, time.Now()
+			close(done)
+			continue
 		case <-x.wake:
 		case <-time.After(indexFlush):
 		}
@@ -145,7 +152,7 @@ func (x *Index) run() {
 			dirty = x.write() || dirty
 		}
 		if dirty && time.Since(flushed) >= indexFlush {
-			x.flush()
+			x.flush(false)
 			dirty, flushed = false, time.Now()
 		}
 	}
@@ -257,7 +264,8 @@ func (x *Index) turn(db *pebble.DB, size int64) (err error) {
 	return nil
 }
 
-func (x *Index) flush() {
+// flush has the memory of the store written to the disk; wait: it returns when it is.
+func (x *Index) flush(wait bool) {
 	x.dbMu.RLock()
 	db := x.db
 	x.dbMu.RUnlock()
@@ -267,6 +275,10 @@ func (x *Index) flush() {
 	var err error
 	func() {
 		defer recovered(&err)
+		if wait {
+			err = db.Flush()
+			return
+		}
 		_, err = db.AsyncFlush()
 	}()
 	if err != nil {

@@ -75,7 +75,7 @@ func (m *Mount) openParts(ctx context.Context) (err error) {
 	m.store, err = writeback.Open(ctx, writeback.Options{
 		Dir: o.StateDir, Bucket: o.Bucket, Delay: o.WriteBack, WriteThrough: o.WriteThrough, StageBudget: o.StageSize, SinglePut: o.SinglePut,
 		Memory: m.memory, OnConflict: o.OnConflict, Host: o.Host, NewObjects: o.NewObjects, LocalFsync: o.LocalFsync,
-		Confirmed: m.confirmed, Logger: o.Logger,
+		Confirmed: m.confirmed, Forget: m.keepTold, Logger: o.Logger,
 	})
 	if err != nil {
 		return err
@@ -83,6 +83,11 @@ func (m *Mount) openParts(ctx context.Context) (err error) {
 	m.index, err = cache.OpenIndex(filepath.Join(o.StateDir, indexFolder), indexLimit, o.Logger)
 	if err != nil {
 		return err
+	}
+	if !o.NoHead { // else nobody would ask again
+		for _, key := range m.store.Told() {
+			m.index.Delete(key)
+		}
 	}
 	m.ranges = cache.NewRanges(o.Memory / 3 * 2) // the rest is for windows and uploads
 	m.pool = stream.New(stream.Options{
@@ -129,12 +134,13 @@ func (m *Mount) close(ctx context.Context) error {
 		n.abandon()
 	}
 	m.notify.close()
+	if m.tree == nil {
+		close(m.ready) // a confirmation may wait for it
+	}
 	if m.store != nil {
 		err = errors.Join(err, m.store.Close(ctx))
 	}
-	if m.tree == nil {
-		close(m.ready) // a confirmation may wait for it
-	} else {
+	if m.tree != nil {
 		m.tree.Close()
 	}
 	if m.pool != nil {

@@ -40,6 +40,14 @@ func (m *Mount) confirmed(c writeback.Confirmation) {
 	}
 }
 
+// keepTold writes down what was told of confirmed states: the journal is about to forget them.
+func (m *Mount) keepTold() {
+	<-m.ready
+	if m.index != nil {
+		m.index.Flush()
+	}
+}
+
 // changed hears from the tree what others did. The kernel forgets the entry; a live node of it learns
 // more when it is next asked for.
 func (m *Mount) changed(c namespace.Change) {

@@ -3,6 +3,8 @@ package writeback
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/ossfs/ossfs/ossclient"
@@ -23,7 +25,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{opt: o, fs: o.Disk, log: o.Logger, bucket: o.Bucket, lock: lock, v: newView(), files: make(map[uint64]*File),
-		live: make(map[Key]*File), inflight: make(map[Key]flight), tried: make(map[Key]*trial), parts: make(chan struct{}, partsAtOnce)}
+		live: make(map[Key]*File), inflight: make(map[Key]flight), tried: make(map[Key]*trial), parts: make(chan struct{}, partsAtOnce), told: make(map[Key]struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.loop, s.sync = newLoop(s), newSyncer(s)
 	s.space = &space{total: o.StageBudget, urge: s.pressure}
@@ -68,7 +70,7 @@ func (s *Store) recover() error {
 		s.fallBack(rd.tail)
 	} else {
 		for _, r := range rd.tail {
-			s.applyAll(r)
+			s.replay(r)
 		}
 	}
 	s.lastStage = s.v.stage
@@ -103,18 +105,37 @@ func (r *reader) Record(seq uint64, payload []byte, durable bool) error {
 		}
 	}
 	if durable {
-		r.s.applyAll(ops)
+		r.s.replay(ops)
 	} else {
 		r.tail = append(r.tail, ops)
 	}
 	return nil
 }
 
-func (s *Store) applyAll(ops []op) {
+// replay applies a record that was read back, and notes the keys that were confirmed: whoever was told of it may
+// have died before it was written down.
+func (s *Store) replay(ops []op) {
 	for i := range ops {
-		s.v.apply(&ops[i])
+		o := &ops[i]
+		switch o.code {
+		case opClosed:
+			clear(s.told)
+		case opDel:
+			if e, ok := s.v.tree.Get(o.key); ok && e.kind != Absent {
+				s.told[o.key] = struct{}{}
+			}
+		case opMoved:
+			if m := s.v.moves[o.move.id]; m != nil && !m.tree {
+				s.told[m.to] = struct{}{}
+			}
+		}
+		s.v.apply(o)
 	}
 }
+
+// Told are the keys of which a state was confirmed shortly before a process died that had the Store open: what it was
+// told of them by Options.Confirmed may be lost.
+func (s *Store) Told() []Key { return slices.Collect(maps.Keys(s.told)) }
 
 // fallBack applies the records that a loss of power may have torn from their staged files: a state whose
 // file is not what the record says is passed over, and the state before it stays.
@@ -134,7 +155,7 @@ func (s *Store) fallBack(tail [][]op) {
 			}
 		}
 		if whole {
-			s.applyAll(ops)
+			s.replay(ops)
 		}
 	}
 }

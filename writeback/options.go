@@ -75,6 +75,7 @@ type Options struct {
 	LocalFsync   bool // Sync means the local disk
 
 	Confirmed func(Confirmation) // told of each state the bucket has, no lock held, before the entry leaves the overlay
+	Forget    func()             // called before the journal forgets what was confirmed: what Confirmed was told is to be kept by now
 	Logger    *slog.Logger
 	Disk      disk.FS // nil: the directory Dir
 
@@ -110,6 +111,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Confirmed == nil {
 		o.Confirmed = func(Confirmation) {}
+	}
+	if o.Forget == nil {
+		o.Forget = func() {}
 	}
 	if o.Disk == nil {
 		d, err := disk.OS(o.Dir)

@@ -18,6 +18,7 @@ const (
 	opStages                     // stage: numbers up to it were used
 	opIntend                     // intent: a multipart upload is about to be begun
 	opIntended                   // intent's id: it was, and is known, or was not
+	opClosed                     // the Store was closed: its user knows of all that was confirmed before
 )
 
 type op struct {
@@ -81,6 +82,7 @@ func encodeOps(ops []op) []byte {
 			e.int(o.intent.when)
 		case opIntended:
 			e.uint(o.intent.id)
+		case opClosed:
 		}
 	}
 	return e.buf
@@ -113,6 +115,7 @@ func decodeOps(payload []byte) ([]op, error) {
 			o.intent = &intent{id: d.uint(), key: Key(d.string()), when: d.int()}
 		case opIntended:
 			o.intent = &intent{id: d.uint()}
+		case opClosed:
 		default:
 			d.fail()
 		}

@@ -36,8 +36,9 @@ type Store struct {
 	conflicts atomic.Int64
 	streaming atomic.Int64 // parts of files that are being written, on their way
 	opened    atomic.Bool
-	pressing  atomic.Bool   // pressure was posted
-	parts     chan struct{} // a token for each part that may be sent at once
+	pressing  atomic.Bool      // pressure was posted
+	told      map[Key]struct{} // keys that were confirmed before the Store was opened; not changed any more
+	parts     chan struct{}    // a token for each part that may be sent at once
 
 	change    sync.Mutex // one change of the map at a time: it is journaled, then applied; guards the next
 	lastStage uint64     // the highest number given to a staged file
@@ -194,7 +195,7 @@ func (s *Store) Close(ctx context.Context) error {
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortWithin)
 	s.settleIntents(patience)
 	cancel()
-	err := s.sync.flush()
+	err := errors.Join(s.commitOps(op{code: opClosed}), s.sync.flush())
 	s.sync.clear()
 	s.mu.Lock()
 	for _, f := range s.files {

@@ -217,6 +217,9 @@ func (y *syncer) compact() {
 }
 
 func (s *Store) compact() error {
+	if s.opened.Load() {
+		s.opt.Forget()
+	}
 	return s.journal.Compact(func(rotate func() error) (func(emit func([]byte) error) error, error) {
 		s.change.Lock()
 		defer s.change.Unlock()

@@ -154,7 +154,7 @@ func (w *Worker) step(o *Op, direct bool, out *json.Encoder, in *bufio.Reader) (
 // died says whether an error comes from the end of the mount: a read or write through the kernel's pages is EIO then.
 func (w *Worker) died(err error) bool {
 	if Number(err) == syscall.EIO {
-		_, err = os.Lstat(w.Mount)
+		_, err = os.Lstat(filepath.Join(w.Mount, "no such name, and nobody asked before")) // what was asked before the kernel may know
 	}
 	return Died(err)
 }
