@@ -93,20 +93,23 @@ func (l *Log) Append(payload []byte, keep int64) (uint64, error) {
 	return l.seq, nil
 }
 
-// roomLocked sees to it that n bytes can be written and keep bytes more. Space is taken in larger pieces.
+// roomLocked sees to it that n bytes can be written and keep bytes more. Space is taken in larger pieces, as long as
+// there are any.
 func (l *Log) roomLocked(n, keep int64) error {
 	if l.room >= l.end+n+Reserve {
 		return nil
 	}
-	err := l.f.Reserve(l.end, n+2*Reserve)
-	switch {
-	case err == nil:
-		l.room = l.end + n + 2*Reserve
-	case errors.Is(err, errors.ErrUnsupported): // then a full disk stops the log
-	case l.room < l.end+n+keep:
-		return err
+	var err error
+	for _, more := range []int64{2 * Reserve, Reserve, keep} {
+		if err = l.f.Reserve(l.end, n+more); err == nil {
+			l.room = l.end + n + more
+			return nil
+		}
 	}
-	return nil
+	if errors.Is(err, errors.ErrUnsupported) || l.room >= l.end+n+keep || keep == 0 {
+		return nil // the write says whether there is room
+	}
+	return err
 }
 
 func (l *Log) writeLocked(f frame) error {
