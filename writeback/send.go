@@ -145,6 +145,11 @@ func (s *Store) sendPut(ctx context.Context, e *entry, f *File) error {
 		put.Body = stringReader(e.body)
 	}
 	put.CRC64 = func() (uint64, bool) { return sum, true }
+	giveBack, err := s.borrow(ctx, bodyMemory(e.size))
+	if err != nil {
+		return err
+	}
+	defer giveBack()
 	r, err := s.bucket.Put(ctx, put)
 	if err != nil {
 		return s.lost(ctx, e, f, err)

@@ -12,7 +12,7 @@ import (
 
 // complete makes [off, end) local: what is missing is read from the base.
 func (f *File) complete(ctx context.Context, off, end int64) error {
-	const piece = 4 << 20
+	piece := f.s.most(4 << 20)
 	f.mu.Lock()
 	_, err := f.openLocked()
 	missing := f.missingLocked(off, end)
@@ -26,16 +26,26 @@ func (f *File) complete(ctx context.Context, off, end int64) error {
 	}
 	for _, r := range missing {
 		for at := r.Off; at < r.End; at += piece {
-			p := make([]byte, min(piece, r.End-at))
-			if err := f.s.fetch(ctx, *base, p, at); err != nil {
-				return err
-			}
-			if err := f.keep(p, at); err != nil {
+			if err := f.fetchPiece(ctx, *base, at, min(piece, r.End-at)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// fetchPiece makes n bytes of the base local.
+func (f *File) fetchPiece(ctx context.Context, base ossclient.Version, off, n int64) error {
+	giveBack, err := f.s.borrow(ctx, n)
+	if err != nil {
+		return err
+	}
+	defer giveBack()
+	p := make([]byte, n)
+	if err := f.s.fetch(ctx, base, p, off); err != nil {
+		return err
+	}
+	return f.keep(p, off)
 }
 
 // errLost says that bytes were given up here for an upload that is no more.

@@ -110,7 +110,7 @@ func (s *Store) sendPiece(ctx context.Context, e *entry, f *File, u *upload, num
 		return ossclient.Part{}, err
 	}
 	if e.edit != nil { // another attempt may cut it otherwise
-		return s.bucket.UploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: content{f, p.off, f.sent}, Size: p.n})
+		return s.uploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: content{f, p.off, f.sent}, Size: p.n})
 	}
 	return f.fly(ctx, number, p)
 }

@@ -201,6 +201,16 @@ func (f *File) unseal() {
 	f.stream = streamState{}
 }
 
+// uploadPart sends a part within the memory there is for it.
+func (s *Store) uploadPart(ctx context.Context, p ossclient.PartRequest) (ossclient.Part, error) {
+	giveBack, err := s.borrow(ctx, bodyMemory(p.Size))
+	if err != nil {
+		return ossclient.Part{}, err
+	}
+	defer giveBack()
+	return s.bucket.UploadPart(ctx, p)
+}
+
 // uploadPiece sends staged bytes as a part of the file's upload, and journals it.
 func (s *Store) uploadPiece(ctx context.Context, f *File, number int, p *flyingPart) (ossclient.Part, error) {
 	s.mu.RLock()
@@ -209,7 +219,7 @@ func (s *Store) uploadPiece(ctx context.Context, f *File, number int, p *flyingP
 	if u == nil {
 		return ossclient.Part{}, errAgain
 	}
-	part, err := s.bucket.UploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: content{f, p.off, nil}, Size: p.n})
+	part, err := s.uploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: content{f, p.off, nil}, Size: p.n})
 	if err != nil {
 		return part, err
 	}
