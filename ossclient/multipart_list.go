@@ -3,6 +3,7 @@ package ossclient
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net/url"
 	"strconv"
@@ -46,6 +47,9 @@ func (b *Bucket) ListParts(ctx context.Context, key Key, id UploadID) ([]Part, e
 			return nil, err
 		}
 		for _, p := range doc.Part {
+			if p.PartNumber < 1 || p.PartNumber > MaxParts || p.Size < 0 {
+				return nil, b.newBroken(op, key, fmt.Errorf("part %d of %d bytes is listed", p.PartNumber, p.Size))
+			}
 			part := Part{Number: p.PartNumber, ETag: trimETag(p.ETag), Size: p.Size}
 			if sum, err := strconv.ParseUint(p.HashCrc64ecma, 10, 64); err == nil {
 				part.CRC64, part.HasCRC64 = sum, true

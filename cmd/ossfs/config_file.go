@@ -63,7 +63,7 @@ func applyConfigFile(flags *pflag.FlagSet, path string, mustExist bool) error {
 	number := 0
 	for entry := range strings.Lines(string(text)) {
 		number++
-		entry, _, _ = strings.Cut(entry, "#")
+		entry = withoutComment(entry)
 		name, value, hasValue := strings.Cut(entry, "=")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 		if name == "" && !hasValue {
@@ -77,6 +77,16 @@ func applyConfigFile(flags *pflag.FlagSet, path string, mustExist bool) error {
 	return nil
 }
 
+// withoutComment cuts at a "#" that begins the line or follows a blank: a value may have one inside.
+func withoutComment(entry string) string {
+	for i := range len(entry) {
+		if entry[i] == '#' && (i == 0 || entry[i-1] == ' ' || entry[i-1] == '\t') {
+			return entry[:i]
+		}
+	}
+	return entry
+}
+
 // configEntry is a line of a configuration.
 type configEntry struct {
 	place, name, value string
@@ -87,6 +97,9 @@ type configEntry struct {
 // one file serves every command.
 func applyConfigEntry(flags, known *pflag.FlagSet, seen map[string]bool, e configEntry) error {
 	f := known.Lookup(e.name)
+	if e.name == "" {
+		return usagef("%sa name is missing before the =", e.place)
+	}
 	if f == nil || f.Hidden || f.Name == configFlag || f.Name == optionsFlag {
 		return usagef("%s%w", e.place, unknownName("key ", e.name, mountName, longNames(known)))
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -13,6 +14,9 @@ const environmentPrefix = "OSSFS_"
 // applyEnvironment sets the flags that the command line left alone from OSSFS_<FLAG>, and region and
 // endpoint from the variables that Alibaba Cloud's own tools read.
 func applyEnvironment(flags *pflag.FlagSet) error {
+	if err := mistyped(flags, os.Environ()); err != nil {
+		return err
+	}
 	var failed error
 	flags.VisitAll(func(f *pflag.Flag) {
 		if failed != nil || f.Changed || f.Hidden || f.Name == optionsFlag {
@@ -26,6 +30,31 @@ func applyEnvironment(flags *pflag.FlagSet) error {
 		}
 	})
 	return failed
+}
+
+const (
+	mistypedMost  = 2 // edits between a variable and the one that was meant
+	mistypedLeast = 5 // bytes of a name: shorter ones are all near to each other
+)
+
+// mistyped refuses a variable whose name is nearly that of a flag. Others that begin with OSSFS_ are left alone:
+// Kubernetes makes some up for a service of that name.
+func mistyped(flags *pflag.FlagSet, environment []string) error {
+	all := newFlagSet(mountName)
+	new(settings).define(all)
+	names := append(longNames(all), longNames(flags)...)
+	for _, entry := range environment {
+		variable, _, _ := strings.Cut(entry, "=")
+		name, ours := strings.CutPrefix(variable, environmentPrefix)
+		name = strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+		if !ours || len(name) < mistypedLeast || slices.Contains(names, name) {
+			continue
+		}
+		if near := nearest(name, names); near != "" && editDistance(name, near) <= mistypedMost {
+			return usagef("%s: no such setting: did you mean %s?", variable, environmentNames(near)[0])
+		}
+	}
+	return nil
 }
 
 // setFrom sets a flag to a value that does not come from the command line; written is what stands before

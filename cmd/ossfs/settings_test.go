@@ -71,13 +71,13 @@ func TestPrecedence(t *testing.T) {
 		}
 		return path
 	}
-	write(userConfigName, "region = file # a comment\nattr_ttl=7s\nread-only\nmemory = 3G\n\n# end\n")
+	write(userConfigName, "region = file # a comment\nlog_file = /a#b\n# another\nattr_ttl=7s\nread-only\nmemory = 3G\n\n# end\n")
 	t.Setenv("OSS_REGION", "oss-environment")
 	s, err := parse(t, "--memory", "1G")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.region != "oss-environment" || time.Duration(s.attrTTL) != 7*time.Second || !s.readOnly || s.memory != 1<<30 {
+	if s.region != "oss-environment" || time.Duration(s.attrTTL) != 7*time.Second || !s.readOnly || s.memory != 1<<30 || s.logging.file != "/a#b" {
 		t.Errorf("got region %q, ttl %v, read-only %v, memory %v", s.region, time.Duration(s.attrTTL), s.readOnly, s.memory)
 	}
 	t.Setenv("OSSFS_REGION", "environment")
@@ -92,6 +92,21 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+// A variable that is nearly one of ours is a mistake, and others that begin alike are somebody else's.
+func TestMistypedVariables(t *testing.T) {
+	isolate(t)
+	for _, name := range []string{"OSSFS_SERVICE_HOST", "OSSFS_PORT", "OSSFS_SOURCE", "OSSFS_TARGET", "OSSFS_MOUNT", "OSSFS_RUN_DIR", "OSSFS_READY_FD", "OSSFS_VERSION", "OSSFS_CREDENTIAL_PROCESS"} {
+		t.Setenv(name, "x")
+	}
+	if _, err := parse(t, "--region", "a"); err != nil {
+		t.Errorf("variables of others: got %v", err)
+	}
+	t.Setenv("OSSFS_ATTRTTL", "5m")
+	if _, err := parse(t); err == nil || err.Error() != "OSSFS_ATTRTTL: no such setting: did you mean OSSFS_ATTR_TTL?" || statusOf(err) != exitUsage {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestWrongConfigurations(t *testing.T) {
 	isolate(t)
 	for text, want := range map[string]string{
@@ -99,7 +114,7 @@ func TestWrongConfigurations(t *testing.T) {
 		"\n\nmemory = x":        ":3: memory = x: want a size such as 64MiB, 1G or 2GB",
 		"memory":                ":1: memory needs a value: memory = SIZE",
 		"memory=1\nmemory=2":    ":2: memory stands twice",
-		"= 5":                   ":1: no such key : ossfs help mount lists them",
+		"= 5":                   ":1: a name is missing before the =",
 		"passwd_file = /secret": ":1: no such key passwd_file: ossfs takes no secret",
 	} {
 		path := filepath.Join(t.TempDir(), "conf")
