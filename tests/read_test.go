@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -73,6 +74,67 @@ func TestSmallFilesInOrder(t *testing.T) {
 	}
 	if n := kernel.of("read"); n > files*3/4 {
 		t.Errorf("%d READs for %d files: what is there already was not handed over", n, files)
+	}
+}
+
+// Streams are read ahead whatever way they are read: each costs its bytes once, in few GETs.
+func TestStreamsOfEveryKind(t *testing.T) {
+	const size = 16 << 20
+	want := noise(57, size)
+	plain := filepath.Join(t.TempDir(), "plain")
+	must(t, os.WriteFile(plain, want, 0o644))
+	for name, read := range map[string]func(t *testing.T, path string){
+		"buffered": func(t *testing.T, path string) { wantFile(t, path, want) },
+		"mapped":   func(t *testing.T, path string) { harness.Helper(t, "mmap-read", path, plain) },
+		"direct": func(t *testing.T, path string) {
+			f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECT, 0)
+			must(t, err)
+			defer f.Close()
+			got := aligned(size)
+			for off := 0; off < size; off += 256 << 10 {
+				_, err := f.ReadAt(got[off:off+256<<10], int64(off))
+				must(t, err)
+			}
+			wantBytes(t, path, got, want)
+		},
+		"backwards": func(t *testing.T, path string) {
+			f, err := os.Open(path)
+			must(t, err)
+			defer f.Close()
+			got := make([]byte, size)
+			for off := size - 256<<10; off >= 0; off -= 256 << 10 {
+				_, err := f.ReadAt(got[off:off+256<<10], int64(off))
+				must(t, err)
+			}
+			wantBytes(t, path, got, want)
+		},
+		"by turns": func(t *testing.T, path string) {
+			f, err := os.Open(path)
+			must(t, err)
+			defer f.Close()
+			got := make([]byte, size)
+			for off := 0; off < size/2; off += 256 << 10 {
+				for _, at := range []int{off, size/2 + off} {
+					_, err := f.ReadAt(got[at:at+256<<10], int64(at))
+					must(t, err)
+				}
+			}
+			wantBytes(t, path, got, want)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := harness.New(t)
+			must(t, b.Server.Put(harness.Bucket, "f", want, nil))
+			read(t, b.Path("f"))
+			gets := b.Server.Counts()["GetObject"]
+			most := int64(size * 9 / 8)
+			if name == "by turns" { // the first jump gives up what is on its way
+				most += 8 << 20
+			}
+			if _, sent := b.Server.Bytes(); sent > most || gets > 64 {
+				t.Errorf("%d GETs of %d bytes for %d", gets, sent, size)
+			}
+		})
 	}
 }
 

@@ -116,9 +116,12 @@ func (f *File) fetchLocked(r *reading, fresh bool) bool {
 	first, end := r.pins[0].index, r.pins[len(r.pins)-1].index+1
 	missing := slices.IndexFunc(r.pins, func(p pin) bool { return p.missing() })
 	begin := first + int64(missing)
-	if o.random.given(begin) {
-		o.random.has = nil // the kernel has dropped it, and so may have dropped everything
+	dropped := o.random.given(begin)
+	if dropped {
+		o.random.forget(w.lies(begin))
+		w.turn(w.back) // it passed over what it believed to be there
 	}
+	before := o.random.fetched
 	how := manner{limit: maxPart / cache.BlockSize, scan: f.scan(w), kernel: f.hint.Give != nil}
 	switch {
 	case o.version.Size <= wholeLimit:
@@ -132,14 +135,14 @@ func (f *File) fetchLocked(r *reading, fresh bool) bool {
 		if o.random.room == 0 {
 			o.random.room = o.roomLocked()
 		}
-		unit := o.random.unit(o.version.Size, f.pool.governor.share())
+		unit := int64(1) // a page here and there that the kernel has dropped is not worth more
+		if !dropped {
+			unit = o.random.unit(o.version.Size, f.pool.governor.share())
+		}
 		from, to := extent(begin, end, unit, o.blocks)
 		how.keep, how.give = unit > 1, f.gives() && !r.first
 		if how.keep && o.fetchLocked(begin, to, how) {
 			o.fetchLocked(from, begin, manner{limit: how.limit, ahead: true, keep: true, kernel: how.kernel, give: how.give})
-		}
-		if f.gives() && o.random.dense(o.version.Size) {
-			o.random.sweeping, o.random.at = true, 0
 		}
 	case w.stride == 0 && !w.back && w.reads > 1:
 		reach := min(w.size, f.pool.governor.share())
@@ -162,6 +165,10 @@ func (f *File) fetchLocked(r *reading, fresh bool) bool {
 			return false
 		}
 		*p = o.pinLocked(p.index)
+	}
+	if fresh {
+		o.random.strewn += o.random.fetched - before
+		o.random.sweeping = o.random.sweeping || f.gives() && o.random.dense(o.version.Size)
 	}
 	o.sweepLocked()
 	return true

@@ -129,6 +129,28 @@ func TestKernelThatForgets(t *testing.T) {
 	})
 }
 
+// A good part of an object read in order, and then a few places of it, is no reason to fetch all of it.
+func TestFewPlacesAfterAStreamAreNotSweptUp(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bucket) {
+		v := b.put("k", 512*mib, 1)
+		k := newKernel(t, b, v)
+		p := k.pool(setup{}, 1024*mib)
+		f := p.Open(v, k.hint())
+		defer f.Close()
+		for off := int64(0); off < 96*mib; off += mib {
+			b.check(t, f, off, mib)
+		}
+		rnd := rand.New(rand.NewPCG(1, 1))
+		for range 40 {
+			k.read(f, rnd.Int64N(v.Size/page)*page)
+		}
+		time.Sleep(time.Second)
+		if _, sent := b.counts(); sent > 256*mib {
+			t.Errorf("%d bytes fetched for 96 MiB in order and 40 pages", sent)
+		}
+	})
+}
+
 // What the kernel does not take goes to the store, and an object that has no room in it is not swept up.
 func TestKernelThatTakesNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bucket) {

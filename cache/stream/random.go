@@ -16,12 +16,13 @@ const (
 // A few reads fetch a block each. An object that is read all over again and again will be fetched whole in
 // the end, one round trip for each block; so the denser the reads lie in it, the more each one fetches: up
 // to one read in 64 blocks a block, and twice as much with each further read in 128. Where the kernel can be
-// given pages, the whole object is swept up once an eighth of it was fetched: from then on the kernel serves
+// given pages, the whole object is swept up once random reads fetched an eighth of it: from then on the kernel serves
 // the reads by itself. Both need a place that can hold the object: otherwise, or once more than the object was
 // fetched, it stays at a block.
 type random struct {
 	misses  int64 // random reads that found nothing
 	fetched int64 // bytes, by whatever pattern
+	strewn  int64 // bytes of them for random reads
 	room    int64 // bytes that an object may have to be kept whole; 0: not known yet
 
 	sweeping bool     // the whole object is being fetched
@@ -49,7 +50,7 @@ func (r *random) unit(size, share int64) int64 {
 
 // dense says whether the reads have come to lie so densely that all of the object is worth fetching.
 func (r *random) dense(size int64) bool {
-	return !r.sweeping && r.misses >= sweepMisses && r.fetched >= size/8 && r.fetched < size && size <= r.room
+	return !r.sweeping && r.misses >= sweepMisses && r.strewn >= size/8 && r.fetched < size && size <= r.room
 }
 
 // give notes that the kernel was given a block.
@@ -58,6 +59,13 @@ func (r *random) give(index int64) {
 		r.has = append(r.has, 0)
 	}
 	r.has[index/64] |= 1 << (index % 64)
+}
+
+// forget notes that the kernel has dropped blocks [first, end).
+func (r *random) forget(first, end int64) {
+	for i := max(first, 0); i < min(end, int64(len(r.has))*64); i++ {
+		r.has[i/64] &^= 1 << (i % 64)
+	}
 }
 
 // given says whether the kernel was given a block.

@@ -21,7 +21,7 @@ const (
 	maxTrails = 128
 	// lateAlone and lateCrowd are for how many further files one that was passed over is still expected:
 	// when files come one by one, and when several programs read by turns.
-	lateAlone, lateCrowd = 16, 64
+	lateAlone, lateCrowd = 16, 2 * maxDepth
 	// wasteFloor is how many bytes a trail may waste before that is held against it.
 	wasteFloor = 128 << 10
 	// trailTimeout is how long a trail waits for its next file.

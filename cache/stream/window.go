@@ -69,9 +69,12 @@ func (w *window) distance(off, n int64) int64 {
 		}
 		return -1
 	}
-	tolerance := max(near, 4*n, w.size)
-	if w.reads == 1 {
+	tolerance := max(near, 4*n)
+	switch {
+	case w.reads == 1:
 		tolerance = max(nearFirst, 4*n)
+	case w.holds[off/cache.BlockSize] != nil: // it is on its way already
+		tolerance = max(tolerance, w.size)
 	}
 	d := off - w.hi // beyond the front
 	if w.back {
@@ -114,6 +117,15 @@ func (w *window) touch(off, n int64) {
 	up, down := off+n > w.hi, off < w.lo
 	if up == down {
 		return
+	}
+	if max(off-w.hi, w.lo-off-n) > behind { // a leap over what was fetched in vain: who leaps will leap again
+		w.size /= 4
+		w.volume = n
+		if up {
+			w.lo = off
+		} else {
+			w.hi = off + n
+		}
 	}
 	w.lo, w.hi = min(w.lo, off), max(w.hi, off+n)
 	if up {
@@ -250,6 +262,15 @@ func (w *window) join(v *window) bool {
 	w.volume += v.volume
 	w.size = max(w.size, v.size)
 	return true
+}
+
+// lies is the stretch of blocks that w may be about to read, with block index.
+func (w *window) lies(index int64) (first, end int64) {
+	reach := w.size / cache.BlockSize
+	if w.back {
+		return index - reach, index + 1
+	}
+	return index, index + reach + 1
 }
 
 // beyond says whether block index lies farther ahead of the front than reach bytes.
