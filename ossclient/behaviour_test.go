@@ -280,7 +280,7 @@ func TestAFailingReaderIsNotTheNetworksFault(t *testing.T) {
 }
 
 func TestCABundleIsTrusted(t *testing.T) {
-	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewTLSServer(sized(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor != 1 {
 			t.Errorf("protocol %s, want HTTP/1.1", r.Proto)
 		}

@@ -65,7 +65,7 @@ func TestResolveRefuses(t *testing.T) {
 // The bucket in the host, in the path and in neither; the key always escaped the same way.
 func TestAddressing(t *testing.T) {
 	var host, uri string
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { host, uri = r.Host, r.RequestURI }))
+	s := httptest.NewServer(sized(func(w http.ResponseWriter, r *http.Request) { host, uri = r.Host, r.RequestURI }))
 	defer s.Close()
 	for _, c := range []struct{ endpoint, style, host, uri string }{
 		{"http://oss.example.com", "virtual", "test.oss.example.com", "/a%20b/%2B%3F//.."},

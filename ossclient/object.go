@@ -2,6 +2,7 @@ package ossclient
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -24,6 +25,9 @@ func (b *Bucket) Head(ctx context.Context, key Key) (Object, error) {
 	}
 	var o Object
 	_, err := b.do(ctx, &request{op: op, key: key, accept: func(a *answer) error {
+		if a.length < 0 {
+			return &badAnswer{errors.New("it does not say how large the object is")}
+		}
 		o = objectOf(key, a.length, a.header)
 		return nil
 	}})

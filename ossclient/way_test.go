@@ -33,7 +33,7 @@ func TestAnIPv6Literal(t *testing.T) {
 		t.Skipf("this machine has no IPv6: %v", err)
 	}
 	var uri atomic.Value
-	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { uri.Store(r.Host + r.RequestURI) })}}
+	s := &httptest.Server{Listener: l, Config: &http.Server{Handler: sized(func(w http.ResponseWriter, r *http.Request) { uri.Store(r.Host + r.RequestURI) })}}
 	s.Start()
 	defer s.Close()
 	b := openAt(t, "http://"+l.Addr().String(), nil)
@@ -52,7 +52,7 @@ func behindProxy(t *testing.T, h http.HandlerFunc) bool {
 	if os.Getenv(throughProxy) != "" {
 		return true
 	}
-	proxy := httptest.NewServer(h)
+	proxy := httptest.NewServer(sized(h))
 	defer proxy.Close()
 	cmd := exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$")
 	cmd.Env = []string{throughProxy + "=1", "HTTP_PROXY=" + proxy.URL, "HTTPS_PROXY=" + proxy.URL}
