@@ -13,9 +13,9 @@ const (
 	smallAtOnce  = 64 // objects sent by one request each
 	largeAtOnce  = 8  // files sent in parts; their parts share partsAtOnce
 	partsAtOnce  = 16
-	deleteAtOnce = 8    // DeleteMultipleObjects
-	deleteMost   = 1000 // keys in one of them
-	deleteWait   = 20 * time.Millisecond
+	deleteAtOnce = 8                      // DeleteMultipleObjects
+	deleteMost   = 1000                   // keys in one of them
+	deleteWait   = 500 * time.Millisecond // for company; who waits for a delete does not wait for that
 	retryFirst   = time.Second
 	retryMost    = time.Minute
 )
