@@ -126,3 +126,45 @@ func TestLookupsListADirectory(t *testing.T) {
 		}
 	})
 }
+
+// SEMANTICS 5.1: a directory's own attributes, changed by another client, are seen after the TTL, though the listing that
+// tells of them and the one that shows the directory are of different times.
+func TestDirectoryAttributesOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		defer w.close(t)
+		w.bucket.put("d/", "", attr.TypeDir|0o711)
+		w.bucket.put("d/f", "x", attr.TypeFile|0o644)
+		look := func() Entry {
+			t.Helper()
+			e, err := w.tree.Lookup(t.Context(), "", "d")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e
+		}
+		list := func(dir string) {
+			t.Helper()
+			if _, err := w.entries(t.Context(), key(dir)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		list("")
+		time.Sleep(50 * time.Second)
+		list("d/")
+		time.Sleep(5 * time.Second)
+		w.bucket.put("d/", "", attr.TypeDir|0o700)
+		changed := time.Now()
+		time.Sleep(6 * time.Second)
+		list("") // anew, with what the listing of d/ told of it
+		for e := look(); e.Attr.Mode != attr.TypeDir|0o700; e = look() {
+			if since := time.Since(changed); since > time.Minute {
+				t.Fatalf("%v after the change the mode is still %o", since, e.Attr.Mode)
+			}
+			if until := e.Until.Sub(changed); until > time.Minute { // the kernel does not ask before that
+				t.Fatalf("what was shown is believed until %v after the change", until)
+			}
+			time.Sleep(max(time.Until(e.Until), time.Second))
+		}
+	})
+}

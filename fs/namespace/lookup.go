@@ -246,6 +246,9 @@ func (t *Tree) settleDir(ctx context.Context, name string, key ossclient.Key, b 
 	if until.IsZero() {
 		until = t.now().Add(t.o.TTL)
 	}
+	if c != nil {
+		until = c.limit(until)
+	}
 	switch {
 	case staged && st.Kind == Attributes:
 		return t.attributesEntry(name, &st, m), nil

@@ -153,16 +153,17 @@ func (t *Tree) fromPage(page *ossclient.Page, began uint64, keys []ossclient.Key
 
 // selfOf begins to find the attributes of a listed directory's own object.
 func (t *Tree) selfOf(l *cache.Listing) *call {
-	if l.Self == nil {
-		return answered(nil)
+	c := answered(nil)
+	if l.Self != nil {
+		c = t.describe(l.Self.Object(l.Dir), l.First())
 	}
-	return t.describe(l.Self.Object(l.Dir), l.First())
+	return c.upTo(l.Asked.Add(t.o.TTL))
 }
 
 // answer makes c end as from ends.
 func (t *Tree) answer(c, from *call) {
 	finish := func() {
-		c.meta, c.err = from.meta, from.err
+		c.meta, c.err, c.until = from.meta, from.err, from.until
 		close(c.done)
 	}
 	select {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/ossfs/ossfs/cache"
 	"github.com/ossfs/ossfs/internal/attr"
@@ -39,6 +40,29 @@ type call struct {
 	done  chan struct{}
 	meta  *meta // nil: there is no such object
 	err   error
+	until time.Time // how long the answer is believed, when that is less than of what led to the question; else zero
+}
+
+// upTo is an answer that is believed no longer than until. A question that is still on its way will have a new one.
+func (c *call) upTo(until time.Time) *call {
+	select {
+	case <-c.done:
+		return &call{began: c.began, done: c.done, meta: c.meta, err: c.err, until: until}
+	default:
+		return c
+	}
+}
+
+// limit is until, or how long the answer is believed when that is less.
+func (c *call) limit(until time.Time) time.Time {
+	select {
+	case <-c.done:
+		if !c.until.IsZero() && c.until.Before(until) {
+			return c.until
+		}
+	default: // it was not needed
+	}
+	return until
 }
 
 func answered(m *meta) *call {

@@ -209,10 +209,11 @@ func (r *run) self(key ossclient.Key) (*call, uint64) {
 	if d == nil || !d.whole || t.now().Sub(d.asked) >= t.o.TTL || t.recents.stale(d.began) {
 		return nil, 0
 	}
-	if d.self == nil {
-		return answered(nil), d.began
+	c := answered(nil)
+	if d.self != nil {
+		c = t.describe(*d.self, d.began)
 	}
-	return t.describe(*d.self, d.began), d.began
+	return c.upTo(d.asked.Add(t.o.TTL)), d.began
 }
 
 // reach fetches the page that shows the beginning of dir, which comes after prev; nil when that has just been passed.
