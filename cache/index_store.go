@@ -88,7 +88,8 @@ func OpenIndex(dir string, limit int64, log *slog.Logger) (*Index, error) {
 	return x, nil
 }
 
-// Close writes what is queued and closes the store.
+// Close writes what is queued and closes the store. One that cannot be written, because its files are gone, say, is
+// given up: pebble would try for ever.
 func (x *Index) Close() error {
 	close(x.stop)
 	<-x.stopped
@@ -99,7 +100,12 @@ func (x *Index) Close() error {
 	}
 	db := x.db
 	x.db = nil
-	return errors.Join(db.Flush(), db.Close())
+	if err := x.flushLast(db); err != nil {
+		x.log.Warn("the attribute index could not be written and is given up", "dir", x.dir, "err", brief(err))
+		abandon(db)
+		return nil // it is a cache: the next Open begins it anew
+	}
+	return db.Close()
 }
 
 // Flush returns when what was put before survives the death of the program.

@@ -331,6 +331,27 @@ func TestIndexDeletedWhileInUse(t *testing.T) {
 	usable(t, x)
 }
 
+// A store whose files are gone, and which had nothing to do since, is closed all the same, and begun anew.
+func TestIndexDeletedThenClosed(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "index")
+	x := openIndex(t, dir, 1<<20)
+	put(x, 100)
+	settled(x)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	x = openIndex(t, dir, 1<<20)
+	defer func() {
+		if err := x.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	usable(t, x)
+}
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func BenchmarkIndexPage(b *testing.B) {

@@ -286,6 +286,28 @@ func (x *Index) flush(wait bool) {
 	}
 }
 
+// flushLast writes everything to the disk, or says why that cannot be.
+func (x *Index) flushLast(db *pebble.DB) (err error) {
+	defer recovered(&err)
+	flushed, err := db.AsyncFlush()
+	if err != nil {
+		return err
+	}
+	for {
+		x.mu.Lock()
+		broken := x.broken
+		x.mu.Unlock()
+		if broken != nil {
+			return broken
+		}
+		select {
+		case <-flushed:
+			return nil
+		case <-x.wake: // by a breakdown, for one
+		}
+	}
+}
+
 // indexLogger hears what pebble has to say. What pebble thinks is fatal ends this store only.
 type indexLogger struct{ x *Index }
 

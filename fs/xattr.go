@@ -42,6 +42,8 @@ type ossAttr struct {
 	set  func(ctx context.Context, n *node, value string) error // nil: read-only
 	// hidden ones are not listed: reading one costs something, or it cannot be read.
 	hidden bool
+	// ask is what a HEAD says, for what neither listings nor the index tell, or what changes by itself.
+	ask func(o ossclient.Object) string
 }
 
 func ossAttrs() []ossAttr {
@@ -51,18 +53,21 @@ func ossAttrs() []ossAttr {
 	return []ossAttr{
 		{name: "etag", get: func(_ *node, e namespace.Entry) (string, error) { return string(e.Version.ETag), nil }},
 		{name: "type", get: of(func(o ossclient.Object) string { return string(o.Type) })},
-		{name: "version-id", get: of(func(o ossclient.Object) string { return o.VersionID })},
-		{name: "crc64", get: of(crc64Text)},
+		{name: "version-id", get: of(versionID), ask: versionID},
+		{name: "crc64", get: of(crc64Text), ask: crc64Text},
 		{name: "storage-class", get: of(func(o ossclient.Object) string { return o.StorageClass }),
 			set: setField(func(a *attr.Attr, v string) { a.StorageClass = v })},
 		{name: "content-type", get: contentType, set: setField(func(a *attr.Attr, v string) { a.ContentType = v })},
 		{name: "cache-control", get: func(_ *node, e namespace.Entry) (string, error) { return e.Raw.CacheControl, nil },
 			set: setField(func(a *attr.Attr, v string) { a.CacheControl = v })},
 		{name: "url", hidden: true, get: signedURL},
-		{name: "restore", get: of(func(o ossclient.Object) string { return o.Restore }), set: restore},
+		{name: "restore", get: of(func(ossclient.Object) string { return "" }), set: restore,
+			ask: func(o ossclient.Object) string { return o.Restore }},
 		{name: "refresh", hidden: true, set: refresh},
 	}
 }
+
+func versionID(o ossclient.Object) string { return o.VersionID }
 
 func crc64Text(o ossclient.Object) string {
 	if !o.HasCRC64 {
@@ -126,7 +131,7 @@ func (n *node) Getxattr(ctx context.Context, name string, dest []byte) (uint32, 
 		return 0, n.m.fail("getxattr", n.Key(), err)
 	}
 	if short, ok := strings.CutPrefix(name, ossSpace); ok {
-		return n.getOSS(e, short, dest)
+		return n.getOSS(ctx, e, short, dest)
 	}
 	value, ok := raw.Xattr[name]
 	if !ok {
@@ -135,12 +140,17 @@ func (n *node) Getxattr(ctx context.Context, name string, dest []byte) (uint32, 
 	return fill(dest, value)
 }
 
-func (n *node) getOSS(e namespace.Entry, short string, dest []byte) (uint32, syscall.Errno) {
+func (n *node) getOSS(ctx context.Context, e namespace.Entry, short string, dest []byte) (uint32, syscall.Errno) {
 	for _, x := range ossAttrs() {
 		if x.name != short || x.get == nil {
 			continue
 		}
 		value, err := x.get(n, e)
+		if err == nil && value == "" && x.ask != nil && e.Version.ETag != "" {
+			var o ossclient.Object
+			o, err = n.m.tree.Ask(ctx, e)
+			value = x.ask(o)
+		}
 		if err != nil {
 			return 0, n.m.fail("getxattr", e.Key, err)
 		}

@@ -67,6 +67,7 @@ func key(name string) string {
 	return name
 }
 
+// SEMANTICS 4.1
 func TestChmod(t *testing.T) {
 	eachState(t, func(t *testing.T, b *harness.Bed, name string) {
 		for _, mode := range []uint32{0, 0o4751, 0o2070, 0o1777, 0o600} {
@@ -91,6 +92,7 @@ func TestChmod(t *testing.T) {
 	})
 }
 
+// SEMANTICS 4.1
 func TestChown(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may give files away")
@@ -124,6 +126,7 @@ func TestChown(t *testing.T) {
 	})
 }
 
+// SEMANTICS 4.1
 func TestUtimens(t *testing.T) {
 	eachState(t, func(t *testing.T, b *harness.Bed, name string) {
 		set := func(atime, mtime unix.Timespec) {
@@ -230,6 +233,7 @@ func TestSetgidDirectory(t *testing.T) {
 	}
 }
 
+// SEMANTICS 4.4
 func TestXattr(t *testing.T) {
 	eachState(t, func(t *testing.T, b *harness.Bed, name string) {
 		path := b.Path(name)
@@ -281,6 +285,7 @@ func xattr(t *testing.T, path, name string) string {
 	return string(buf[:n])
 }
 
+// SEMANTICS 4.4
 func TestXattrsOfOSS(t *testing.T) {
 	b := harness.New(t)
 	must(t, os.WriteFile(b.Path("f.txt"), []byte("content"), 0o644))
@@ -309,24 +314,42 @@ func TestXattrsOfOSS(t *testing.T) {
 }
 
 // What others change is seen after a refresh, without waiting for the TTL.
+// SEMANTICS 5.1
 func TestRefresh(t *testing.T) {
 	b := harness.New(t)
 	must(t, os.Mkdir(b.Path("d"), 0o755))
 	must(t, os.WriteFile(b.Path("d", "f"), []byte("old"), 0o644))
+	must(t, os.WriteFile(b.Path("d", "gone"), nil, 0o644))
 	b.Afresh()
-	wantNames(t, b.Path("d"), "f")
+	wantNames(t, b.Path("d"), "f", "gone")
 	wantFile(t, b.Path("d", "f"), []byte("old"))
+	_, err := os.Stat(b.Path("d", "g")) // the kernel keeps that, too
+	wantErrno(t, "before", err, syscall.ENOENT)
+	stat(t, b.Path("d", "gone"))
 	must(t, b.Server.Put(harness.Bucket, "d/f", []byte("newer"), nil))
 	must(t, b.Server.Put(harness.Bucket, "d/g", []byte("foreign"), nil))
+	must(t, b.Server.Delete(harness.Bucket, "d/gone"))
+	if got := stat(t, b.Path("d", "f")).Size; got != 3 {
+		t.Errorf("before the refresh: got %d bytes, want 3, as believed for the TTL", got)
+	}
 	must(t, unix.Setxattr(b.Path("d"), "user.oss.refresh", []byte("1"), 0))
 	harness.Eventually(t, "the new file", func() bool {
 		got, err := os.ReadFile(b.Path("d", "f"))
-		return err == nil && string(got) == "newer"
+		return err == nil && string(got) == "newer" && stat(t, b.Path("d", "f")).Size == 5
+	})
+	harness.Eventually(t, "the end of the one that is gone", func() bool {
+		_, err := os.Stat(b.Path("d", "gone"))
+		return os.IsNotExist(err)
+	})
+	harness.Eventually(t, "the new one in place of none", func() bool {
+		_, err := os.Stat(b.Path("d", "g"))
+		return err == nil
 	})
 	wantNames(t, b.Path("d"), "f", "g")
 }
 
 // With a TTL of zero a change by others is seen at the next open.
+// SEMANTICS 5.1
 func TestForeignChangeAtOpen(t *testing.T) {
 	b := harness.New(t, func(o *fsOptions) { o.TTL = 0 })
 	must(t, os.WriteFile(b.Path("f"), []byte("ours"), 0o644))
@@ -340,6 +363,7 @@ func TestForeignChangeAtOpen(t *testing.T) {
 }
 
 // A handle never mixes two versions: after a foreign change it reads ESTALE, a fresh open the new one.
+// SEMANTICS 2.1
 func TestForeignChangeUnderAnOpenFile(t *testing.T) {
 	b := harness.New(t)
 	old := noise(20, 40<<20)
@@ -358,6 +382,7 @@ func TestForeignChangeUnderAnOpenFile(t *testing.T) {
 	wantFile(t, b.Path("f"), fresh)
 }
 
+// SEMANTICS 7.3
 func TestStatfs(t *testing.T) {
 	b := harness.New(t)
 	var st syscall.Statfs_t
@@ -367,6 +392,7 @@ func TestStatfs(t *testing.T) {
 	}
 }
 
+// SEMANTICS 4.5
 func TestInodeNumbersAreTheSameOnEveryMount(t *testing.T) {
 	b := harness.New(t)
 	must(t, os.MkdirAll(b.Path("d", "e"), 0o755))

@@ -291,6 +291,7 @@ func TestExclusiveCreate(t *testing.T) {
 	check("clean")
 }
 
+// SEMANTICS 6.4
 func TestUnlinkedFileGoesOn(t *testing.T) {
 	for _, state := range []string{"staged", "clean"} {
 		t.Run(state, func(t *testing.T) {
@@ -335,6 +336,7 @@ func TestUnlinkedFileGoesOn(t *testing.T) {
 }
 
 // A file that is only read goes on too, and the object is deleted in the end.
+// SEMANTICS 6.4
 func TestUnlinkedCleanFileIsRead(t *testing.T) {
 	b := harness.New(t, func(o *fsOptions) { o.WriteBack = time.Millisecond })
 	content := noise(7, 3<<20)

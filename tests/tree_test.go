@@ -50,6 +50,7 @@ func TestMkdirAndRmdir(t *testing.T) {
 }
 
 // rmdir asks the bucket: what another client put there a moment ago is not lost sight of.
+// SEMANTICS 6.1
 func TestRmdirAsksTheBucket(t *testing.T) {
 	b := harness.New(t)
 	must(t, os.Mkdir(b.Path("d"), 0o755))
@@ -60,6 +61,7 @@ func TestRmdirAsksTheBucket(t *testing.T) {
 }
 
 // A directory that is only a prefix stays when its last entry goes.
+// SEMANTICS 3.4
 func TestPrefixStaysWhenItsLastEntryGoes(t *testing.T) {
 	for _, how := range []string{"unlink", "rename"} {
 		t.Run(how, func(t *testing.T) {
@@ -80,6 +82,7 @@ func TestPrefixStaysWhenItsLastEntryGoes(t *testing.T) {
 }
 
 // With NoHead nothing says that a directory has an object: removing it removes the object all the same.
+// SEMANTICS 3.4
 func TestRemovedDirectoryHasNoObjectLeft(t *testing.T) {
 	for name, noHead := range map[string]bool{"head": false, "no head": true} {
 		t.Run(name, func(t *testing.T) {
@@ -209,6 +212,7 @@ func getdents(t *testing.T, fd int) (names []string, offsets []int64) {
 	}
 }
 
+// SEMANTICS 6.2
 func TestRenameFile(t *testing.T) {
 	for _, state := range []string{"staged", "clean"} {
 		for _, over := range []bool{false, true} {
@@ -267,6 +271,7 @@ func TestRenameWhileWriting(t *testing.T) {
 	}
 }
 
+// SEMANTICS 6.3
 func TestRenameRefusals(t *testing.T) {
 	for _, state := range []string{"staged", "clean"} {
 		t.Run(state, func(t *testing.T) {
@@ -308,6 +313,7 @@ func TestRenameRefusals(t *testing.T) {
 	}
 }
 
+// SEMANTICS 6.3
 func TestRenameExchange(t *testing.T) {
 	for _, state := range []string{"staged", "clean", "one of each"} {
 		t.Run(state, func(t *testing.T) {
@@ -335,6 +341,7 @@ func TestRenameExchange(t *testing.T) {
 	}
 }
 
+// SEMANTICS 6.2
 func TestRenameDirectory(t *testing.T) {
 	for _, state := range []string{"staged", "clean", "half sent"} {
 		t.Run(state, func(t *testing.T) {
@@ -431,6 +438,7 @@ func TestRenameDirectoryKeepsAttributes(t *testing.T) {
 	}
 }
 
+// SEMANTICS 4.1
 func TestSymlink(t *testing.T) {
 	b := harness.New(t)
 	long := strings.Repeat("a/", 300) + "end"
@@ -468,6 +476,7 @@ func TestSymlink(t *testing.T) {
 	}
 }
 
+// SEMANTICS 4.1
 func TestSpecialFiles(t *testing.T) {
 	b := harness.New(t)
 	dev := int(unix.Mkdev(5, 300))
@@ -497,6 +506,7 @@ func TestSpecialFiles(t *testing.T) {
 	wantFile(t, b.Path("file"), []byte("mknod made it"))
 }
 
+// SEMANTICS 7.1
 func TestHardLinksAreRefused(t *testing.T) {
 	b := harness.New(t)
 	must(t, os.WriteFile(b.Path("f"), nil, 0o644))

@@ -181,6 +181,11 @@ func (t *Tree) ask(ctx context.Context, o ossclient.Object) (*meta, error) {
 	return m, nil
 }
 
+// Ask is what the bucket says of the object of an entry now, whatever is remembered.
+func (t *Tree) Ask(ctx context.Context, e Entry) (ossclient.Object, error) {
+	return t.o.Bucket.Head(ctx, e.Version.Key)
+}
+
 // askTarget reads the body of a symbolic link as ossfs stores it.
 func (t *Tree) askTarget(ctx context.Context, m *meta) error {
 	if m.object.Size == 0 || m.object.Size > maxTarget {
