@@ -100,7 +100,7 @@ func (t *Tree) markers(ctx context.Context, dir ossclient.Key, keys []ossclient.
 		if i > 0 {
 			prev = keys[i-1]
 		}
-		page, number, err := w.main.reach(ctx, prev, keys[i])
+		page, number, own, err := w.main.reach(ctx, prev, keys[i])
 		if err != nil {
 			for ; i < len(keys); i++ {
 				calls[i].err = err
@@ -109,7 +109,10 @@ func (t *Tree) markers(ctx context.Context, dir ossclient.Key, keys []ossclient.
 			return
 		}
 		if page == nil {
-			t.answer(calls[i], t.inquire(ossclient.Object{Version: ossclient.Version{Key: keys[i]}}, began))
+			if own == nil {
+				own = t.inquire(ossclient.Object{Version: ossclient.Version{Key: keys[i]}}, began)
+			}
+			t.answer(calls[i], own)
 			i++
 			continue
 		}

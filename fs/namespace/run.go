@@ -216,17 +216,20 @@ func (r *run) self(key ossclient.Key) (*call, uint64) {
 	return c.upTo(d.asked.Add(t.o.TTL)), d.began
 }
 
-// reach fetches the page that shows the beginning of dir, which comes after prev; nil when that has just been passed.
-func (r *run) reach(ctx context.Context, prev, dir ossclient.Key) (*ossclient.Page, uint64, error) {
+// reach fetches the page that shows the beginning of dir, which comes after prev. When that has just been passed there is
+// no page, but, if the run has seen it, the answer for the directory's own object.
+func (r *run) reach(ctx context.Context, prev, dir ossclient.Key) (*ossclient.Page, uint64, *call, error) {
 	if err := r.take(ctx); err != nil {
-		return nil, 0, err
+		return nil, 0, nil, err
 	}
 	defer r.give()
 	if r.filling(dir) { // it was reached before, for somebody else
-		return nil, 0, nil
+		c, _ := r.self(dir)
+		return nil, 0, c, nil
 	}
 	if prev != "" && dir > r.pos && !r.ended && r.justPassed(prev) {
-		return r.fetch("")
+		dir = ""
 	}
-	return r.fetch(dir)
+	page, began, err := r.fetch(dir)
+	return page, began, nil, err
 }
