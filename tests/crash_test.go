@@ -47,7 +47,12 @@ const workers = 3
 
 func campaign(t *testing.T, o campaignOptions) {
 	program := harness.Build(t)
-	first, seeds, runs := setting("CAMPAIGN_SEED", 1), setting("CAMPAIGN_SEEDS", 10), setting("CAMPAIGN_RUNS", 6)
+	seeds, runs := 10, 6
+	if o.faults { // slow: each lost answer costs a wait
+		seeds, runs = 2, 3
+	}
+	first := setting("CAMPAIGN_SEED", 1)
+	seeds, runs = setting("CAMPAIGN_SEEDS", seeds), setting("CAMPAIGN_RUNS", runs)
 	for seed := first; seed < first+seeds; seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()

@@ -123,11 +123,39 @@ func TestFsyncOfAnOpenFile(t *testing.T) {
 }
 
 // With write-back off, close uploads and gives the outcome.
+// SEMANTICS 1.5
 func TestWriteThrough(t *testing.T) {
 	b := harness.New(t, func(o *fsOptions) { o.WriteThrough = true })
 	must(t, os.WriteFile(b.Path("f"), []byte("content"), 0o644))
 	if !inBucket(b, "f", "content") {
 		t.Error("the bucket does not have what was closed")
+	}
+	b.Server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Error500, Status: 403, Code: "AccessDenied"})
+	f, err := os.Create(b.Path("g"))
+	must(t, err)
+	_, err = f.WriteString("content")
+	must(t, err)
+	wantErrno(t, "close of what the bucket refuses", f.Close(), syscall.EACCES)
+	b.Server.SetFaults()
+	b.Flush()
+	if !inBucket(b, "g", "content") {
+		t.Error("what was refused is lost")
+	}
+}
+
+// sync_file_range is not told to filesystems like this one: it succeeds, and promises nothing.
+// SEMANTICS 1.3
+func TestSyncFileRange(t *testing.T) {
+	b := harness.New(t)
+	withFile(t, makeFile(t, b.Path("f"), "content"), os.O_RDWR, func(f *os.File) error {
+		return unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WAIT_BEFORE|unix.SYNC_FILE_RANGE_WRITE|unix.SYNC_FILE_RANGE_WAIT_AFTER)
+	})
+	if inBucket(b, "f", "content") {
+		t.Error("it was sent: the manual may promise more")
+	}
+	b.Flush()
+	if !inBucket(b, "f", "content") {
+		t.Error("the bucket does not have the file after a flush")
 	}
 }
 
@@ -266,4 +294,34 @@ func TestAHungReadStopsNobody(t *testing.T) {
 	default:
 	}
 	must(t, <-done)
+}
+
+// The same for a hung PUT: everybody else goes on, also with the file that is being sent. (Under an fsync the kernel
+// itself keeps others from changing the file.)
+func TestAHungWriteStopsNobody(t *testing.T) {
+	b := harness.New(t)
+	must(t, os.WriteFile(b.Path("slow"), noise(42, 1<<20), 0o644))
+	b.Server.SetFaults(ossserver.Fault{Op: "PutObject", KeyPrefix: "slow", Kind: ossserver.Stall, Stall: 5 * time.Second, Count: 1})
+	b.Server.ResetCounts()
+	done := make(chan error, 1)
+	go func() { done <- b.Mount.Flush(t.Context(), "slow", nil) }()
+	harness.Eventually(t, "the request that hangs", func() bool { return b.Server.Counts()["PutObject"] > 0 })
+	withFile(t, makeFile(t, b.Path("other"), "content"), os.O_RDWR, (*os.File).Sync)
+	if !inBucket(b, "other", "content") {
+		t.Error("fsync of another file returned, and the bucket does not have it")
+	}
+	wantFile(t, b.Path("slow"), noise(42, 1<<20))
+	must(t, os.Chmod(b.Path("slow"), 0o600))
+	withFile(t, b.Path("slow"), os.O_WRONLY|os.O_APPEND, func(f *os.File) error { _, err := f.WriteString("appended"); return err })
+	must(t, os.Rename(b.Path("other"), b.Path("renamed")))
+	wantNames(t, b.Dir, "renamed", "slow")
+	must(t, os.Remove(b.Path("renamed")))
+	must(t, os.Mkdir(b.Path("dir"), 0o755))
+	select {
+	case err := <-done:
+		t.Fatalf("everybody waited for one hung PUT, or it did not hang (%v)", err)
+	default:
+	}
+	must(t, <-done)
+	wantEverywhere(t, b, "slow", append(noise(42, 1<<20), "appended"...))
 }

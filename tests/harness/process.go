@@ -114,6 +114,9 @@ func (p *Process) Start() {
 	}
 }
 
+// PID is the process's.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // alive says whether the process has not ended by itself.
 func (p *Process) alive() bool {
 	var info unix.Siginfo
