@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -114,6 +115,19 @@ func (b *bench) ossfs(args ...string) error {
 }
 
 func (m *mount) usage() (usage, error) { return usageOf(m.cmd.Process.Pid) }
+
+// budget is the mount's --memory in bytes, as its status tells it.
+func (m *mount) budget() (int64, error) {
+	out, err := exec.CommandContext(m.b.ctx, m.b.program, "status", "--json", m.dir).Output()
+	if err != nil {
+		return 0, fmt.Errorf("ossfs status: %w", err)
+	}
+	var status struct{ MemoryBudget int64 }
+	if err := json.Unmarshal(out, &status); err != nil {
+		return 0, fmt.Errorf("ossfs status: %w", err)
+	}
+	return status.MemoryBudget, nil
+}
 
 // close sends what is staged, unmounts and waits for the process.
 func (m *mount) close() error {

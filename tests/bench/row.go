@@ -36,10 +36,13 @@ func (r *result) seconds(name string, d time.Duration) *figure {
 	return r.add(name, d.Seconds(), "s")
 }
 
-// usage adds what the mount's process used between two looks at it.
-func (r *result) usage(before, after usage) {
+// beyondBudget is what a mount may take beside its --memory, in bytes.
+const beyondBudget = 100 << 20
+
+// usage adds what the mount's process used between two looks at it, its memory beside what the budget allows.
+func (r *result) usage(before, after usage, budget int64) {
 	r.add("cpu", (after.cpu - before.cpu).Seconds(), "s")
-	r.add("peak RSS", float64(after.peakRSS)/(1<<20), "MiB")
+	r.add("peak RSS", float64(after.peakRSS)/(1<<20), "MiB").atMost(float64(budget+beyondBudget) / (1 << 20))
 }
 
 func (f *figure) atMost(v float64) *figure  { f.Most = v; return f }

@@ -35,8 +35,12 @@ func (b *bench) measured(m *mount, work func() (time.Duration, error)) (r result
 	if err != nil {
 		return
 	}
+	budget, err := m.budget()
+	if err != nil {
+		return
+	}
 	counts, err := b.counts()
-	r.usage(before, after)
+	r.usage(before, after, budget)
 	return r, d, counts.requests(), err
 }
 

@@ -203,7 +203,7 @@ func readSmall(line string, most float64) func(*bench) (result, error) {
 			return r, err
 		}
 		counts, err := b.counts()
-		r.add("wasted", 100*(float64(counts.Out)/(4000*16<<10)-1), "%").atMost(15)
+		r.add("wasted", 100*(float64(counts.Out)/(4000*16<<10)-1), "%").atMost(10)
 		return r, err
 	}
 }
