@@ -154,7 +154,7 @@ func TestRPMContents(t *testing.T) {
 	}
 	// The program in it is the one that was built.
 	root := t.TempDir()
-	output(t, root, "sh", "-c", `rpm2cpio "$0" | cpio -idm --quiet`, rpm)
+	output(t, root, "sh", "-c", `rpm2cpio "$0" | cpio -idm --quiet --no-absolute-filenames`, rpm)
 	if sum(t, filepath.Join(root, "usr/bin/ossfs")) != sum(t, filepath.Join(dist(t), "ossfs")) {
 		t.Error("the program of the rpm is another")
 	}
@@ -289,6 +289,27 @@ func TestReproducible(t *testing.T) {
 	for _, name := range names {
 		if a, b := sum(t, filepath.Join(first, name)), sum(t, filepath.Join(clone, "dist", name)); a != b {
 			t.Errorf("%s differs: %s and %s", name, a, b)
+		}
+	}
+}
+
+// The Dockerfile cannot be built where there is no daemon; what it shares with packaging/build agrees.
+func TestDockerfileAgreesWithBuild(t *testing.T) {
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join("..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	file, build := read("Dockerfile"), read("packaging/build")
+	release := strings.TrimPrefix(strings.TrimSpace(read("packaging/toolchain")), "go")
+	if !strings.Contains(file, "ARG GO_VERSION="+release+"\n") {
+		t.Errorf("the Dockerfile builds with another Go than %s", release)
+	}
+	for _, flags := range []string{"CGO_ENABLED=0 go build -trimpath -buildvcs=false", "-s -w -X main.version=", "-X main.date="} {
+		if !strings.Contains(file, flags) || !strings.Contains(build, flags) {
+			t.Errorf("%q is not in both", flags)
 		}
 	}
 }
