@@ -355,6 +355,9 @@ func (f *File) Truncate(ctx context.Context, size int64) error {
 	if err := f.readyLocked(ctx, min(size, f.size), max(size, f.size)); err != nil {
 		return err
 	}
+	if err := f.shapeLocked(size); err != nil {
+		return err
+	}
 	if err := f.f.Truncate(size); err != nil {
 		return err
 	}
@@ -375,12 +378,12 @@ func (f *File) Truncate(ctx context.Context, size int64) error {
 		f.changed.Add(f.size, size)
 	}
 	f.size = size
-	return f.shapeLocked()
+	return nil
 }
 
-// shapeLocked journals the new length of an edit at once, and which bytes of the base still count: after a crash
-// the base must not show through where it was cut off, nor the staged file where it was written anew.
-func (f *File) shapeLocked() error {
+// shapeLocked journals the length that an edit is about to get, and which bytes of the base and of the staged file still
+// count: a crash after the staged file was cut must not show what is gone, nor the base where it was cut off.
+func (f *File) shapeLocked(size int64) error {
 	s := f.s
 	s.change.Lock()
 	defer s.change.Unlock()
@@ -389,7 +392,8 @@ func (f *File) shapeLocked() error {
 		return nil
 	}
 	e := old.clone()
-	e.size, e.edit = f.size, f.editLocked()
+	e.size, e.edit = size, &edit{dirty: f.changed.Clone(), limit: min(f.limit, size)}
+	e.edit.dirty.Remove(size, math.MaxInt64)
 	e.flags &^= flagSum | flagPart
 	return s.commitLocked(op{code: opSet, entry: e})
 }

@@ -247,7 +247,7 @@ func (s *Store) mayBeSent(e *entry) *trial {
 func (s *Store) uncommitted(e *entry) {
 	e.flags &^= flagSum | flagPart
 	if e.edit != nil {
-		if e.edit.dirty.Len() == 0 && e.size == e.edit.limit && e.base != nil { // nothing was committed
+		if e.edit.dirty.Len() == 0 && e.base != nil && e.size == e.base.Size && e.edit.limit == e.size { // nothing was committed
 			e.kind, e.stage, e.edit = Attributes, 0, nil
 		}
 		return
