@@ -121,6 +121,7 @@ func (c *crashRun) run(ctx context.Context) {
 	mode := fileAttr()
 	mode.SetMode(attr.TypeFile | 0o600)
 	big := noise(20000, 7)
+	grows := noise(17000, 8) // from small content to a staged file, in the middle of the crash test's sizes
 	_ = c.step(c.store("t1", "one"), set("t1", "one")) &&
 		c.step(rename("t1", "f1"), move("t1", "f1")) &&
 		c.step(func() error { return c.s.SetAttr(c.key("f1"), ossclient.Version{}, mode) }, func(world) {}) &&
@@ -132,7 +133,10 @@ func (c *crashRun) run(ctx context.Context) {
 		c.step(c.edit("old", "EDIT", 3), func(w world) { w[c.key("old")] = "oldEDITld!" }) &&
 		c.step(c.store("f1", "again"), set("f1", "again")) &&
 		c.step(remove("f1"), func(w world) { delete(w, c.key("f1")) }) &&
+		c.step(c.store("g", grows[:9000]), set("g", grows[:9000])) &&
 		c.sync() &&
+		c.step(c.edit("g", grows[9000:], 9000), set("g", grows)) &&
+		c.step(rename("g", "h"), move("g", "h")) &&
 		c.step(c.store("f1", "third"), set("f1", "third")) &&
 		c.step(func() error { return c.s.RenameTree(ctx, c.key("d/"), c.key("e/")) }, move("d/", "e/")) &&
 		c.step(rename("old", "e/old"), move("old", "e/old")) &&
@@ -240,17 +244,21 @@ func (p patient) DeleteMany(ctx context.Context, keys []Key) error {
 	return p.Bucket.DeleteMany(context.WithoutCancel(ctx), keys)
 }
 
+// With every content in a staged file, with content that is small at first, and with all of it small.
 func TestCrashAtEveryChange(t *testing.T) {
 	for _, power := range []bool{false, true} {
-		t.Run(map[bool]string{false: "kill", true: "power"}[power], func(t *testing.T) {
-			r := newRig(t)
-			k := 0
-			for ; crash(t, r, k, power); k++ {
-			}
-			t.Logf("%d changes", k)
-			if k < 50 {
-				t.Errorf("only %d changes of the disk", k)
-			}
-		})
+		for _, small := range []int64{-1, 10000, 0} {
+			t.Run(fmt.Sprintf("%s/small=%d", map[bool]string{false: "kill", true: "power"}[power], small), func(t *testing.T) {
+				r := newRig(t)
+				r.opt.smallMost = small
+				k := 0
+				for ; crash(t, r, k, power); k++ {
+				}
+				t.Logf("%d changes", k)
+				if k < 30 {
+					t.Errorf("only %d changes of the disk", k)
+				}
+			})
+		}
 	}
 }

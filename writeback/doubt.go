@@ -92,6 +92,9 @@ func (s *Store) rewrite(key Key, stage uint64) error {
 	if _, err := f.openLocked(); err != nil {
 		return err
 	}
+	if !f.made {
+		return nil // small: the journal has it
+	}
 	s.change.Lock()
 	s.lastStage++
 	temp := s.lastStage

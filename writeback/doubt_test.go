@@ -129,6 +129,7 @@ func TestStageSyncFails(t *testing.T) {
 	for _, files := range []int{1, 3 * syncFiles} {
 		t.Run(fmt.Sprint(files), func(t *testing.T) {
 			r := newRig(t)
+			r.opt.smallMost = -1
 			d := newBadStages(false)
 			r.opt.Disk, r.opt.Delay, r.opt.LocalFsync = d, time.Hour, true
 			s := r.open()
@@ -169,6 +170,7 @@ func TestStageSyncFails(t *testing.T) {
 // Bytes that the disk has lost are never stored in the bucket; fsync and the status say so.
 func TestStageIsDamaged(t *testing.T) {
 	r := newRig(t)
+	r.opt.smallMost = -1
 	d := newBadStages(true)
 	r.opt.Disk, r.opt.Delay = d, time.Hour
 	s := r.open()

@@ -55,9 +55,13 @@ type File struct {
 func stageName(n uint64) string { return fmt.Sprintf("%s/%016x", stageDir(n), n) }
 func stageDir(n uint64) string  { return fmt.Sprintf("staged/%02x", n&0xff) }
 
-// newFileLocked gives new content a staged file: an empty one that was used before, or a new one. It needs
-// change.
+// newFileLocked is new content: small, or with a staged file, which is an empty one that was used before or a
+// new one. It needs change.
 func (s *Store) newFileLocked() (*File, error) {
+	if s.mayBeSmall() {
+		s.lastStage++
+		return &File{s: s, stage: s.lastStage, turn: newTurn(), f: new(smallFile)}, nil
+	}
 	if stage, ok := s.sync.reuse(); ok {
 		f := &File{s: s, stage: stage, turn: newTurn(), made: true}
 		if _, err := f.openLocked(); err == nil {
@@ -95,6 +99,9 @@ func (s *Store) createStage(n uint64) (disk.File, error) {
 
 // discard removes a staged file that nothing speaks of.
 func (f *File) discard() error {
+	if !f.made {
+		return nil
+	}
 	return errors.Join(f.f.Close(), f.s.fs.Remove(stageName(f.stage)))
 }
 
@@ -167,6 +174,9 @@ func (s *Store) useLocked(key Key) *File {
 				f.local.Remove(p.off, p.off+p.Size)
 			}
 		}
+	}
+	if b, small := s.v.small[e.stage]; small {
+		f.f, f.made = &smallFile{data: []byte(b)}, false
 	}
 	f.confirmed = e.base
 	if e.has(flagSum) {
@@ -286,7 +296,11 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if err := f.readyLocked(ctx, off, end); err != nil {
 		return 0, err
 	}
-	n, err := f.f.WriteAt(p, off)
+	n := 0
+	err := f.growLocked(end)
+	if err == nil {
+		n, err = f.f.WriteAt(p, off)
+	}
 	if n > 0 {
 		f.wroteLocked(p[:n], off)
 	}
@@ -353,6 +367,9 @@ func (f *File) Truncate(ctx context.Context, size int64) error {
 		}
 	}
 	if err := f.readyLocked(ctx, min(size, f.size), max(size, f.size)); err != nil {
+		return err
+	}
+	if err := f.growLocked(size); err != nil {
 		return err
 	}
 	if err := f.shapeLocked(size); err != nil {
@@ -439,7 +456,11 @@ func (f *File) soilLocked() error {
 	e.attr, e.stage = packed, f.stage
 	e.flags |= flagDirty
 	s.sync.adopt(f.stage)
-	if err := s.startLocked(op{code: opSet, entry: e}); err != nil {
+	ops := []op{{code: opSet, entry: e}}
+	if _, journaled := s.small(f.stage); !journaled { // the bucket has got it since
+		ops = append(f.bytesLocked(), ops...)
+	}
+	if err := s.startLocked(ops...); err != nil {
 		return err
 	}
 	f.dirty = true
@@ -500,10 +521,17 @@ func (f *File) commitLocked() error {
 	if err := f.sumLocked(e); err != nil {
 		return err
 	}
-	if err := s.commitLocked(op{code: opSet, entry: e}); err != nil {
+	commit := s.commitLocked
+	bytes := f.bytesLocked()
+	if _, small := f.f.(*smallFile); small {
+		commit = s.startLocked
+	}
+	if err := commit(append(bytes, op{code: opSet, entry: e})...); err != nil {
 		return err
 	}
-	s.sync.wrote(f)
+	if f.made {
+		s.sync.wrote(f)
+	}
 	f.dirty = false
 	delay := s.opt.Delay
 	if users > 0 {

@@ -216,6 +216,7 @@ func (m *model) check(name string) {
 func runModel(t *testing.T, seed uint64, faults bool, delay time.Duration) {
 	r := newRig(t)
 	r.opt.Delay = delay
+	r.opt.smallMost = []int64{-1, 1000, 0}[seed%3]
 	r.opt.SinglePut, r.opt.partFirst, r.opt.cell = 256<<10, 128<<10, 128<<10
 	m := &model{t: t, r: r, rng: rand.New(rand.NewPCG(seed, 9)), files: make(map[string][]byte)}
 	if faults {

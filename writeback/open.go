@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"maps"
 	"slices"
 	"strconv"
@@ -81,6 +82,12 @@ func (s *Store) recover() error {
 			return errors.Join(err, s.journal.Close())
 		}
 	}
+	if len(s.found) > 0 {
+		if err := s.commitOps(s.found...); err != nil {
+			return errors.Join(err, s.journal.Close())
+		}
+		s.found = nil
+	}
 	s.sync.all, s.sync.pending = true, true
 	s.sync.wake()
 	return s.adoptStages(torn || report.Damaged > 0 || report.Gaps > 0)
@@ -144,8 +151,8 @@ func (s *Store) fallBack(tail [][]op) {
 		whole := true
 		for i := range ops {
 			e := ops[i].entry
-			if e == nil || e.stage == 0 {
-				continue
+			if e == nil || e.stage == 0 || i > 0 && ops[i-1].code == opBytes && ops[i-1].stage == e.stage && !e.has(flagDirty) {
+				continue // no staged file, or its content in the record
 			}
 			if e.has(flagDirty) { // never closed: whatever was before is better
 				whole = false
@@ -162,7 +169,7 @@ func (s *Store) fallBack(tail [][]op) {
 
 // intact says whether a staged file has the content its entry says it has, as far as can be seen.
 func (s *Store) intact(e *entry) bool {
-	f, err := s.fs.Open(stageName(e.stage))
+	f, err := s.openStage(e.stage)
 	if err != nil {
 		return false
 	}
@@ -191,7 +198,8 @@ func (s *Store) intact(e *entry) bool {
 func (s *Store) settle(rebooted bool) (setAside bool) {
 	var next, gone []*entry
 	s.v.tree.Scan(func(_ Key, e *entry) bool {
-		if rebooted && e.has(flagDirty) && e.edit == nil {
+		_, small := s.v.small[e.stage]
+		if rebooted && e.has(flagDirty) && e.edit == nil && !small {
 			gone = append(gone, e)
 			return true
 		}
@@ -200,7 +208,7 @@ func (s *Store) settle(rebooted bool) (setAside bool) {
 		if rebooted {
 			c.flags |= flagSuspect
 		}
-		if e.has(flagDirty) {
+		if e.has(flagDirty) && !(rebooted && small) { // what is small is as it was last closed
 			s.uncommitted(c)
 		}
 		c.trial = s.mayBeSent(c).over(c.trial)
@@ -231,7 +239,7 @@ func (s *Store) mayBeSent(e *entry) *trial {
 	case e.stage == 0:
 		t.sum = crc.Update(0, []byte(e.body))
 	case !e.has(flagSum):
-		f, err := s.fs.Open(stageName(e.stage))
+		f, err := s.openStage(e.stage)
 		if err != nil {
 			return nil // it cannot be sent either; whoever tries says why
 		}
@@ -252,7 +260,15 @@ func (s *Store) uncommitted(e *entry) {
 		}
 		return
 	}
+	b, small := s.v.small[e.stage]
 	f, err := s.fs.Open(stageName(e.stage))
+	if errors.Is(err, fs.ErrNotExist) { // it was in memory: what was last committed is left
+		e.size = int64(len(b))
+		if !small {
+			s.recovered(op{code: opBytes, stage: e.stage})
+		}
+		return
+	}
 	if err != nil {
 		return
 	}
@@ -260,6 +276,15 @@ func (s *Store) uncommitted(e *entry) {
 	if size, err := f.Size(); err == nil {
 		e.size = size
 	}
+	if small { // it has outgrown that since
+		s.recovered(op{code: opNoBytes, stage: e.stage})
+	}
+}
+
+// recovered applies an op, and has it journaled when the journal is read: what is journaled from now on builds on it.
+func (s *Store) recovered(o op) {
+	s.v.apply(&o)
+	s.found = append(s.found, o)
 }
 
 // adoptStages looks at the staged files: those that no entry speaks of are removed, or kept apart when the
@@ -272,6 +297,11 @@ func (s *Store) adoptStages(keep bool) error {
 		}
 		return true
 	})
+	for stage := range s.v.small {
+		if !known[stage] { // the record that spoke of it was passed over
+			s.v.apply(&op{code: opNoBytes, stage: stage})
+		}
+	}
 	dirs, err := s.fs.List("staged")
 	if err != nil {
 		return err
@@ -283,7 +313,7 @@ func (s *Store) adoptStages(keep bool) error {
 		}
 		for _, name := range names {
 			n, err := strconv.ParseUint(name, 16, 64)
-			if err != nil || known[n] {
+			if _, small := s.v.small[n]; err != nil || known[n] && !small {
 				continue
 			}
 			s.lastStage = max(s.lastStage, n)

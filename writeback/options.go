@@ -81,6 +81,7 @@ type Options struct {
 
 	partFirst int64 // bytes of the first parts; tests make it small
 	cell      int64 // bytes; of what an edit sends, the least
+	smallMost int64 // bytes of small content; negative: every content has a staged file
 }
 
 // directoryFactor is how many times the delay a directory rests unchanged before its object is stored.
@@ -103,6 +104,10 @@ func (o Options) withDefaults() (Options, error) {
 	if o.partFirst == 0 {
 		o.partFirst, o.cell = partFirst, editCell
 	}
+	if o.smallMost == 0 {
+		o.smallMost = smallMost
+	}
+	o.smallMost = min(o.smallMost, o.SinglePut)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -19,6 +19,8 @@ const (
 	opIntend                     // intent: a multipart upload is about to be begun
 	opIntended                   // intent's id: it was, and is known, or was not
 	opClosed                     // the Store was closed: its user knows of all that was confirmed before
+	opBytes                      // stage, bytes: small content
+	opNoBytes                    // stage: it is no more, or in the staged file
 )
 
 type op struct {
@@ -30,6 +32,7 @@ type op struct {
 	part   sentPart
 	move   *move
 	intent *intent
+	bytes  string
 	moved  bool // not journaled: the staged file of the state that goes belongs to another key now
 }
 
@@ -70,7 +73,10 @@ func encodeOps(ops []op) []byte {
 		case opPart:
 			e.uint(o.stage)
 			e.part(&o.part)
-		case opUploaded, opStages:
+		case opBytes:
+			e.uint(o.stage)
+			e.string(o.bytes)
+		case opUploaded, opStages, opNoBytes:
 			e.uint(o.stage)
 		case opMove:
 			e.move(o.move)
@@ -105,7 +111,9 @@ func decodeOps(payload []byte) ([]op, error) {
 		case opPart:
 			o.stage = d.uint()
 			o.part = d.part()
-		case opUploaded, opStages:
+		case opBytes:
+			o.stage, o.bytes = d.uint(), d.string()
+		case opUploaded, opStages, opNoBytes:
 			o.stage = d.uint()
 		case opMove:
 			o.move = d.move()
@@ -162,14 +170,17 @@ type view struct {
 	uploads map[uint64]*upload // by the number of the staged file
 	moves   map[uint64]*move
 	intents map[uint64]*intent
-	seq     uint64 // the highest of any state
-	stage   uint64 // the highest number of a staged file
-	move    uint64 // the highest of any move
-	intent  uint64 // the highest of any intent
+	small   map[uint64]string // small content, by the number of the staged file it has not
+	seq     uint64            // the highest of any state
+	stage   uint64            // the highest number of a staged file
+	move    uint64            // the highest of any move
+	intent  uint64            // the highest of any intent
+
+	smallBytes int64 // of all of small
 }
 
 func newView() view {
-	return view{uploads: make(map[uint64]*upload), moves: make(map[uint64]*move), intents: make(map[uint64]*intent)}
+	return view{uploads: make(map[uint64]*upload), moves: make(map[uint64]*move), intents: make(map[uint64]*intent), small: make(map[uint64]string)}
 }
 
 // apply makes an op take effect. It is the one place where the map changes, live and in replay.
@@ -204,6 +215,13 @@ func (v *view) apply(o *op) {
 		v.intent = max(v.intent, o.intent.id)
 	case opIntended:
 		delete(v.intents, o.intent.id)
+	case opBytes:
+		v.smallBytes += int64(len(o.bytes)) - int64(len(v.small[o.stage]))
+		v.small[o.stage] = o.bytes
+		v.stage = max(v.stage, o.stage)
+	case opNoBytes:
+		v.smallBytes -= int64(len(v.small[o.stage]))
+		delete(v.small, o.stage)
 	}
 }
 
@@ -224,6 +242,9 @@ func (v *view) freeze() func(emit func([]byte) error) error {
 	}
 	for _, in := range v.intents {
 		rest = append(rest, op{code: opIntend, intent: in})
+	}
+	for stage, b := range v.small {
+		rest = append(rest, op{code: opBytes, stage: stage, bytes: b})
 	}
 	return func(emit func([]byte) error) error {
 		const batch = 64

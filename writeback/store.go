@@ -42,6 +42,7 @@ type Store struct {
 
 	change    sync.Mutex // one change of the map at a time: it is journaled, then applied; guards the next
 	lastStage uint64     // the highest number given to a staged file
+	found     []op       // what a recovery has to journal
 	recent    recent
 
 	mu       sync.RWMutex     // guards the fields below; held over no disk and no request
@@ -86,6 +87,7 @@ func (s *Store) commitKeeping(keep int64, ops []op) error {
 		}
 	}
 	s.mu.RUnlock()
+	ops = s.withDrops(ops)
 	rec, err := s.journal.Append(encodeOps(ops), keep)
 	if err != nil {
 		return fmt.Errorf("writeback: the journal: %w", err)
@@ -103,24 +105,35 @@ func (s *Store) commitKeeping(keep int64, ops []op) error {
 	return nil
 }
 
-// dropStageLocked notices that an op takes away the last mention of a staged file.
-func (s *Store) dropStageLocked(o *op, rec uint64) {
+// unspokenLocked is the entry whose staged content an op takes the last mention of away; nil: none. It needs mu.
+func (s *Store) unspokenLocked(o *op) *entry {
 	key := o.key
 	switch o.code {
 	case opSet:
 		key = o.entry.key
 	case opDel:
 	default:
-		return
+		return nil
 	}
 	old, ok := s.v.tree.Get(key)
 	if !ok || old.stage == 0 || o.moved || o.code == opSet && o.entry.stage == old.stage {
+		return nil
+	}
+	return old
+}
+
+// dropStageLocked notices that an op takes away the last mention of a staged file.
+func (s *Store) dropStageLocked(o *op, rec uint64) {
+	old := s.unspokenLocked(o)
+	if old == nil {
 		return
 	}
 	if s.files[old.stage] == nil { // else its last use takes it away
 		s.space.add(-old.staged())
 	}
-	s.sync.orphan(old.stage, rec)
+	if _, small := s.v.small[old.stage]; !small { // else there is no file, or its last use takes it away
+		s.sync.orphan(old.stage, rec)
+	}
 }
 
 // nextSeqLocked is the number of a new state. It needs change.

@@ -51,6 +51,7 @@ func (r *rig) settled(s *Store) {
 // A staged file whose content was sent is emptied and used by the next, and nothing of the old content shows in its holes.
 func TestStagedFileIsUsedAgain(t *testing.T) {
 	r := newRig(t)
+	r.opt.smallMost = -1
 	r.opt.Disk = disktest.New()
 	s := r.open()
 	r.write(s, "a", "a long content of the first file")
@@ -88,6 +89,7 @@ func TestStagedFileIsUsedAgain(t *testing.T) {
 // given to the next: it is given to one, and its content stays.
 func TestStagedFileFreedLate(t *testing.T) {
 	r := newRig(t)
+	r.opt.smallMost = -1
 	r.opt.Delay = 1 << 40
 	s := r.open()
 	r.write(s, "a", "first")

@@ -193,12 +193,15 @@ func (l *Log) Synced() uint64 {
 	return l.synced
 }
 
+// grownFrom is the length from which on a log is compacted: the content of small files passes through it.
+const grownFrom = 64 << 20
+
 // Grown says whether the log has become so much longer than its last snapshot that it should be
-// compacted: it is then at least twice as long, and over 4 MiB.
+// compacted: it is then at least twice as long, and over 64 MiB.
 func (l *Log) Grown() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.since > max(4<<20, 2*l.snap)
+	return l.since > max(grownFrom, 2*l.snap)
 }
 
 // Close closes the segment without syncing it.
