@@ -30,6 +30,7 @@ type dirHandle struct {
 
 	// go-fuse calls the methods of one handle one after another, so the fields below need no lock.
 	cursor *namespace.Cursor
+	asked  uint64          // Mount.changes when the cursor began
 	given  []uint64        // hashes of the entries given out, in order, without "." and ".."
 	marks  []string        // marks[i] is the name after which entry i*markStride comes
 	last   namespace.Entry // the entry given out last: the one that is looked up next
@@ -82,6 +83,7 @@ func (d *dirHandle) next(ctx context.Context) (namespace.Entry, error) {
 		} else {
 			d.marks = append(d.marks, "")
 		}
+		d.asked = d.n.m.changes.Load()
 		d.cursor = d.n.m.tree.List(ctx, d.n.Key(), after)
 	}
 	for {
@@ -143,7 +145,7 @@ func (d *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 	if !e.Dir && ctx == d.first && !d.n.m.lookers.looks(pid(ctx)) {
 		return nil, errBare
 	}
-	child, ok := d.n.admit(ctx, e)
+	child, ok := d.n.admit(ctx, e, d.asked)
 	if !ok { // the directory was renamed meanwhile
 		return d.n.Lookup(ctx, name, out)
 	}

@@ -42,9 +42,9 @@ var (
 func (h *handle) reader(ctx context.Context) (*writeback.File, *stream.File, error) {
 	n := h.n
 	n.mu.Lock()
-	for n.moved && n.content == nil && !n.gone {
+	for (n.moved || n.entry.Pending) && n.content == nil && !n.gone {
 		n.mu.Unlock()
-		if _, err := n.fresh(ctx); err != nil {
+		if _, err := n.found(ctx); err != nil {
 			return nil, nil, err
 		}
 		n.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -46,6 +47,8 @@ type Mount struct {
 	closing sync.Once
 	closed  error
 	leaving sync.RWMutex // held for reading by umount2(2), which lasts longer than the connection when the kernel knows many inodes
+
+	changes atomic.Uint64 // counts the changes that we made to what the tree says of nodes
 
 	keys sync.RWMutex // held for writing while a rename changes the keys of live nodes; before node.mu
 }

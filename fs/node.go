@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"syscall"
 	"time"
@@ -45,6 +46,7 @@ type node struct {
 	paged   bool            // the kernel may have pages
 	giving  int             // pages are being given to the kernel by so many
 	given   chan struct{}   // closed when giving is 0 again
+	changed uint64          // Mount.changes at the last change of ours: what was asked for before is out of date
 	dirty   bool            // the content was changed since it was journaled last
 	written time.Time       // the last write that the staged attributes do not tell of; zero: none
 	touched time.Time       // a directory: its last change of entries through this mount; zero: none
@@ -71,13 +73,19 @@ func (n *node) OnForget() {
 	n.m.nodes.forget(n, n.Key())
 }
 
-// learn takes what the tree says now. When others have changed the bytes, the epoch ends and the kernel
-// drops its pages.
-func (n *node) learn(e namespace.Entry) {
+// learn takes what the tree said when it was asked: asked is Mount.changes before that. When others have changed the
+// bytes, the epoch ends and the kernel drops its pages. An answer that a change of ours has overtaken is no
+// news: the tree is to be asked again.
+func (n *node) learn(e namespace.Entry, asked uint64) (news bool) {
 	n.mu.Lock()
 	if n.gone || n.key != e.Key {
 		n.mu.Unlock()
-		return
+		return true // of another node
+	}
+	if asked < n.changed {
+		n.entry.Until = time.Now()
+		n.mu.Unlock()
+		return false
 	}
 	etag := e.Version.ETag
 	other := n.content == nil && !e.Staged && n.pages != "" && etag != "" && n.pages != etag
@@ -95,6 +103,7 @@ func (n *node) learn(e namespace.Entry) {
 	if foreign {
 		n.m.notify.tell(notice{node: n.EmbeddedInode(), pages: true})
 	}
+	return true
 }
 
 // confirmed hears that the bucket has what was written here.
@@ -104,6 +113,7 @@ func (n *node) confirmed(v ossclient.Version) {
 	if n.pages != "" {
 		n.pages = v.ETag
 	}
+	n.changed = n.m.changes.Add(1)
 	n.entry.Until = time.Now()
 }
 
@@ -117,29 +127,41 @@ func (n *node) expire() {
 // fresh is the entry, asked for again unless it may still be believed and nothing of ours is staged over
 // it. Of a node that is gone, and of the root, there is nothing to ask.
 func (n *node) fresh(ctx context.Context) (namespace.Entry, error) {
-	n.mu.Lock()
-	e, gone, moved := n.entry, n.gone, n.moved
-	n.mu.Unlock()
-	if gone || n.IsRoot() {
-		return e, nil
-	}
-	if !moved && !e.Staged && time.Now().Before(e.Until) {
-		if _, staged := n.m.store.Lookup(e.Key); !staged {
-			return e, nil
-		}
-	}
-	now, err := n.m.tree.Stat(ctx, e)
-	if err != nil {
+	for range mostOvertaken {
 		n.mu.Lock()
-		elsewhere := n.gone || n.key != e.Key
+		e, gone, moved := n.entry, n.gone, n.moved
 		n.mu.Unlock()
-		if elsewhere { // renamed or removed meanwhile: what is known of it stands
+		if gone || n.IsRoot() {
 			return e, nil
 		}
-		return e, err
+		if !moved && !e.Staged && time.Now().Before(e.Until) {
+			if _, staged := n.m.store.Lookup(e.Key); !staged {
+				return e, nil
+			}
+		}
+		asked := n.m.changes.Load()
+		now, err := n.m.tree.Stat(ctx, e)
+		if err != nil {
+			if n.elsewhere(e.Key) { // what is known of it stands
+				return e, nil
+			}
+			return e, err
+		}
+		if n.learn(now, asked) {
+			return now, nil
+		}
 	}
-	n.learn(now)
-	return now, nil
+	return namespace.Entry{}, fmt.Errorf("%q changes all the time: %w", n.Key(), syscall.EIO)
+}
+
+// mostOvertaken is how often what is known of a node is asked for again because it was out of date on arrival.
+const mostOvertaken = 100
+
+// elsewhere says whether the node was removed, or renamed from a key.
+func (n *node) elsewhere(key ossclient.Key) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.gone || n.key != key
 }
 
 // Getattr answers for the node, whatever handle the kernel names: size and dirty state are the node's.

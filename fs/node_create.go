@@ -161,7 +161,7 @@ func (n *node) bear(ctx context.Context, e namespace.Entry) (*node, bool) {
 	if old := n.m.nodes.get(e.Key); old != nil {
 		old.leave()
 	}
-	return n.admit(ctx, e)
+	return n.admit(ctx, e, n.m.changes.Load())
 }
 
 // newAttr is what a new entry of the directory carries: the caller's, and the group of a directory that

@@ -19,11 +19,12 @@ var _ fusefs.NodeLookuper = (*node)(nil)
 // Lookup finds an entry of the directory.
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
 	for {
+		asked := n.m.changes.Load()
 		e, err := n.find(ctx, name)
 		if err != nil {
 			return nil, n.m.fail("lookup", n.Key(), err)
 		}
-		if child, ok := n.admit(ctx, e); ok {
+		if child, ok := n.admit(ctx, e, asked); ok {
 			if !e.Dir {
 				n.m.lookers.looked(pid(ctx), n.ino)
 			}
@@ -61,8 +62,9 @@ func (n *node) findMaybe(ctx context.Context, name string) (e namespace.Entry, o
 }
 
 // admit is the live inode for what was found in the directory, which is brought up to date, or a new
-// one; ok is false when the directory has moved away from where e was found.
-func (n *node) admit(ctx context.Context, e namespace.Entry) (child *node, ok bool) {
+// one; ok is false when the directory has moved away from where e was found. asked is Mount.changes before e was asked
+// for.
+func (n *node) admit(ctx context.Context, e namespace.Entry, asked uint64) (child *node, ok bool) {
 	n.m.keys.RLock()
 	defer n.m.keys.RUnlock()
 	if !strings.HasPrefix(string(e.Key), string(n.Key())) {
@@ -70,7 +72,7 @@ func (n *node) admit(ctx context.Context, e namespace.Entry) (child *node, ok bo
 	}
 	typ := e.Attr.Mode & attr.TypeMask
 	if old := n.m.nodes.get(e.Key); old != nil && old.typ == typ {
-		old.learn(e)
+		old.learn(e, asked)
 		return old, true
 	}
 	child = &node{m: n.m, typ: typ, key: e.Key, entry: e}
@@ -78,7 +80,7 @@ func (n *node) admit(ctx context.Context, e namespace.Entry) (child *node, ok bo
 		n.NewInode(ctx, child, fusefs.StableAttr{Mode: child.typ, Ino: child.ino, Gen: child.generation})
 	})
 	if winner != child {
-		winner.learn(e)
+		winner.learn(e, asked)
 	}
 	return winner, true
 }

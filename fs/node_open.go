@@ -2,11 +2,13 @@ package fs
 
 import (
 	"context"
+	"fmt"
 	"syscall"
 	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 
+	"github.com/ossfs/ossfs/fs/namespace"
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/writeback"
 )
@@ -19,16 +21,13 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 	if n.typ != attr.TypeFile {
 		return nil, 0, syscall.EIO // the kernel opens the other types itself
 	}
-	e, err := n.fresh(ctx)
+	n.borrow()
+	defer n.giveBack(0)
+	e, err := n.found(ctx)
 	if err != nil {
 		return nil, 0, n.m.fail("open", n.Key(), err)
 	}
 	n.m.nodes.keep(n, e.Key)
-	n.borrow()
-	defer n.giveBack(0)
-	if e.Staged {
-		n.join()
-	}
 	h := n.newHandle(flags)
 	if flags&syscall.O_TRUNC != 0 && h.writer {
 		if err := n.empty(ctx); err != nil {
@@ -58,6 +57,25 @@ func (n *node) newHandle(flags uint32) *handle {
 		h.release = n.m.store.Hold(n.key)
 	}
 	return h
+}
+
+// found is fresh, with the staged content taken up: afterwards the node has its bytes, or their version in the
+// bucket. Content that the bucket gets in between is asked for again. The caller has borrowed the node.
+func (n *node) found(ctx context.Context) (namespace.Entry, error) {
+	for range mostOvertaken {
+		e, err := n.fresh(ctx)
+		if err != nil || !e.Staged {
+			return e, err
+		}
+		n.join()
+		n.mu.Lock()
+		settled := n.content != nil || n.gone || !e.Pending
+		n.mu.Unlock()
+		if settled {
+			return e, nil
+		}
+	}
+	return namespace.Entry{}, fmt.Errorf("%q is staged and cannot be opened: %w", n.Key(), syscall.EIO) // the store is being closed
 }
 
 // join takes up the staged content that the key has. Without one its attributes alone are staged, or
@@ -184,7 +202,8 @@ func (n *node) giveBack(writers int) {
 	var last *writeback.File
 	if n.handles == 0 && n.content != nil {
 		n.entry.Attr, n.entry.Size = n.attrLocked()
-		n.entry.Raw, n.entry.Staged = n.rawLocked(), true
+		n.entry.Raw, n.entry.Staged, n.entry.Pending = n.rawLocked(), true, true
+		n.changed = n.m.changes.Add(1)
 		last, n.content = n.content, nil
 	}
 	n.mu.Unlock()

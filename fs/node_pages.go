@@ -61,8 +61,11 @@ func (n *node) openFlags(ctx context.Context, h *handle) (uint32, error) {
 	}
 	n.mu.Lock()
 	want := n.entry.Version.ETag
-	if n.content != nil {
+	switch {
+	case n.content != nil:
 		want = ownPages
+	case n.entry.Pending: // another's answer, out of date
+		want = ""
 	}
 	keep := n.pages == want && want != ""
 	virgin := n.pages == "" && !n.paged && want != ""

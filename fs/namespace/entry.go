@@ -7,6 +7,7 @@ import (
 
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback"
 )
 
 // Entry is a file or directory as it should be shown.
@@ -19,6 +20,7 @@ type Entry struct {
 	Target  string        // of a symbolic link
 	Version ossclient.Version
 	Staged  bool // the overlay has something for Key
+	Pending bool // it has its bytes, too: Version is not theirs
 	Dir     bool
 	Marker  bool // a directory that has an object of its own, in the bucket or staged
 	// Object is what the bucket said, the zero value if nothing. A listing says less than a HEAD.
@@ -78,7 +80,7 @@ func (t *Tree) dirEntry(name string, key ossclient.Key, m *meta, until time.Time
 // stagedEntry shows a state of the overlay. lastModified is of the object below it, if there is one.
 func (t *Tree) stagedEntry(name string, st *State, lastModified time.Time) Entry {
 	e := Entry{
-		Name: name, Key: st.Key, Raw: st.Attr.Clone(), Size: st.Size, Target: st.Target, Version: st.Base, Staged: true,
+		Name: name, Key: st.Key, Raw: st.Attr.Clone(), Size: st.Size, Target: st.Target, Version: st.Base, Staged: true, Pending: st.Kind == writeback.Content,
 		Until: t.now().Add(t.o.TTL),
 	}
 	if lastModified.IsZero() {

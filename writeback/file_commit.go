@@ -1,0 +1,151 @@
+package writeback
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// shapeLocked journals the length that an edit is about to get, and which bytes of the base and of the staged file still
+// count: a crash after the staged file was cut must not show what is gone, nor the base where it was cut off.
+func (f *File) shapeLocked(size int64) error {
+	s := f.s
+	s.change.Lock()
+	defer s.change.Unlock()
+	old := s.get(f.Key())
+	if !f.dirty || old == nil || old.stage != f.stage || old.edit == nil {
+		return nil
+	}
+	e := old.clone()
+	e.size, e.edit = size, &edit{dirty: f.changed.Clone(), limit: min(f.limit, size)}
+	e.edit.dirty.Remove(size, math.MaxInt64)
+	e.flags &^= flagSum | flagPart
+	return s.commitLocked(op{code: opSet, entry: e})
+}
+
+// soilLocked makes the file's content pending, and written to, before the first byte of it changes.
+func (f *File) soilLocked() error {
+	if f.closed {
+		return ErrClosed
+	}
+	if _, err := f.openLocked(); err != nil {
+		return err
+	}
+	if f.dirty {
+		return nil
+	}
+	s := f.s
+	s.change.Lock()
+	defer s.change.Unlock()
+	if err := s.usable(); err != nil {
+		return err
+	}
+	s.mu.RLock()
+	key, detached, packed := f.key, f.detached, f.attr
+	s.mu.RUnlock()
+	if detached {
+		f.dirty = true
+		return nil
+	}
+	old := s.get(key)
+	base := ossclient.Version{}
+	if f.base != nil {
+		base = *f.base
+	}
+	e := s.replaceLocked(key, Content, old, base)
+	if old != nil && old.stage == f.stage {
+		e.size, e.edit, e.flags = old.size, old.edit, old.flags&^(flagSum|flagPart)
+	} else {
+		e.size, e.edit = f.size, f.editLocked()
+	}
+	if e.edit != nil && e.base == nil {
+		e.base = f.base // gone, perhaps; but what is not staged is in it, and nowhere else
+	}
+	e.attr, e.stage = packed, f.stage
+	e.flags |= flagDirty
+	s.sync.adopt(f.stage)
+	ops := []op{{code: opSet, entry: e}}
+	if _, journaled := s.small(f.stage); !journaled { // the bucket has got it since
+		ops = append(f.bytesLocked(), ops...)
+	}
+	if err := s.startLocked(ops...); err != nil {
+		return err
+	}
+	f.dirty = true
+	return nil
+}
+
+// editLocked says which bytes of the staged file count; nil: all, and the base is not needed.
+func (f *File) editLocked() *edit {
+	limit := min(f.limit, f.size)
+	if limit == 0 || f.base == nil || f.size <= f.s.opt.SinglePut && f.local.Contains(0, limit) {
+		return nil
+	}
+	return &edit{dirty: f.changed.Clone(), limit: limit}
+}
+
+// Commit journals content and attributes as they are now: what close() promises. With WriteThrough it
+// uploads, and returns the outcome.
+func (f *File) Commit() error {
+	if err := f.commit(); err != nil {
+		return err
+	}
+	f.s.mu.RLock()
+	key, detached := f.key, f.detached
+	f.s.mu.RUnlock()
+	if !f.s.opt.WriteThrough || detached {
+		return nil
+	}
+	return f.s.syncBucket(f.s.ctx, key)
+}
+
+func (f *File) commit() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.commitLocked()
+}
+
+func (f *File) commitLocked() error {
+	if !f.dirty {
+		return nil
+	}
+	s := f.s
+	s.change.Lock()
+	defer s.change.Unlock()
+	s.mu.RLock()
+	key, detached, users := f.key, f.detached, f.users
+	s.mu.RUnlock()
+	if detached {
+		f.dirty = false
+		return nil
+	}
+	old := s.get(key)
+	if old == nil || old.stage != f.stage {
+		return fmt.Errorf("writeback: %q lost its state", key) // a dirty file has one: soilLocked
+	}
+	e := old.clone()
+	e.seq, e.size, e.edit = s.nextSeqLocked(), f.size, f.editLocked()
+	e.flags &^= flagDirty | flagSum | flagPart
+	if err := f.sumLocked(e); err != nil {
+		return err
+	}
+	commit := s.commitLocked
+	bytes := f.bytesLocked()
+	if _, small := f.f.(*smallFile); small {
+		commit = s.startLocked
+	}
+	if err := commit(append(bytes, op{code: opSet, entry: e})...); err != nil {
+		return err
+	}
+	if f.made {
+		s.sync.wrote(f)
+	}
+	f.dirty = false
+	delay := s.opt.Delay
+	if users > 0 {
+		delay *= openFactor
+	}
+	s.loop.changed(e, delay)
+	return nil
+}
