@@ -237,6 +237,7 @@ func (s *Store) keepBoth(e *entry, f *File, now ossclient.Object) error {
 		f.base, f.fill = next.base, nil
 		if next.edit != nil {
 			f.limit = next.edit.limit
+			f.zeroLocked()
 		}
 	}
 	s.rekey(e.key, to)

@@ -165,6 +165,7 @@ func (s *Store) useLocked(key Key) *File {
 	f := &File{s: s, stage: e.stage, turn: newTurn(), key: key, uses: 1, attr: e.attr, made: true, size: e.size, base: e.base, sumEnd: -1}
 	if e.edit != nil {
 		f.limit, f.local, f.changed = e.edit.limit, e.edit.dirty.Clone(), e.edit.dirty.Clone()
+		f.zeroLocked()
 	} else {
 		f.local, f.changed = extent.Of(extent.Range{End: e.size}), extent.Of(extent.Range{End: e.size})
 	}
@@ -185,6 +186,14 @@ func (s *Store) useLocked(key Key) *File {
 	f.dirty = e.has(flagDirty)
 	s.live[key], s.files[e.stage] = f, f
 	return f
+}
+
+// zeroLocked makes what lies behind the base, and was never written, bytes of the staged file: its holes are zeros. It
+// needs f.mu, or nobody else knows f yet.
+func (f *File) zeroLocked() {
+	for _, r := range f.missingLocked(f.limit, f.size) {
+		f.s.space.add(f.local.Add(r.Off, r.End))
+	}
 }
 
 // Edit opens an existing object, base, for changes: only what is written is staged. When the key has

@@ -48,9 +48,13 @@ func (f *File) readPiece(ctx context.Context, p []byte, off int64) (int, error) 
 	} else {
 		end = missing[0].End
 	}
+	if off < f.limit {
+		end = min(end, f.limit)
+	}
 	base, fill := f.base, f.fill
+	inBase := f.inBaseLocked(extent.Range{Off: off, End: end})
 	f.mu.RUnlock()
-	if base == nil { // sent, and given up here: the upload is completed, and then read
+	if !inBase { // sent, and given up here: the upload is completed, and then read
 		return 0, f.checkpoint(ctx)
 	}
 	p = p[:end-off]
@@ -88,17 +92,17 @@ func (f *File) replaced(ctx context.Context, base *ossclient.Version) (bool, err
 	return f.base == nil || f.base.ETag != base.ETag || f.base.Key != base.Key, nil
 }
 
-// missingLocked are the parts of [off, end) that only the base has. It needs f.mu.
+// missingLocked are the parts of [off, end) that are not staged: before the limit the base has them, after it only the
+// upload in which they were sent. It needs f.mu.
 func (f *File) missingLocked(off, end int64) []extent.Range {
-	if f.base == nil {
-		return f.local.Missing(off, min(end, f.size)) // parts that were punched out
-	}
-	end = min(end, f.limit)
-	if off >= end {
+	if end = min(end, f.size); off >= end {
 		return nil
 	}
 	return f.local.Missing(off, end)
 }
+
+// inBaseLocked says whether the base has all of a range. It needs f.mu.
+func (f *File) inBaseLocked(r extent.Range) bool { return f.base != nil && r.End <= f.limit }
 
 func (f *File) reopen(ctx context.Context, p []byte, off int64) (int, error) {
 	f.mu.Lock()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/ossclient/crc"
+	"github.com/ossfs/ossfs/writeback/disk"
 	"github.com/ossfs/ossfs/writeback/extent"
 	"github.com/ossfs/ossfs/writeback/journal"
 )
@@ -135,6 +136,10 @@ func (s *Store) replay(ops []op) {
 			if m := s.v.moves[o.move.id]; m != nil && !m.tree {
 				s.told[m.to] = struct{}{}
 			}
+		case opNoBytes:
+			if i+1 == len(ops) || !outgrown(ops, i+1) {
+				continue // the record that gave the bytes to another key may have been passed over: what nothing speaks of goes last
+			}
 		}
 		s.v.apply(o)
 	}
@@ -154,9 +159,13 @@ func (s *Store) fallBack(tail [][]op) {
 			if e == nil || e.stage == 0 || i > 0 && ops[i-1].code == opBytes && ops[i-1].stage == e.stage && !e.has(flagDirty) {
 				continue // no staged file, or its content in the record
 			}
+			open := s.openStage
+			if outgrown(ops, i) {
+				open = s.openFile
+			}
 			if e.has(flagDirty) { // never closed: whatever was before is better
 				whole = false
-			} else if !s.intact(e) {
+			} else if !s.intact(e, open) {
 				s.log.Warn("a change of the last second before the loss of power is lost", "key", string(e.key))
 				whole = false
 			}
@@ -167,9 +176,14 @@ func (s *Store) fallBack(tail [][]op) {
 	}
 }
 
+// outgrown says whether the i-th op of a record is the state of content that has a staged file since.
+func outgrown(ops []op, i int) bool {
+	return i > 0 && ops[i-1].code == opNoBytes && ops[i].code == opSet && ops[i-1].stage == ops[i].entry.stage
+}
+
 // intact says whether a staged file has the content its entry says it has, as far as can be seen.
-func (s *Store) intact(e *entry) bool {
-	f, err := s.openStage(e.stage)
+func (s *Store) intact(e *entry, open func(stage uint64) (disk.File, error)) bool {
+	f, err := open(e.stage)
 	if err != nil {
 		return false
 	}
@@ -278,6 +292,7 @@ func (s *Store) uncommitted(e *entry) {
 	}
 	if small { // it has outgrown that since
 		s.recovered(op{code: opNoBytes, stage: e.stage})
+		s.found = append(s.found, op{code: opSet, entry: e})
 	}
 }
 

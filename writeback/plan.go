@@ -34,10 +34,10 @@ func (s *Store) partSize(off int64) int64 {
 // such parts are sent while the file is written, or given up in the stage.
 func (s *Store) settled(off, size int64) bool { return off+s.partSize(off)+s.partSize(0) <= size }
 
-// plan cuts a file into parts. What is not changed is copied.
-func (s *Store) plan(size int64, e *edit) []piece {
+// plan cuts a file into parts. What is not changed is copied, and what was sent stays as it is.
+func (s *Store) plan(size int64, e *edit, sent map[int]sentPart) []piece {
 	if e == nil {
-		return s.planWhole(size)
+		return s.planWhole(size, sent)
 	}
 	for cell := s.opt.cell; ; cell *= 2 {
 		if list := planEdit(size, e, cell); len(list) <= maxParts {
@@ -50,11 +50,17 @@ func (s *Store) plan(size int64, e *edit) []piece {
 // last part, which should not be the largest.
 const tailParts = 16
 
-func (s *Store) planWhole(size int64) []piece {
+func (s *Store) planWhole(size int64, sent map[int]sentPart) []piece {
 	var list []piece
 	off := int64(0)
-	for ; s.settled(off, size); off += s.partSize(off) {
-		list = append(list, piece{off: off, n: s.partSize(off)})
+	for {
+		n := s.partSize(off)
+		p, was := sent[len(list)+1] // the file may have been cut since: then the part is not settled any more
+		if !s.settled(off, size) && !(was && p.off == off && p.Size == n && off+n <= size) {
+			break
+		}
+		list = append(list, piece{off: off, n: n})
+		off += n
 	}
 	step := s.partSize(off)
 	if len(list)+tailParts < maxParts {

@@ -22,7 +22,7 @@ func TestPlanOfAnySize(t *testing.T) {
 		sizes = append(sizes, rand.Int64N(488e11)>>rand.IntN(20))
 	}
 	for _, size := range sizes {
-		list := s.plan(size, nil)
+		list := s.plan(size, nil, nil)
 		at := int64(0)
 		for i, p := range list {
 			if p.off != at || p.n > partMost || p.copied || p.n < 100<<10 && i < len(list)-1 {
@@ -46,7 +46,7 @@ func TestPlanIsStable(t *testing.T) {
 		for range 200 {
 			size := rand.Int64N(1 << (26 + rand.IntN(16)))
 			more := size + rand.Int64N(1<<34)
-			small, large := s.plan(size, nil), s.plan(more, nil)
+			small, large := s.plan(size, nil, nil), s.plan(more, nil, nil)
 			for i, p := range small {
 				if s.settled(p.off, size) && p.n == s.partSize(p.off) && large[i] != p {
 					t.Fatalf("budget %d: part %d is %+v of %d bytes and %+v of %d", budget, i+1, p, size, large[i], more)

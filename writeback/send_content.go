@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/extent"
 )
 
 // complete makes [off, end) local: what is missing is read from the base.
@@ -17,11 +19,12 @@ func (f *File) complete(ctx context.Context, off, end int64) error {
 	_, err := f.openLocked()
 	missing := f.missingLocked(off, end)
 	base := f.base
+	lost := slices.ContainsFunc(missing, func(r extent.Range) bool { return !f.inBaseLocked(r) })
 	f.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	if len(missing) > 0 && base == nil {
+	if lost {
 		return errLost
 	}
 	for _, r := range missing {

@@ -64,7 +64,9 @@ func (s *Store) uploadFor(ctx context.Context, e *entry) (*upload, error) {
 
 // sendPieces sends what the upload does not have yet.
 func (s *Store) sendPieces(ctx context.Context, e *entry, f *File, u *upload) ([]ossclient.Part, error) {
-	pieces := s.plan(e.size, e.edit)
+	s.mu.RLock()
+	pieces := s.plan(e.size, e.edit, u.parts)
+	s.mu.RUnlock()
 	parts := make([]ossclient.Part, len(pieces))
 	g, gctx := errgroup.WithContext(ctx)
 	for i, p := range pieces {

@@ -162,5 +162,7 @@ func (s *Store) openStage(stage uint64) (disk.File, error) {
 	if b, small := s.small(stage); small {
 		return &smallFile{data: []byte(b)}, nil
 	}
-	return s.fs.Open(stageName(stage))
+	return s.openFile(stage)
 }
+
+func (s *Store) openFile(stage uint64) (disk.File, error) { return s.fs.Open(stageName(stage)) }

@@ -307,7 +307,7 @@ func (f *File) forgetLocked(off, end int64) (bool, error) {
 	parts := f.s.overlapping(f.stage, off, end)
 	ops := make([]op, 0, len(parts))
 	for _, p := range parts {
-		if !f.local.Contains(p.off, p.off+p.Size) {
+		if last := min(p.off+p.Size, f.size); p.off < last && !f.local.Contains(p.off, last) {
 			return false, nil
 		}
 		ops = append(ops, op{code: opPart, stage: f.stage, part: sentPart{Part: ossclient.Part{Number: p.Number}}})

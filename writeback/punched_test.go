@@ -1,0 +1,94 @@
+package writeback
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// punched is a file of which parts were sent and given up in the stage, while it is still written.
+func punched(t *testing.T, r *rig, content string) (*Store, *File) {
+	t.Helper()
+	r.opt.Delay, r.opt.SinglePut, r.opt.partFirst = time.Hour, 256<<10, 256<<10
+	s := r.open()
+	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+	for at := 0; at < len(content); at += 64 << 10 {
+		if _, err := f.WriteAt(t.Context(), []byte(content[at:min(at+64<<10, len(content))]), int64(at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for ctx := t.Context(); !s.holed(f.stage); {
+		if err := f.relieve(); err != nil || ctx.Err() != nil {
+			t.Fatal(err, ctx.Err())
+		}
+	}
+	return s, f
+}
+
+// The bucket is found to have an earlier state of ours, which becomes the base: parts that were given up are read from
+// the upload all the same, and not as zeros.
+func TestPunchedAboveABase(t *testing.T) {
+	r := newRig(t)
+	content := noise(2<<20, 1)
+	s, f := punched(t, r, content)
+	defer f.Release()
+	v := r.put("other", "an earlier state")
+	f.mu.Lock()
+	f.base = &v
+	f.mu.Unlock()
+	got := make([]byte, len(content))
+	if _, err := f.ReadAt(t.Context(), got, 0); err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != content {
+		t.Error("other bytes were read")
+	}
+	r.flush(s)
+	r.want("a", content)
+}
+
+// A file that was cut is not waited for because of bytes beyond its end.
+func TestCutBelowAPunchedPart(t *testing.T) {
+	r := newRig(t)
+	_, f := punched(t, r, noise(2<<20, 2))
+	defer f.Release()
+	f.mu.Lock()
+	f.size = 443
+	f.local.Add(0, 443)
+	f.mu.Unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	r.server.ResetCounts()
+	if err := f.Truncate(ctx, 10); err != nil {
+		t.Fatal(err)
+	}
+	if n := r.server.Counts()["PutObject"] + r.server.Counts()["CompleteMultipartUpload"]; n > 0 {
+		t.Errorf("%d states were sent for a truncation", n)
+	}
+}
+
+// A part that was sent keeps its place in a file that was cut behind it.
+func TestPlanKeepsWhatWasSent(t *testing.T) {
+	s := planner(1 << 50)
+	const size = 3 << 30
+	list := s.plan(size, nil, nil)
+	sent := make(map[int]sentPart)
+	for i, p := range list {
+		if p.n == s.partSize(p.off) {
+			sent[i+1] = sentPart{Part: ossclient.Part{Number: i + 1, Size: p.n}, off: p.off}
+		}
+	}
+	if len(sent) == len(list) {
+		t.Fatal("the file has no end of small parts")
+	}
+	last := sent[len(sent)]
+	for _, cut := range []int64{last.off + last.Size, last.off + last.Size + 1000} {
+		for i, p := range s.plan(cut, nil, sent)[:len(sent)] {
+			if want := sent[i+1]; p.off != want.off || p.n != want.Size {
+				t.Fatalf("cut to %d: part %d is %+v, want %d bytes at %d", cut, i+1, p, want.Size, want.off)
+			}
+		}
+	}
+}
