@@ -1,0 +1,34 @@
+package fs
+
+import (
+	"testing"
+	"time"
+
+	"github.com/ossfs/ossfs/fs/namespace"
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// An answer that was asked for before a change of ours was confirmed is no news: it does not put the version before over
+// the new one, and the tree is asked again.
+// SEMANTICS 2.3
+func TestLateAnswerIsNoNews(t *testing.T) {
+	m := &Mount{}
+	n := &node{m: m, key: "a", pages: "new"}
+	entry := func(etag ossclient.ETag) namespace.Entry {
+		return namespace.Entry{Key: "a", Version: ossclient.Version{Key: "a", ETag: etag}, Until: time.Now().Add(time.Hour)}
+	}
+	before := m.changes.Load()
+	n.confirmed(ossclient.Version{Key: "a", ETag: "new"})
+	if !n.learn(entry("new"), m.changes.Load()) {
+		t.Fatal("what was asked for after the change is no news")
+	}
+	if n.learn(entry("old"), before) {
+		t.Error("what was asked for before the change is news")
+	}
+	if n.entry.Version.ETag != "new" || n.epoch != 0 || n.pages != "new" {
+		t.Errorf("got version %q, epoch %d, pages of %q", n.entry.Version.ETag, n.epoch, n.pages)
+	}
+	if time.Now().Before(n.entry.Until) {
+		t.Error("the tree is not asked again")
+	}
+}
