@@ -92,3 +92,27 @@ func TestPlanKeepsWhatWasSent(t *testing.T) {
 		}
 	}
 }
+
+// Bytes of the base that the journal counts as staged are not given up: a kill would leave zeros in their place.
+func TestStagedBytesOfTheBaseStay(t *testing.T) {
+	r, mem, s := onMem(t)
+	content := noise(5000, 3)
+	f := must(s.Edit("a", r.put("a", content), fileAttr(), nil))(t)
+	defer f.Release()
+	if _, err := f.WriteAt(t.Context(), []byte(content[:100]), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.complete(t.Context(), 0, 5000); err != nil {
+		t.Fatal(err)
+	}
+	r.closed(f)
+	if s.get("a").edit != nil {
+		t.Fatal("the state is an edit, and this test tests nothing")
+	}
+	if err := f.relieve(); err != nil {
+		t.Fatal(err)
+	}
+	_, next := r.killed(mem)
+	r.flush(next)
+	r.want("a", content)
+}

@@ -384,6 +384,9 @@ func (f *File) relieve() error {
 	if f.base == nil {
 		return f.punchPartsLocked()
 	}
+	if e := f.s.get(f.Key()); e != nil && e.stage == f.stage && e.edit == nil {
+		return nil // the journal says that all of it is staged: a crash would take holes for its bytes
+	}
 	clean := f.local.Clone()
 	for _, r := range f.changed.Ranges() {
 		clean.Remove(r.Off, r.End)
