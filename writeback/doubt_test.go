@@ -148,6 +148,7 @@ func TestStageSyncFails(t *testing.T) {
 			if err := s.Sync(t.Context(), "0"); err != nil {
 				t.Fatalf("sync after it was written anew: %v", err)
 			}
+			r.refuse()
 			for seed := range uint64(6) {
 				r.opt.Disk = d.PowerCut(rand.New(rand.NewPCG(seed, 1)))
 				after := r.open()

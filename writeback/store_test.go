@@ -156,6 +156,11 @@ func (r *rig) flush(s *Store) {
 	}
 }
 
+// refuse has the bucket take nothing, so that what is recovered stays to be looked at.
+func (r *rig) refuse() {
+	r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Error500, Status: 403, Code: "AccessDenied"})
+}
+
 func must[T any](v T, err error) func(testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()

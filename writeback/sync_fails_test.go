@@ -79,6 +79,7 @@ func TestJournalSyncFails(t *testing.T) {
 	if err := s.Sync(t.Context(), "b"); err != nil {
 		t.Fatal(err)
 	}
+	r.refuse()
 	for seed := range uint64(8) {
 		r.opt.Disk = d.PowerCut(rand.New(rand.NewPCG(seed, 1)))
 		after := r.open()
