@@ -411,12 +411,14 @@ func (f *File) Truncate(ctx context.Context, size int64) error {
 // somebody still has it open.
 const openFactor = 10
 
-// Release ends one use. After the last, what was written is committed, and the delay begins.
+// Release ends one use. After the last, what was written is committed, and the delay begins. When that fails, as on a
+// full disk, the file stays open, and it is tried again.
 func (f *File) Release() {
-	if err := f.commit(); err != nil {
-		f.s.log.Error("a file was not committed", "key", string(f.Key()), "error", err)
-	}
 	s := f.s
+	if err := f.commit(); err != nil {
+		s.log.Error("a file was not committed; it is tried again", "key", string(f.Key()), "error", err)
+		f.work(f.recommit)
+	}
 	s.mu.Lock()
 	f.users--
 	last := f.users == 0 && !f.detached

@@ -3,6 +3,7 @@ package writeback
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/ossfs/ossfs/ossclient"
 )
@@ -124,6 +125,9 @@ func (f *File) commitLocked() error {
 	if old == nil || old.stage != f.stage {
 		return fmt.Errorf("writeback: %q lost its state", key) // a dirty file has one: soilLocked
 	}
+	if _, err := f.openLocked(); err != nil {
+		return err
+	}
 	e := old.clone()
 	e.seq, e.size, e.edit = s.nextSeqLocked(), f.size, f.editLocked()
 	e.flags &^= flagDirty | flagSum | flagPart
@@ -148,4 +152,24 @@ func (f *File) commitLocked() error {
 	}
 	s.loop.changed(e, delay)
 	return nil
+}
+
+// recommitEvery is how often a commit that failed is tried again, by itself: whoever syncs tries at once.
+const recommitEvery = time.Second
+
+// recommit tries until what was written is committed: nobody has the file open any more, and what is small is in memory
+// alone.
+func (f *File) recommit() {
+	every := time.NewTicker(recommitEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-every.C:
+			if f.commit() == nil {
+				return
+			}
+		case <-f.s.ctx.Done():
+			return
+		}
+	}
 }

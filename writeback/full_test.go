@@ -97,6 +97,55 @@ func (r *rig) closed(f *File) {
 	}
 }
 
+// What finds no room in the journal when it is closed is kept by the process, small or staged, and stored when there is
+// room: by a flush, or by itself.
+// SEMANTICS 1.9
+func TestCloseOnAFullDisk(t *testing.T) {
+	for size, by := range map[int]string{900: "flush", 901: "itself", 9000: "flush", 9001: "itself"} {
+		t.Run(fmt.Sprintf("%d bytes by %s", size, by), func(t *testing.T) {
+			r, mem, s := onMem(t)
+			content := noise(size, 1)
+			f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+			if _, err := f.WriteAt(t.Context(), []byte(content), 0); err != nil {
+				t.Fatal(err)
+			}
+			mem.Fill(0)
+			if err := f.Commit(); !errors.Is(err, syscall.ENOSPC) {
+				t.Fatalf("commit on a full disk: %v", err)
+			}
+			f.Release()
+			if again, ok := s.OpenContent("a"); !ok {
+				t.Error("the file is gone")
+			} else {
+				got := make([]byte, size)
+				if _, err := again.ReadAt(t.Context(), got, 0); err != nil || string(got) != content {
+					t.Errorf("read again: %v, %.20q", err, got)
+				}
+				again.Release()
+			}
+			mem.Fill(-1)
+			if by == "flush" {
+				r.flush(s)
+				r.want("a", content)
+			}
+			for deadline := time.Now().Add(30 * time.Second); ; {
+				s.mu.RLock()
+				users := len(s.files)
+				s.mu.RUnlock()
+				if users == 0 {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("%d files in use", users)
+				}
+				time.Sleep(time.Millisecond)
+			}
+			r.flush(s)
+			r.want("a", content)
+		})
+	}
+}
+
 // An edit that does not find room on the disk is kept, and sent when there is room.
 func TestEditOnAFullDisk(t *testing.T) {
 	r := newRig(t)

@@ -54,7 +54,7 @@ func (f *File) streamLocked() {
 	}
 	if !st.on {
 		st.on, st.next, st.flying = true, 1, make(map[int]*flyingPart)
-		st.on = f.work(f.beginStream)
+		st.on = f.send(f.beginStream)
 		return
 	}
 	size, width := f.size, f.widthLocked()
@@ -67,7 +67,7 @@ func (f *File) streamLocked() {
 		st.next, st.off = number+1, st.off+n
 		fp := &flyingPart{piece: p}
 		st.flying[number] = fp
-		if !f.work(func() { f.streamPart(number, fp) }) {
+		if !f.send(func() { f.streamPart(number, fp) }) {
 			delete(st.flying, number)
 			return
 		}
@@ -87,21 +87,31 @@ func (f *File) widthLocked() int {
 	return min(max(behind, runtime.GOMAXPROCS(0)), partsAtOnce)
 }
 
+// send runs a goroutine that sends of the file: who waits for space may hope.
+func (f *File) send(do func()) bool {
+	f.s.streaming.Add(1)
+	if f.work(func() {
+		defer f.s.streaming.Add(-1)
+		do()
+	}) {
+		return true
+	}
+	f.s.streaming.Add(-1)
+	return false
+}
+
 // work runs a goroutine that uses the file.
 func (f *File) work(do func()) bool {
 	s := f.s
 	s.mu.Lock()
 	f.uses++
 	s.mu.Unlock()
-	s.streaming.Add(1)
 	if s.spawn(func() {
+		defer f.unuse()
 		do()
-		s.streaming.Add(-1)
-		f.unuse()
 	}) {
 		return true
 	}
-	s.streaming.Add(-1)
 	s.mu.Lock()
 	f.uses-- // not the last: the caller is one
 	s.mu.Unlock()
