@@ -275,25 +275,33 @@ func (s *Store) uncommitted(e *entry) {
 		return
 	}
 	b, small := s.v.small[e.stage]
-	f, err := s.fs.Open(stageName(e.stage))
-	if errors.Is(err, fs.ErrNotExist) { // it was in memory: what was last committed is left
+	size, err := s.stagedSize(e.stage)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // it was in memory: what was last committed is left
 		e.size = int64(len(b))
 		if !small {
 			s.recovered(op{code: opBytes, stage: e.stage})
 		}
-		return
-	}
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	if size, err := f.Size(); err == nil {
+	case err != nil:
+	case small && size <= int64(len(b)): // its bytes were just being put there
+		e.size = int64(len(b))
+	case small: // it has outgrown that since
 		e.size = size
-	}
-	if small { // it has outgrown that since
 		s.recovered(op{code: opNoBytes, stage: e.stage})
 		s.found = append(s.found, op{code: opSet, entry: e})
+	default:
+		e.size = size
 	}
+}
+
+// stagedSize is how long a staged file is.
+func (s *Store) stagedSize(stage uint64) (int64, error) {
+	f, err := s.openFile(stage)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return f.Size()
 }
 
 // recovered applies an op, and has it journaled when the journal is read: what is journaled from now on builds on it.
