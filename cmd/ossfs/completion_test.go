@@ -20,9 +20,7 @@ import (
 // installed.
 func shellFile(t *testing.T, shell string) string {
 	t.Helper()
-	if _, err := exec.LookPath(shell); err != nil {
-		t.Skipf("%s is not installed", shell)
-	}
+	needTool(t, shell, shell)
 	path := filepath.Join(t.TempDir(), "ossfs."+shell)
 	if err := os.WriteFile(path, []byte(generated(t, "ossfs."+shell)), 0o600); err != nil {
 		t.Fatal(err)

@@ -60,10 +60,7 @@ func TestUnits(t *testing.T) {
 			t.Errorf("ossfs@.service does not say %s", want)
 		}
 	}
-	analyze, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		t.Skip("systemd-analyze is missing: apt-get install systemd")
-	}
+	analyze := needTool(t, "systemd-analyze", "systemd")
 	dir := t.TempDir() // a template is verified as an instance
 	mount, err := os.ReadFile(filepath.Join(contrib, "systemd/mnt-bucket.mount"))
 	if err := errors.Join(err, os.WriteFile(filepath.Join(dir, "ossfs@x.service"), service, 0o600),

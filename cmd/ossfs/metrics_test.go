@@ -266,10 +266,7 @@ func checkDashboard(t *testing.T, families map[string]*dto.MetricFamily) {
 
 // promtool knows whether the queries are such, and the rules fire when they shall.
 func TestRulesWithPromtool(t *testing.T) {
-	promtool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("promtool is not installed (apt-get install prometheus)")
-	}
+	promtool := needTool(t, "promtool", "prometheus")
 	run := func(dir string, args ...string) {
 		t.Helper()
 		cmd := exec.Command(promtool, args...)

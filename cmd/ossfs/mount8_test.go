@@ -37,9 +37,7 @@ func needHelper(t *testing.T) {
 	t.Helper()
 	needRoot(t)
 	needFuse(t)
-	if _, err := exec.LookPath("mount.fuse"); err != nil {
-		t.Skip("mount.fuse is missing: apt-get install fuse3")
-	}
+	needTool(t, "mount.fuse", "fuse3")
 }
 
 // mount -t fuse.ossfs and umount, by mount(8) and umount(8) themselves.

@@ -69,6 +69,21 @@ func needFuse(t *testing.T) {
 	}
 }
 
+// needTool is where a program is that a test asks; without it the test is skipped, but not where a release is
+// decided on, whose machine shall have it.
+func needTool(t *testing.T, program, debian string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err == nil {
+		return path
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatalf("%s is missing: apt-get install %s", program, debian)
+	}
+	t.Skipf("%s is missing: apt-get install %s", program, debian)
+	return ""
+}
+
 // needRoot skips what only root can set up.
 func needRoot(t *testing.T) {
 	t.Helper()
