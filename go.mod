@@ -2,6 +2,9 @@ module github.com/ossfs/ossfs
 
 go 1.26.0
 
+// What is shipped is built by this release; a Go that may fetch others (GOTOOLCHAIN=auto) takes it for everything.
+toolchain go1.26.11
+
 require (
 	github.com/cespare/xxhash/v2 v2.3.0
 	github.com/cockroachdb/pebble/v2 v2.1.7

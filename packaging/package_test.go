@@ -307,9 +307,10 @@ func TestDockerfileAgreesWithBuild(t *testing.T) {
 		return string(text)
 	}
 	file, build := read("Dockerfile"), read("packaging/build")
-	release := strings.TrimPrefix(strings.TrimSpace(read("packaging/toolchain")), "go")
-	if !strings.Contains(file, "ARG GO_VERSION="+release+"\n") {
-		t.Errorf("the Dockerfile builds with another Go than %s", release)
+	_, rest, _ := strings.Cut(read("go.mod"), "\ntoolchain go")
+	release, _, found := strings.Cut(rest, "\n")
+	if !found || !strings.Contains(file, "ARG GO_VERSION="+release+"\n") {
+		t.Errorf("the Dockerfile builds with another Go than the %q of go.mod", release)
 	}
 	for _, flags := range []string{"CGO_ENABLED=0 go build -trimpath -buildvcs=false", "-s -w -X main.version=", "-X main.date="} {
 		if !strings.Contains(file, flags) || !strings.Contains(build, flags) {
