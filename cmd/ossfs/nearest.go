@@ -1,14 +1,31 @@
 package main
 
-// nearest is the candidate that a mistyped word most likely meant; empty when none is near.
+const abbreviated = 3 // bytes at least: shorter words are in many others
+
+// nearest is the candidate that a mistyped or shortened word most likely meant; empty when none is near.
 func nearest(word string, candidates []string) string {
-	best, bestDistance := "", len(word)/3+2
+	best, bestDistance := "", 0
 	for _, candidate := range candidates {
-		if d := editDistance(word, candidate); d < bestDistance {
+		d := editDistance(word, candidate)
+		near := d <= max(1, len(word)/3) || d <= len(word) && shortens(word, candidate)
+		if near && (best == "" || d < bestDistance) {
 			best, bestDistance = candidate, d
 		}
 	}
 	return best
+}
+
+// shortens reports whether a word is another one with letters left out, but for the first: mnt for mount.
+func shortens(word, other string) bool {
+	if len(word) < abbreviated || other == "" || word[0] != other[0] {
+		return false
+	}
+	for i := range len(other) {
+		if word != "" && word[0] == other[i] {
+			word = word[1:]
+		}
+	}
+	return word == ""
 }
 
 // editDistance counts the insertions, deletions, replacements and swaps of neighbours between a and b

@@ -188,8 +188,12 @@ func TestParseSource(t *testing.T) {
 }
 
 func TestNearest(t *testing.T) {
-	words := []string{"memory", "region", "read-only", "uid", "gid"}
-	for word, want := range map[string]string{"memroy": "memory", "regions": "region", "readonly": "read-only", "xyzzy": "", "duid": "uid"} {
+	words := []string{"memory", "region", "read-only", "uid", "gid", "ro", "mount", "umount", "foreground", "storage-class", "exec"}
+	for word, want := range map[string]string{
+		"memroy": "memory", "memery": "memory", "mem": "memory", "regions": "region", "rgn": "region", "readonly": "read-only", "duid": "uid",
+		"mnt": "mount", "unmount": "umount", "r0": "ro", "storage-clas": "storage-class",
+		"xyzzy": "", "foo": "", "bar": "", "me": "", "tmp": "", "size": "",
+	} {
 		if got := nearest(word, words); got != want {
 			t.Errorf("%s: got %q, want %q", word, got, want)
 		}

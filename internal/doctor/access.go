@@ -93,9 +93,25 @@ func (e *examination) list(ctx context.Context) bool {
 	return true
 }
 
+// stepError is the failure of one step of a check that has several.
+type stepError struct {
+	step   string // what was tried, as in "sending a part"
+	action string // the RAM action that it needs
+	err    error
+}
+
+func (e *stepError) Error() string { return e.step + ": " + e.err.Error() }
+func (e *stepError) Unwrap() error { return e.err }
+
 // denied is diagnose, with the RAM action that is missing.
 func (e *examination) denied(err error, action string) (found, cure string) {
+	step := ""
+	var one *stepError
+	if errors.As(err, &one) {
+		step, action, err = one.step+": ", one.action, one.err
+	}
 	found, cure = diagnose(err, e.Config, e.bucket.Endpoint())
+	found = step + found
 	if cure == "" && errors.Is(err, ossclient.ErrPermission) {
 		cure = fmt.Sprintf("grant %s on %s*", action, strings.TrimPrefix(e.report.Bucket, "oss://"))
 	}
@@ -219,20 +235,20 @@ func (e *examination) multipart(ctx context.Context) (string, error) {
 	}
 	part, err := e.bucket.UploadPart(ctx, ossclient.PartRequest{Key: key, Upload: id, Number: 1, Body: random(partSize), Size: partSize})
 	if err != nil {
-		return "", fmt.Errorf("sending a part: %w", err)
+		return "", &stepError{"sending a part", "oss:PutObject", err}
 	}
 	if _, err := e.bucket.ListParts(ctx, key, id); err != nil {
-		return "", fmt.Errorf("listing the parts: %w", err)
+		return "", &stepError{"listing the parts", "oss:ListParts", err}
 	}
 	if _, err := e.bucket.CompleteUpload(ctx, ossclient.CompleteRequest{Key: key, Upload: id, Parts: []ossclient.Part{part}}); err != nil {
-		return "", fmt.Errorf("completing: %w", err)
+		return "", &stepError{"completing", "oss:PutObject", err}
 	}
 	delete(e.uploads, id)
 	if id, err = e.begin(ctx, key); err != nil {
 		return "", err
 	}
 	if err := e.bucket.AbortUpload(ctx, key, id); err != nil {
-		return "", fmt.Errorf("aborting: %w", err)
+		return "", &stepError{"aborting", "oss:AbortMultipartUpload", err}
 	}
 	delete(e.uploads, id)
 	return "allowed: begin, send, list, complete, abort", nil
@@ -241,7 +257,7 @@ func (e *examination) multipart(ctx context.Context) (string, error) {
 func (e *examination) begin(ctx context.Context, key ossclient.Key) (ossclient.UploadID, error) {
 	id, err := e.bucket.CreateUpload(ctx, ossclient.UploadRequest{Key: key})
 	if err != nil {
-		return "", fmt.Errorf("beginning: %w", err)
+		return "", &stepError{"beginning", "oss:PutObject", err}
 	}
 	e.uploads[id] = key
 	return id, nil

@@ -126,28 +126,23 @@ func (p *Provider) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.Stri
 // LogValue is String.
 func (p *Provider) LogValue() slog.Value { return slog.StringValue(p.String()) }
 
-// notFound is the error of a search that found nothing: what was tried, and what to do, on one line.
-// What was configured and cannot be used comes first: that is where the cure is.
+// notFound is the error of a search that found nothing: why, and what to do, on one line. [Provider.Explain] has the rest.
 func notFound(tried []Attempt) error { return absent("%s", searched(tried)) }
 
+// searched names what is configured and cannot be used, since the cure is there; else only how many places have nothing.
 func searched(tried []Attempt) string {
-	var there, names []string
+	var there []string
 	for _, a := range tried {
 		if a.Outcome == Unusable {
 			there = append(there, fmt.Sprintf("%s: %s", a.Source, a.Why))
-			continue
 		}
-		short, _, _ := strings.Cut(a.Source, " (")
-		names = append(names, short)
 	}
 	switch {
-	case len(there) > 0 && len(names) > 0:
-		return fmt.Sprintf("%s; nothing is configured in %s", strings.Join(there, "; "), strings.Join(names, ", "))
 	case len(there) > 0:
 		return strings.Join(there, "; ")
 	case len(tried) == 1:
 		return fmt.Sprintf("%s: %s", tried[0].Source, tried[0].Why)
 	}
-	return fmt.Sprintf("nothing is configured in %s; set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, "+
-		"write ~/.oss/credentials, or mount a public bucket with --anonymous", strings.Join(names, ", "))
+	return fmt.Sprintf("none of %d places has any; set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET, write ~/.oss/credentials, "+
+		"or mount a public bucket with --anonymous", len(tried))
 }
