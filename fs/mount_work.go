@@ -15,10 +15,12 @@ import (
 )
 
 // fail turns an error of an operation into the program's errno. Failures that no program causes are
-// logged, with what support asks for.
+// logged, with what support asks for, unless the request that failed is in the log already.
 func (m *Mount) fail(op string, key ossclient.Key, err error) syscall.Errno {
 	e := errno(err)
+	var refused *ossclient.Error
 	switch {
+	case errors.As(err, &refused) && refused.Logged():
 	case errors.Is(err, ossclient.ErrArchived):
 		m.options.Logger.Warn("archived object: restore it first, such as with setfattr -n user.oss.restore -v DAYS",
 			"op", op, "key", string(key), "err", err)

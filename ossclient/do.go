@@ -40,20 +40,23 @@ func (b *Bucket) do(ctx context.Context, r *request) (*answer, error) {
 	}
 }
 
-// failed logs a request that failed for good, once; what callers ask about every day (an object that
-// is not there, a condition that does not hold) is no news. Wrong bytes are an error of somebody's, not
-// a bad moment of the network.
+// failed logs a request that failed for good, once. What callers ask about every day (an object that is not there, a
+// condition that does not hold) is no news, and what they tell themselves is left to them, as every archived object is. Wrong
+// bytes are an error of somebody's, not a bad moment of the network.
 func (b *Bucket) failed(ctx context.Context, e *Error) {
 	switch e.Kind {
 	case ErrNotExist, ErrExist, ErrPrecondition, ErrCanceled:
 		return
 	}
 	b.counters.failures.Add(1)
+	if e.Kind == ErrArchived || ctx.Value(notLogged{}) != nil {
+		return
+	}
 	level := slog.LevelWarn
 	if e.Kind == ErrCorrupt {
 		level = slog.LevelError
 	}
-	b.log.LogAttrs(ctx, level, "request failed", e.attrs()...)
+	e.Log(ctx, b.log, level, "request failed")
 }
 
 // attempt sends a request once, when the gate lets it through, and judges the answer.

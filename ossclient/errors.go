@@ -1,10 +1,12 @@
 package ossclient
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -68,6 +70,7 @@ type Error struct {
 	Err       error  // the cause below: a network error, a context's error; may be nil
 
 	elsewhere string // the endpoint OSS named instead, when the bucket lies in another region
+	logged    bool
 }
 
 // Error is one line: what failed, on what, why. A key that would not print as it is, is quoted.
@@ -115,7 +118,32 @@ func (e *Error) why() string {
 	return b.String()
 }
 
-// attrs is the error as a record of a log has it: each thing under its own name, the bucket left out.
+// Log writes the error to a log, each thing under its own name and the bucket left out. more takes the place of what has
+// the same name. It is for whoever has the error alone, before anybody else sees it.
+func (e *Error) Log(ctx context.Context, log *slog.Logger, level slog.Level, what string, more ...slog.Attr) {
+	e.logged = true
+	if !log.Enabled(ctx, level) {
+		return
+	}
+	list := slices.Clone(more)
+	for _, a := range e.attrs() {
+		if !slices.ContainsFunc(more, func(m slog.Attr) bool { return m.Key == a.Key }) {
+			list = append(list, a)
+		}
+	}
+	log.LogAttrs(ctx, level, what, list...)
+}
+
+// Logged reports whether a log has the error already.
+func (e *Error) Logged() bool { return e.logged }
+
+type notLogged struct{}
+
+// WithoutLog is a context whose failed requests are not logged: who asks tells of them, by [Error.Log], with what came of it.
+func WithoutLog(ctx context.Context) context.Context {
+	return context.WithValue(ctx, notLogged{}, true)
+}
+
 func (e *Error) attrs() []slog.Attr {
 	list := []slog.Attr{slog.String("op", e.Op)}
 	add := func(name, value string) {

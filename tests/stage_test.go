@@ -130,6 +130,31 @@ func TestWritersWaitForTheBucket(t *testing.T) {
 	wantObject(t, b, "large", content)
 }
 
+// wantToldOnce checks that the log has at least so many failed requests, each in one line and with all that support asks for.
+func wantToldOnce(t *testing.T, log string, least int) {
+	t.Helper()
+	seen := map[string]bool{}
+	for entry := range strings.Lines(log) {
+		_, id, found := strings.Cut(entry, "request=")
+		if !found {
+			continue
+		}
+		id = strings.Fields(id)[0]
+		if seen[id] {
+			t.Errorf("the log has the request %s twice:\n%s", id, log)
+		}
+		seen[id] = true
+		for _, want := range []string{" op=", " key=", " code=AccessDenied", " ec=", " status=403"} {
+			if !strings.Contains(entry, want) {
+				t.Errorf("no%q in %s", want, entry)
+			}
+		}
+	}
+	if len(seen) < least {
+		t.Errorf("the log has %d failed requests, want %d at least:\n%s", len(seen), least, log)
+	}
+}
+
 // Every upload is refused: the data are kept, also over a kill; fsync gives the errno, the status names the code and
 // the request, the log says it once; flush tries again, and at last succeeds.
 // SEMANTICS 1.8
@@ -164,6 +189,7 @@ func TestEveryUploadIsRefused(t *testing.T) {
 			t.Errorf("the log says %d times that %s was not sent, want once:\n%s", n, name, p.Log())
 		}
 	}
+	wantToldOnce(t, p.Log(), 2)
 	p.Start()
 	wantFile(t, filepath.Join(p.Dir, "small"), small)
 	wantFile(t, filepath.Join(p.Dir, "large"), large)

@@ -4,9 +4,12 @@ import (
 	"container/heap"
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/ossfs/ossfs/ossclient"
 )
 
 const (
@@ -242,7 +245,7 @@ func (l *loop) start(ctx context.Context, q *queue, c class) bool {
 	}
 	l.running[c]++
 	l.s.wg.Go(func() {
-		out := l.s.send(ctx, e.key)
+		out := l.s.send(ossclient.WithoutLog(ctx), e.key)
 		l.post(func() {
 			l.running[c]--
 			l.finished(e.key, out)
@@ -265,7 +268,7 @@ func (l *loop) startDeletes(ctx context.Context) bool {
 	}
 	l.running[classAbsent]++
 	l.s.wg.Go(func() {
-		out := l.s.sendAbsent(ctx, keys)
+		out := l.s.sendAbsent(ossclient.WithoutLog(ctx), keys)
 		l.post(func() {
 			l.running[classAbsent]--
 			for _, key := range keys {
@@ -330,21 +333,27 @@ func (l *loop) failed(e *entry, a *sending, out outcome) {
 		t = &trouble{since: time.Now()}
 		l.troubles[e.key] = t
 	}
-	told := t.permanent && t.seq == e.seq && t.err.Error() == out.err.Error()
 	t.seq, t.err, t.permanent = e.seq, out.err, permanent(out.err)
 	t.attempts++
 	if t.permanent {
-		if !told {
-			l.s.log.Error("not sent; kept, and tried again by `ossfs flush` or the next mount", "key", string(e.key), "error", out.err)
-		}
+		l.tell(slog.LevelError, "not sent; kept, and tried again by `ossfs flush` or the next mount", e.key, out.err)
 		return
 	}
-	if t.attempts == 1 {
-		l.s.log.Warn("not sent yet; tried again", "key", string(e.key), "error", out.err)
-	}
+	l.tell(slog.LevelWarn, "not sent yet; tried again", e.key, out.err)
 	delay := min(retryFirst<<min(t.attempts-1, 10), retryMost)
 	delay = delay/2 + rand.N(delay/2+1)
 	heap.Push(&l.timers, timer{time.Now().Add(delay), e.key, e.seq})
+}
+
+// tell logs what came of an attempt, in place of the request that failed.
+func (l *loop) tell(level slog.Level, what string, key Key, err error) {
+	ctx, entry := context.Background(), slog.String("key", string(key))
+	var refused *ossclient.Error
+	if errors.As(err, &refused) {
+		refused.Log(ctx, l.s.log, level, what, entry)
+		return
+	}
+	l.s.log.LogAttrs(ctx, level, what, entry, slog.Any("error", err))
 }
 
 // urge has everything below a prefix, or one key, sent now; or only the deletes, those held apart.
