@@ -233,6 +233,58 @@ func TestHedgesAreFew(t *testing.T) {
 	}
 }
 
+// HEADs by the dozen are asked once each, however late they are; the one that all wait for in the end is asked again.
+func TestCrowdOfHeadsIsNotHedged(t *testing.T) {
+	const many, delay = 20, 20 * time.Millisecond
+	var arrived, late, gets atomic.Int32
+	all, release := make(chan struct{}), make(chan struct{})
+	b := recorded(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			if gets.Add(1) == 1 {
+				<-r.Context().Done()
+			}
+			return
+		}
+		if strings.HasSuffix(r.URL.Path, "late") && late.Add(1) == 1 {
+			defer func() { <-r.Context().Done() }() // until it is outrun
+		}
+		if arrived.Add(1) == many {
+			close(all)
+		}
+		<-release
+	})
+	b.slow[slotHead].p99.Store(int64(delay))
+	b.spare.millis.Store(2 * many * hedgeCost) // enough for all
+	var wg sync.WaitGroup
+	for i := range many {
+		key := Key(fmt.Sprintf("k%d", i))
+		if i == 0 {
+			key = "late"
+		}
+		wg.Go(func() {
+			if _, err := b.Head(t.Context(), key); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	<-all
+	early := b.Stats().Hedges                   // before there were many
+	b.slow[slotGet].p99.Store(int64(2 * delay)) // a GET that is answered by its second: more than the HEADs' delay has passed
+	body, err := b.Get(t.Context(), GetRequest{Key: "k", Length: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body.Close()
+	if n := b.Stats().Hedges - early; n != 1 {
+		t.Errorf("%d of %d HEADs at once were sent twice, want none", n-1, many)
+	}
+	close(release)
+	wg.Wait()
+	if st := b.Stats(); st.Hedges < 2 || st.Hedges > early+1+headsCrowd || st.HedgesWon < 2 {
+		t.Errorf("%d second requests, %d of them in time, want one for the GET, one for the late HEAD, and only for the last %d", st.Hedges, st.HedgesWon, headsCrowd)
+	}
+}
+
 func TestLatenciesKnowThePercentile(t *testing.T) {
 	var l latencies
 	for i := range 1000 {

@@ -10,16 +10,23 @@ import (
 // errOutrun is why the slower of two equal requests is cancelled.
 var errOutrun = errors.New("the other of two requests answered first")
 
+// headsCrowd is how many HEADs are under way when none of them is sent twice. So many are asked for ahead of who wants
+// them, and the others go on while one is late: a second request would hurry nobody. When a late one is what all wait
+// for, the others end, and its turn comes.
+const headsCrowd = 8
+
 // race is a request that may be sent twice. The first is sent by the caller's goroutine; when its
 // answer is later than 99 of 100 are, a second is sent by another, and the first good answer wins.
 type race struct {
 	bucket *Bucket
 	ctx    context.Context
 	req    *request
+	delay  time.Duration
 	done   chan struct{} // closed when the second has ended; nil: there is none
 
-	mu      sync.Mutex // guards the fields below
-	over    bool       // the first has ended, and does not wait for the second
+	mu      sync.Mutex  // guards the fields below
+	timer   *time.Timer // until the second is sent
+	over    bool        // the first has ended, and does not wait for the second
 	first   *watch
 	second  *watch
 	answer  *answer // the second's
@@ -29,6 +36,8 @@ type race struct {
 // hedged sends a request that may be sent twice.
 func (b *Bucket) hedged(ctx context.Context, r *request) (*answer, *failure) {
 	l := &b.slow[r.op.slot()]
+	l.waiting.Add(1)
+	defer l.waiting.Add(-1)
 	start := time.Now()
 	b.spare.earn()
 	delay := time.Duration(l.p99.Load())
@@ -39,12 +48,23 @@ func (b *Bucket) hedged(ctx context.Context, r *request) (*answer, *failure) {
 		}
 		return a, f
 	}
-	x := &race{bucket: b, ctx: ctx, req: r}
-	timer := time.AfterFunc(delay, x.sendSecond)
+	x := &race{bucket: b, ctx: ctx, req: r, delay: delay}
+	x.arm()
 	a, f := b.send(ctx, r, x.beginFirst)
-	timer.Stop()
 	l.add(time.Since(start)) // of a first that was outrun it is less than the truth, which is long enough
 	return x.settle(a, f)
+}
+
+// arm has the second sent after the delay.
+func (x *race) arm() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.timer = time.AfterFunc(x.delay, x.sendSecond)
+}
+
+// crowded says whether the first is one of many.
+func (x *race) crowded() bool {
+	return x.req.op.slot() == slotHead && x.bucket.slow[slotHead].waiting.Load() > headsCrowd
 }
 
 func (x *race) beginFirst(w *watch) {
@@ -67,7 +87,16 @@ func (x *race) beginSecond(w *watch) {
 func (x *race) sendSecond() {
 	b := x.bucket
 	x.mu.Lock()
-	if x.over || x.ctx.Err() != nil || !b.gate.tryEnter() {
+	if x.over || x.ctx.Err() != nil {
+		x.mu.Unlock()
+		return
+	}
+	if x.crowded() {
+		x.timer.Reset(x.delay)
+		x.mu.Unlock()
+		return
+	}
+	if !b.gate.tryEnter() {
 		x.mu.Unlock()
 		return
 	}
@@ -106,6 +135,7 @@ func (x *race) sendSecond() {
 // settle picks the winner after the first has ended.
 func (x *race) settle(a *answer, f *failure) (*answer, *failure) {
 	x.mu.Lock()
+	x.timer.Stop()
 	done := x.done
 	if f == nil || !f.retry || done == nil {
 		x.over = true

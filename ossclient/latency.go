@@ -10,7 +10,8 @@ import (
 // latencies remembers how long the first byte of recent answers took, and knows their 99th percentile.
 // Old ones are forgotten by halves.
 type latencies struct {
-	p99 atomic.Int64 // nanoseconds; 0: too few seen
+	p99     atomic.Int64 // nanoseconds; 0: too few seen
+	waiting atomic.Int32 // requests that wait for an answer now, second ones apart
 
 	mu     sync.Mutex // guards the fields below
 	counts [latencyBuckets]uint32
