@@ -145,16 +145,17 @@ func TestProgressLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var buf bytes.Buffer
 		show := newProgress(&buf, "sending")
-		at := control.Progress{Files: 3, TotalFiles: 10, Bytes: 3 << 20, TotalBytes: 10 << 20, Rate: 1 << 20}
-		show.report(at)
-		if buf.Len() != 0 {
-			t.Errorf("at once: got %q, want nothing", buf.String())
+		const seconds = int64(plainLineWait / time.Second)
+		for i := range seconds + 1 {
+			if buf.Len() != 0 {
+				t.Errorf("after %d s: got %q, want nothing", i, buf.String())
+			}
+			show.report(control.Progress{Files: 13 - i, TotalFiles: 20, Bytes: (13 - i) << 20, TotalBytes: 13 << 20})
+			time.Sleep(time.Second)
 		}
-		time.Sleep(plainLineWait)
-		show.report(at)
-		show.report(at)
+		show.report(control.Progress{Files: 2, TotalFiles: 20, Bytes: 2 << 20, TotalBytes: 13 << 20})
 		show.end()
-		if want := "sending: 3 of 10 files left (3MiB), 1MiB/s, 3s to go\n"; buf.String() != want {
+		if want := "sending: 3 of 20 files left (3MiB), 1MiB/s, 3s to go\n"; buf.String() != want {
 			t.Errorf("got %q, want %q", buf.String(), want)
 		}
 	})

@@ -14,6 +14,7 @@ const (
 	barColumns    = 24
 	redrawEvery   = 100 * time.Millisecond
 	plainLineWait = 10 * time.Second
+	rateWait      = 2 * time.Second // before it a rate would be of the first few bytes
 )
 
 // progress shows how a flush goes: one line that is drawn over on a terminal, a plain line every ten
@@ -28,6 +29,7 @@ type progress struct {
 	shown bool       // a line is on the terminal, without its end
 	next  time.Time  // nothing is shown before
 	last  control.Progress
+	pace  pace // of what the bucket has confirmed
 }
 
 func newProgress(out io.Writer, verb string) *progress {
@@ -43,31 +45,57 @@ func newProgress(out io.Writer, verb string) *progress {
 func (p *progress) report(now control.Progress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.pace.add(time.Now(), max(p.last.Bytes-p.last.TotalBytes+now.TotalBytes-now.Bytes, 0))
 	p.last = now
 	if time.Now().Before(p.next) || now.TotalFiles == 0 {
 		return
 	}
 	if !p.terminal {
 		p.next = time.Now().Add(plainLineWait)
-		fmt.Fprintf(p.out, "%s: %s\n", p.verb, describe(now))
+		fmt.Fprintf(p.out, "%s: %s\n", p.verb, describe(now, p.rate()))
 		return
 	}
 	p.next = time.Now().Add(redrawEvery)
 	p.draw()
 }
 
-// draw writes the line over the one before.
+// rate is bytes a second, 0 while it is too early to say.
+func (p *progress) rate() float64 {
+	if time.Since(p.start) < rateWait {
+		return 0
+	}
+	return p.pace.rate(time.Now())
+}
+
+// draw writes the line over the one before. The last column stays free: some terminals begin a new line behind it.
 func (p *progress) draw() {
-	text := fmt.Sprintf("%s %s %s", p.verb, bar(p.last), describe(p.last))
-	width := terminalWidth(p.out) - 1
-	if len(text) > width {
-		text = p.verb + " " + describe(p.last)
+	width := plainWidth
+	if f, ok := terminal(p.out); ok {
+		width = columns(f, plainWidth)
 	}
-	if runes := []rune(text); len(runes) > width {
-		text = string(runes[:width])
-	}
-	fmt.Fprintf(p.out, "\r%s\x1b[K", text)
+	fmt.Fprintf(p.out, "\r%s\x1b[K", progressLine(width-1, p.verb, p.last, p.rate()))
 	p.shown = true
+}
+
+// progressLine says as much as there is room for: the bar goes first, then how fast it is, then the number of files.
+func progressLine(width int, verb string, p control.Progress, rate float64) string {
+	shorter := formatSize(p.Bytes) + " left"
+	if p.Bytes == 0 {
+		shorter = fmt.Sprintf("%d files left", p.Files)
+	}
+	lines := []string{
+		verb + " " + bar(p) + " " + describe(p, rate),
+		verb + " " + describe(p, rate),
+		describe(p, 0) + toGo(p, rate),
+		shorter + toGo(p, rate),
+		shorter,
+	}
+	for _, text := range lines {
+		if len(text) <= width {
+			return text
+		}
+	}
+	return shorter[:max(width, 0)]
 }
 
 // end leaves the last state on a line of its own.
@@ -102,16 +130,26 @@ func fraction(p control.Progress) float64 {
 	return min(max(1-float64(left)/float64(total), 0), 1)
 }
 
-func describe(p control.Progress) string {
+func describe(p control.Progress, rate float64) string {
 	text := fmt.Sprintf("%d of %d files left (%s)", p.Files, p.TotalFiles, formatSize(p.Bytes))
-	if p.Rate >= 1 {
-		text += fmt.Sprintf(", %s/s", formatSize(int64(p.Rate)))
-		if left := time.Duration(float64(p.Bytes) / p.Rate * float64(time.Second)); left >= time.Second {
-			text += ", " + age(left) + " to go"
-		}
+	if rate >= 1 {
+		text += fmt.Sprintf(", %s/s", formatSize(int64(rate)))
 	}
+	text += toGo(p, rate)
 	if p.Failed > 0 {
 		text += fmt.Sprintf(", %d failed", p.Failed)
 	}
 	return text
+}
+
+// toGo is how long it lasts if it goes on like this.
+func toGo(p control.Progress, rate float64) string {
+	if rate < 1 {
+		return ""
+	}
+	left := time.Duration(float64(p.Bytes) / rate * float64(time.Second))
+	if left < time.Second {
+		return ""
+	}
+	return ", " + age(left) + " to go"
 }

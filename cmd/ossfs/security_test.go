@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -135,4 +136,27 @@ func TestProcessIsClosed(t *testing.T) {
 			t.Errorf("%s: plain %v, want %v", endpoint, got, want)
 		}
 	}
+}
+
+// Who mounts over plain http is told: the daemon's parent on the terminal, a mount in the foreground in its log. Within the machine
+// there is nothing to tell.
+func TestPlainHTTPIsTold(t *testing.T) {
+	r := newRig(t)
+	const warning = "http://oss.example.com: not encrypted: whoever is on the way can read and change everything"
+	far := r.with("OSS_ENDPOINT=http://oss.example.com", "OSSFS_ADDRESSING=path", "HTTP_PROXY="+r.server.Endpoint) // which stands in for the way
+	needFuse(t)
+	if got := far.run("mount", r.source(), r.mnt); got.status != 0 || got.err != "ossfs: "+warning+"\n" {
+		t.Errorf("a daemon: got %d %q, want the warning", got.status, got.err)
+	}
+	far.umount()
+	cmd, _ := far.foreground()
+	eventually(t, "the warning is in the log", func() bool { return strings.Contains(r.log(), warning) })
+	signalTo(t, cmd, syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if got := r.run("mount", r.source(), r.mnt); got.status != 0 || got.err != "" {
+		t.Errorf("on loopback: got %d %q, want no word", got.status, got.err)
+	}
+	r.umount()
 }

@@ -11,10 +11,9 @@ import (
 // flush returns when the bucket has all below path. What stays unsent is a result, not an error.
 func (x *session) flush(ctx context.Context, path string, report func(control.Progress)) (control.Result, error) {
 	err := x.mount.Flush(ctx, path, func(p writeback.Progress) {
-		out, _ := x.traffic.rates()
 		report(control.Progress{
 			Files: p.Entries - p.DoneEntries, TotalFiles: p.Entries, Bytes: p.Bytes - p.DoneBytes, TotalBytes: p.Bytes,
-			Failed: int64(p.Failed), Rate: out,
+			Failed: int64(p.Failed),
 		})
 	})
 	var left *writeback.Unsent

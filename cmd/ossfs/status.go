@@ -20,6 +20,7 @@ import (
 const (
 	watchEvery     = time.Second
 	statusPatience = 5 * time.Second // for one mount's answer
+	foldedIndent   = 12              // columns before a report's text
 )
 
 // statusQuestion is what the status command was asked.
@@ -91,7 +92,10 @@ func onScreen(page string, screen *os.File) string {
 	if err != nil || width < 1 || height < 2 {
 		return page
 	}
-	lines := strings.Split(strings.TrimRight(page, "\n"), "\n")
+	var lines []string
+	for line := range strings.Lines(strings.TrimRight(page, "\n")) {
+		lines = append(lines, folded(strings.TrimSuffix(line, "\n"), width)...)
+	}
 	if len(lines) >= height {
 		more := len(lines) - (height - 2)
 		lines = append(lines[:height-2:height-2], fmt.Sprintf("(%d more lines)", more))
@@ -99,13 +103,30 @@ func onScreen(page string, screen *os.File) string {
 	var b strings.Builder
 	b.WriteString("\x1b[H") // home
 	for _, line := range lines {
-		if runes := []rune(line); len(runes) > width {
-			line = string(runes[:width-1]) + "…"
-		}
 		b.WriteString(line + "\x1b[K\r\n") // and clear what is left of the line before
 	}
 	b.WriteString("\x1b[J") // and of the page
 	return b.String()
+}
+
+// folded cuts a line that is too long at its blanks; what follows stands below the line's text.
+func folded(line string, width int) []string {
+	indent := strings.Repeat(" ", min(foldedIndent, width/4))
+	var lines []string
+	for text := []rune(line); ; {
+		if len(text) <= width {
+			return append(lines, string(text))
+		}
+		at := width
+		for i := width; i > len(indent)+1; i-- {
+			if text[i] == ' ' {
+				at = i
+				break
+			}
+		}
+		lines = append(lines, string(text[:at]))
+		text = []rune(indent + strings.TrimLeft(string(text[at:]), " "))
+	}
 }
 
 // show prints one state of what was asked for.

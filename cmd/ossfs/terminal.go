@@ -22,14 +22,22 @@ func terminal(w io.Writer) (*os.File, bool) {
 	return f, true
 }
 
+// terminalWidth is where text is wrapped; in a narrow terminal it is left to that.
 func terminalWidth(w io.Writer) int {
 	if f, ok := terminal(w); ok {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil {
-			return max(width, minimumWidth)
-		}
+		return max(columns(f, plainWidth), minimumWidth)
 	}
 	if width, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil {
 		return max(width, minimumWidth)
 	}
 	return plainWidth
+}
+
+// columns is how wide a terminal is; unknown, where it does not say.
+func columns(f *os.File, unknown int) int {
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width < 1 {
+		return unknown
+	}
+	return width
 }

@@ -8,12 +8,11 @@ import (
 
 // Progress is how far a flush is.
 type Progress struct {
-	Files      int64   `json:"files"`      // still to be sent
-	Bytes      int64   `json:"bytes"`      // still to be sent
-	TotalFiles int64   `json:"totalFiles"` // that were to be sent when it began, and came since
-	TotalBytes int64   `json:"totalBytes"`
-	Failed     int64   `json:"failed"` // that cannot be sent now
-	Rate       float64 `json:"rate"`   // bytes a second
+	Files      int64 `json:"files"`      // still to be sent
+	Bytes      int64 `json:"bytes"`      // still to be sent
+	TotalFiles int64 `json:"totalFiles"` // that were to be sent when it began, and came since
+	TotalBytes int64 `json:"totalBytes"`
+	Failed     int64 `json:"failed"` // that cannot be sent now
 }
 
 // Result is how a flush or an unmount ended. Unsent work is kept, and sent by the next mount.
