@@ -65,7 +65,7 @@ func (p Printer) mark(o Outcome) string {
 
 // wrapped writes words in the column of what was found, later lines behind hang.
 func (p Printer) wrapped(text, hang string) {
-	room := max(p.Width, 60) - indent
+	room := max(p.Width, 40) - indent
 	used := 0
 	for i, word := range strings.Fields(printable(text)) {
 		n := utf8.RuneCountInString(word)
