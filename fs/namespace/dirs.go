@@ -82,7 +82,7 @@ func (t *Tree) scan(ctx context.Context, dir ossclient.Key, children bool) (bool
 				return true, nil
 			}
 		}
-		if added, _ := t.recents.below(dir, began); added && !children {
+		if !children && t.addedVisible(dir, began, false) {
 			return true, nil
 		}
 		if req.Token, req.MaxKeys = page.Next, 0; req.Token == "" {
@@ -101,7 +101,18 @@ func (t *Tree) Empty(ctx context.Context, dir ossclient.Key) (bool, error) {
 	if any || err != nil {
 		return false, err
 	}
-	return !t.anyStaged(dir) && len(t.recents.children(dir, "", "", began)) == 0, nil
+	return !t.anyStaged(dir) && !t.addedVisible(dir, began, true), nil
+}
+
+// addedVisible says whether anything in the directory was confirmed after began, and is there for us: what was on its way
+// when we removed it is confirmed, too. The directory's own object counts unless children is set.
+func (t *Tree) addedVisible(dir ossclient.Key, began uint64, children bool) bool {
+	for _, key := range t.recents.added(dir, began) {
+		if (key != dir || !children) && t.objectVisible(key, began) {
+			return true
+		}
+	}
+	return false
 }
 
 // anyStaged says whether the overlay has anything but absences in the directory.

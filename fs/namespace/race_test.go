@@ -127,3 +127,30 @@ func TestChangesDuringRequests(t *testing.T) {
 		}
 	}
 }
+
+// A file was removed while it was on its way to the bucket; that it has arrived is confirmed while the bucket is asked
+// whether the directory is empty. It is.
+func TestEmptyWhileWhatWasRemovedArrives(t *testing.T) {
+	w := newWorld(t, nil)
+	defer w.close(t)
+	w.bucket.put("d/", "", attr.TypeDir|0o755)
+	w.removeOwn("d/f")
+	w.removeOwn("d/sub/f")
+	w.bucket.between = func() {
+		w.bucket.between = nil
+		for _, key := range []ossclient.Key{"d/f", "d/sub/f"} {
+			w.tree.Confirmed(Confirmation{Key: key, Object: w.bucket.put(key, "body", attr.TypeFile|0o644)})
+		}
+	}
+	if empty, err := w.tree.Empty(t.Context(), "d/"); !empty || err != nil {
+		t.Errorf("got %v, %v", empty, err)
+	}
+	w.bucket.between = func() { // and something that is there is not overlooked
+		w.bucket.between = nil
+		w.create("d/g", "body", attr.TypeFile|0o644)
+		w.send("d/g")
+	}
+	if empty, err := w.tree.Empty(t.Context(), "d/"); empty || err != nil {
+		t.Errorf("with a file that was sent meanwhile: got %v, %v", empty, err)
+	}
+}

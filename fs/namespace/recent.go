@@ -93,6 +93,23 @@ func (r *recents) below(dir ossclient.Key, began uint64) (present, deleted bool)
 	return present, deleted
 }
 
+// added lists what was confirmed after began as present in the directory dir, at any depth and dir itself included.
+func (r *recents) added(dir ossclient.Key, began uint64) []ossclient.Key {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var list []ossclient.Key
+	r.byKey.Ascend(dir, func(key ossclient.Key, c *confirmed) bool {
+		if !strings.HasPrefix(string(key), string(dir)) {
+			return false
+		}
+		if c.seq > began && !c.Deleted {
+			list = append(list, key)
+		}
+		return true
+	})
+	return list
+}
+
 // children lists what was confirmed after began as present in dir, as sort keys ("a", "a/"), in order: after the
 // sort key from and, unless upto is empty, not after upto.
 func (r *recents) children(dir ossclient.Key, from, upto string, began uint64) []string {
