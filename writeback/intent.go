@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -125,52 +126,56 @@ func (s *Store) settleIntent(ctx context.Context, in *intent) {
 
 // strays are the uploads that an intent may have begun.
 func (s *Store) strays(ctx context.Context, in *intent) ([]ossclient.UploadID, error) {
-	known, from, until, ok := s.aroundIntent(in)
-	if !ok {
-		return nil, nil
-	}
+	from, until := s.timeOf(in)
 	var ids []ossclient.UploadID
 	for u, err := range s.bucket.ListUploads(ctx, in.key) {
 		if err != nil {
-			return ids, err
+			return nil, err
 		}
 		if u.Key != in.key {
 			break // keys come in order: the one asked for is the first of its prefix
 		}
-		if known[u.ID] || u.Initiated.Before(from) || u.Initiated.After(until) {
+		if u.Initiated.Before(from) || u.Initiated.After(until) {
 			continue
 		}
 		parts, err := s.bucket.ListParts(ctx, u.Key, u.ID)
 		if err != nil && !errors.Is(err, ossclient.ErrNotExist) {
-			return ids, err
+			return nil, err
 		}
 		if err == nil && len(parts) == 0 {
 			ids = append(ids, u.ID)
 		}
 	}
-	return ids, nil
+	return s.unknown(in, ids), nil
 }
 
-// aroundIntent says which uploads of the key are known, and when the intent's may have been begun. Not ok: another
-// upload to the same key is just being begun, and has no name yet.
-func (s *Store) aroundIntent(in *intent) (known map[ossclient.UploadID]bool, from, until time.Time, ok bool) {
+// timeOf is when the upload of an intent may have been begun, by OSS's clock.
+func (s *Store) timeOf(in *intent) (from, until time.Time) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.v.intents[in.id] == nil {
-		return nil, from, until, false // settled by somebody else
-	}
-	for _, other := range s.v.intents {
-		if other.busy && other.key == in.key {
-			return nil, from, until, false
-		}
-	}
-	known = make(map[ossclient.UploadID]bool)
-	for _, u := range s.v.uploads {
-		known[u.id] = true
-	}
 	from = time.Unix(0, in.when).Add(-intentSlack)
 	if until = time.Unix(0, in.until); in.until == 0 {
 		until = time.Unix(0, in.when).Add(intentLasts)
 	}
-	return known, from, until.Add(intentSlack), true
+	return from, until.Add(intentSlack)
+}
+
+// unknown leaves out the uploads that the journal knows. It is asked after they were listed: what was begun before
+// the listing is known by then, or its intent is busy, and nothing is given up.
+func (s *Store) unknown(in *intent, ids []ossclient.UploadID) []ossclient.UploadID {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.v.intents[in.id] == nil {
+		return nil // settled by somebody else
+	}
+	for _, other := range s.v.intents {
+		if other.busy && other.key == in.key {
+			return nil // it has no name yet
+		}
+	}
+	known := make(map[ossclient.UploadID]bool)
+	for _, u := range s.v.uploads {
+		known[u.id] = true
+	}
+	return slices.DeleteFunc(ids, func(id ossclient.UploadID) bool { return known[id] })
 }

@@ -2,8 +2,10 @@ package writeback
 
 import (
 	"context"
+	"iter"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -146,4 +148,45 @@ func TestUploadWhoseAnswerWasLost(t *testing.T) {
 		t.Error("no answer was lost")
 	}
 	r.noUploads()
+}
+
+// meanwhile is a Bucket in which something happens before the uploads are listed.
+type meanwhile struct {
+	Bucket
+	once sync.Once
+	do   func()
+}
+
+func (m *meanwhile) ListUploads(ctx context.Context, prefix Key) iter.Seq2[ossclient.Upload, error] {
+	m.once.Do(m.do)
+	return m.Bucket.ListUploads(ctx, prefix)
+}
+
+// An upload to the same key that is begun while it is looked for one whose answer was lost is not given up: neither
+// one that the journal knows, nor one that is just getting its name.
+func TestUploadBegunWhileLookedFor(t *testing.T) {
+	for _, named := range []bool{true, false} {
+		r := newRig(t)
+		m := &meanwhile{Bucket: r.bucket}
+		r.opt.Bucket = m
+		s := r.open()
+		in := must(s.intend("big"))(t)
+		var begun ossclient.UploadID
+		m.do = func() {
+			if begun = r.stranger("big", ""); named {
+				if err := s.commitOps(op{code: opUpload, stage: 99, upload: &upload{key: "big", id: begun, parts: make(map[int]sentPart)}}); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			must(s.intend("big"))(t)
+		}
+		s.mu.Lock()
+		in.busy, in.until = false, time.Now().UnixNano()
+		s.mu.Unlock()
+		s.settleIntent(t.Context(), in)
+		if left := r.uploads(); !slices.Contains(left, begun) {
+			t.Errorf("known to the journal: %v: it was given up", named)
+		}
+	}
 }
