@@ -37,6 +37,7 @@ type dirHandle struct {
 	pos    int             // the offset of the next entry
 	skip   map[uint64]bool // entries not to be given out again after a seek
 	first  context.Context // of the request that began at the beginning, to tell it from the others
+	reply  context.Context // of the request that the last entry was given to
 }
 
 var (
@@ -55,12 +56,16 @@ func (n *node) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32
 	return &dirHandle{n: n}, 0, 0
 }
 
-// Readdirent is the next entry; nil at the end.
+// Readdirent is the next entry; nil at the end, and when the reader would have to wait for more though it has been
+// given something: the kernel asks for buffers of thousands of entries, and only an empty one is the end to it.
 func (d *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno) {
 	if d.pos < 2 {
 		d.pos++
 		d.first = ctx
 		return &fuse.DirEntry{Name: ".."[:d.pos], Mode: attr.TypeDir, Ino: d.n.ino, Off: uint64(d.pos)}, 0
+	}
+	if d.reply == ctx && d.cursor != nil && !d.cursor.Ready() {
+		return nil, 0
 	}
 	e, err := d.next(ctx)
 	if errors.Is(err, io.EOF) {
@@ -69,7 +74,7 @@ func (d *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 	if err != nil {
 		return nil, d.n.m.fail("readdir", d.n.Key(), err)
 	}
-	d.last = e
+	d.last, d.reply = e, ctx
 	d.pos++
 	return &fuse.DirEntry{Name: e.Name, Mode: e.Attr.Mode & attr.TypeMask, Ino: d.n.m.nodes.number(e.Key), Off: uint64(d.pos)}, 0
 }

@@ -13,10 +13,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ossfs/ossfs/fs"
+	"github.com/ossfs/ossfs/internal/ossserver"
 	"github.com/ossfs/ossfs/tests/harness"
 )
 
@@ -192,23 +194,60 @@ func TestSeekdir(t *testing.T) {
 
 func getdents(t *testing.T, fd int) (names []string, offsets []int64) {
 	t.Helper()
-	buf := make([]byte, 4096)
 	for {
-		n, err := unix.Getdents(fd, buf)
-		must(t, err)
-		if n == 0 {
+		n, o := getdentsOnce(t, fd, 4096)
+		if len(n) == 0 {
 			return names, offsets
 		}
-		for p := buf[:n]; len(p) > 0; {
-			size := int(p[16]) | int(p[17])<<8
-			var off int64
-			for i := range 8 {
-				off |= int64(p[8+i]) << (8 * i)
-			}
-			name, _, _ := strings.Cut(string(p[19:size]), "\x00")
-			names, offsets = append(names, name), append(offsets, off)
-			p = p[size:]
+		names, offsets = append(names, n...), append(offsets, o...)
+	}
+}
+
+// getdentsOnce is one getdents64(2); it gives nothing at the end.
+func getdentsOnce(t *testing.T, fd, size int) (names []string, offsets []int64) {
+	t.Helper()
+	buf := make([]byte, size)
+	n, err := unix.Getdents(fd, buf)
+	must(t, err)
+	for p := buf[:n]; len(p) > 0; {
+		size := int(p[16]) | int(p[17])<<8
+		var off int64
+		for i := range 8 {
+			off |= int64(p[8+i]) << (8 * i)
 		}
+		name, _, _ := strings.Cut(string(p[19:size]), "\x00")
+		names, offsets = append(names, name), append(offsets, off)
+		p = p[size:]
+	}
+	return names, offsets
+}
+
+// A reader with a large buffer is given the page of the bucket that is there, and does not wait for those that would fill it.
+func TestReaddirGivesWhatIsThere(t *testing.T) {
+	const count, page = 3000, 1000
+	b := harness.Unmounted(t)
+	for i := range count {
+		must(t, b.Server.Put(harness.Bucket, fmt.Sprintf("f%05d", i), nil, nil))
+	}
+	b.Attach()
+	b.Server.SetFaults(ossserver.Fault{Op: "ListObjectsV2", Kind: ossserver.Stall, Stall: time.Second, Skip: 1, Count: 1})
+	fd, err := unix.Open(b.Dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	must(t, err)
+	defer unix.Close(fd)
+	all := 0
+	for {
+		names, _ := getdentsOnce(t, fd, 128<<10)
+		if len(names) == 0 {
+			break
+		}
+		names = slices.DeleteFunc(names, func(s string) bool { return s == "." || s == ".." })
+		if all < page-1 && all+len(names) > page { // the last name of a page waits for the next one
+			t.Errorf("after %d names, %d more were given at once: they waited for the second page", all, len(names))
+		}
+		all += len(names)
+	}
+	if all != count {
+		t.Errorf("got %d names, want %d", all, count)
 	}
 }
 

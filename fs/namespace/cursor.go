@@ -81,6 +81,17 @@ func (c *Cursor) Next(ctx context.Context) (Entry, error) {
 	}
 }
 
+// Ready says whether Next need not wait for a page of the bucket: what it would look at is here, attributes apart.
+func (c *Cursor) Ready() bool {
+	if c.at < len(c.items) {
+		it := &c.items[c.at]
+		if it.dir || c.upto == "" || it.component+"/" <= c.upto {
+			return true // the others need the next page: it shows whether there is a directory of the same name
+		}
+	}
+	return c.at == len(c.items) && c.ended || c.page != nil || c.src != nil && c.src.ready()
+}
+
 // begin finds the place to begin at. The content of the directory's own object comes before everything.
 func (c *Cursor) begin(ctx context.Context) (Entry, bool, error) {
 	if c.after == "" || c.after == names.ContentName {

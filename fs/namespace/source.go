@@ -22,6 +22,7 @@ type page struct {
 // source gives the pages of a directory, one after the other.
 type source interface {
 	next(ctx context.Context) (*page, error)
+	ready() bool // next need not wait
 	close()
 }
 
@@ -48,9 +49,9 @@ func (t *Tree) source(ctx context.Context, dir ossclient.Key, from string) (sour
 		}
 		return &memorySource{pages: pages{t: t, ctx: own, dir: dir}, cancel: cancel, l: l, at: at}, nil
 	}
-	s := &bucketSource{pages: pages{t: t, ctx: own, dir: dir}, from: from, ready: make(chan *page, 1), cancel: cancel}
+	s := &bucketSource{pages: pages{t: t, ctx: own, dir: dir}, from: from, come: make(chan *page, 1), cancel: cancel}
 	t.work.Go(func() {
-		defer close(s.ready)
+		defer close(s.come)
 		s.run(own)
 	})
 	return s, nil
@@ -72,7 +73,8 @@ type memorySource struct {
 	at     int
 }
 
-func (s *memorySource) close() { s.cancel() }
+func (s *memorySource) close()      { s.cancel() }
+func (s *memorySource) ready() bool { return true }
 
 func (s *memorySource) next(context.Context) (*page, error) {
 	end := min(s.at+pageRows, s.l.Len())
@@ -160,13 +162,13 @@ func (s *pages) mark(dirs []*item, began uint64) {
 type bucketSource struct {
 	pages
 	from   string
-	ready  chan *page
+	come   chan *page
 	cancel context.CancelFunc
 }
 
 func (s *bucketSource) next(ctx context.Context) (*page, error) {
 	select {
-	case p, ok := <-s.ready:
+	case p, ok := <-s.come:
 		if !ok {
 			return nil, context.Canceled
 		}
@@ -176,7 +178,8 @@ func (s *bucketSource) next(ctx context.Context) (*page, error) {
 	}
 }
 
-func (s *bucketSource) close() { s.cancel() }
+func (s *bucketSource) close()      { s.cancel() }
+func (s *bucketSource) ready() bool { return len(s.come) > 0 }
 
 func (s *bucketSource) run(ctx context.Context) {
 	all := s.t.collect(s.dir, s.from)
@@ -222,7 +225,7 @@ func lastSort(dir ossclient.Key, p *ossclient.Page) string {
 
 func (s *bucketSource) send(ctx context.Context, p *page) bool {
 	select {
-	case s.ready <- p:
+	case s.come <- p:
 		return true
 	case <-ctx.Done():
 		return false
