@@ -81,6 +81,9 @@ func runMountHelper(c *console, args []string) error {
 			own = append(own, arg)
 		}
 	}
+	if err := completeEnvironment(); err != nil {
+		return err
+	}
 	if len(positional) > 0 {
 		positional[0] = strings.TrimPrefix(positional[0], "ossfs#")
 	}

@@ -14,7 +14,7 @@ const forgetOthers = "for m in $(awk '$3 == \"fuse.ossfs\" {print $2}' /proc/sel
 
 // installed runs a script in a mount namespace of its own, where the program is /usr/local/bin/ossfs:
 // mount(8) gives its helpers no PATH. $MNT is the mountpoint, $SRC the source.
-func (r *rig) installed(script string) processResult {
+func (r *rig) installed(script string, env ...string) processResult {
 	r.t.Helper()
 	program, err := os.Executable()
 	if err != nil {
@@ -24,11 +24,11 @@ func (r *rig) installed(script string) processResult {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		r.t.Fatal(err)
 	}
-	if err := os.Symlink(program, filepath.Join(bin, "ossfs")); err != nil && !os.IsExist(err) {
+	if err := os.Symlink(program, filepath.Join(bin, "ossfs")); err != nil && !os.IsExist(err) { // there already: a copy, or from before
 		r.t.Fatal(err)
 	}
 	cmd := exec.Command("unshare", "-m", "sh", "-ec", forgetOthers+"mount --bind "+bin+" /usr/local/bin\n"+script)
-	cmd.Env = append(append([]string{}, r.env...), "MNT="+r.mnt, "SRC="+r.source())
+	cmd.Env = append(append(append([]string{}, r.env...), "MNT="+r.mnt, "SRC="+r.source()), env...)
 	return finish(r.t, cmd)
 }
 
