@@ -80,6 +80,9 @@ func (n *node) removeAt(ctx context.Context, at ossclient.Key, e namespace.Entry
 		return false, err
 	}
 	n.touch()
+	if !e.Dir {
+		n.m.tree.Removed(at)
+	}
 	return true, nil
 }
 

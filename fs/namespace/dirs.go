@@ -91,19 +91,6 @@ func (t *Tree) scan(ctx context.Context, dir ossclient.Key, children bool) (bool
 	}
 }
 
-// Empty says whether nothing but its own object is in the directory. It asks the bucket.
-func (t *Tree) Empty(ctx context.Context, dir ossclient.Key) (bool, error) {
-	if t.anyStaged(dir) {
-		return false, nil
-	}
-	began := t.recents.tick()
-	any, err := t.scan(ctx, dir, true)
-	if any || err != nil {
-		return false, err
-	}
-	return !t.anyStaged(dir) && !t.addedVisible(dir, began, true), nil
-}
-
 // addedVisible says whether anything in the directory was confirmed after began, and is there for us: what was on its way
 // when we removed it is confirmed, too. The directory's own object counts unless children is set.
 func (t *Tree) addedVisible(dir ossclient.Key, began uint64, children bool) bool {

@@ -211,6 +211,7 @@ func TestRemoveRequests(t *testing.T) {
 				continue
 			}
 			overlay.set(State{Key: e.Key, Kind: Absent, Base: e.Version})
+			s.tree.Removed(dir)
 		}
 		if empty, err := s.tree.Empty(t.Context(), dir); !empty || err != nil {
 			t.Fatalf("%s is not empty: %v", dir, err)

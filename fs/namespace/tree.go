@@ -72,6 +72,7 @@ type Tree struct {
 	counts   counts
 	walks    walks
 	spans    spans
+	checks   checks
 
 	hits, misses atomic.Int64 // of fresh
 }
