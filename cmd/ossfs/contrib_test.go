@@ -55,7 +55,7 @@ func TestUnits(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(string(service), "\n")
-	for _, want := range []string{"Type=notify", "Restart=on-failure", "RestartPreventExitStatus=2", "KillMode=mixed", "TimeoutStopSec=1h"} {
+	for _, want := range []string{"Type=notify", "Restart=on-failure", "RestartPreventExitStatus=2", "KillMode=mixed", "TimeoutStopSec=1h", "SyslogIdentifier=ossfs"} {
 		if !slices.Contains(lines, want) {
 			t.Errorf("ossfs@.service does not say %s", want)
 		}
