@@ -12,8 +12,9 @@ import (
 	"syscall"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
-	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"github.com/ossfs/ossfs/fs/transport"
 )
 
 // attach mounts and waits until the mount answers.
@@ -30,14 +31,14 @@ func (m *Mount) attach() error {
 	if tell := m.options.Observer; tell != nil {
 		raw = &observed{raw, tell}
 	}
-	server, err := fuse.NewServer(raw, m.options.Mountpoint, &profile.MountOptions)
+	server, conn, err := transport.Mount(raw, m.options.Mountpoint, &profile.MountOptions, m.options.Logger)
 	if err != nil {
 		return fmt.Errorf("mount on %s: %w", m.options.Mountpoint, err)
 	}
 	m.server = server
 	go func() {
 		defer close(m.served)
-		server.Serve()
+		conn.Serve()
 	}()
 	if err := server.WaitMount(); err != nil {
 		return errors.Join(fmt.Errorf("mount on %s: %w", m.options.Mountpoint, err), m.Detach())
