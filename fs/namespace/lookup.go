@@ -62,6 +62,7 @@ func (t *Tree) lookup(ctx context.Context, dir ossclient.Key, component, name st
 			return Entry{}, err
 		}
 	}
+	t.lookAhead(dir, component, &b)
 	alive, err := t.dirAlive(ctx, dirKey, b.dir, b.began)
 	if err != nil {
 		return Entry{}, err

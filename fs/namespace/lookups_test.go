@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/ossfs/ossfs/fs/names"
 	"github.com/ossfs/ossfs/internal/attr"
@@ -113,4 +115,68 @@ func TestLookupTreeRequests(t *testing.T) {
 	if limit := int64((keys+999)/1000 + 3); n > limit || heads > 0 {
 		t.Errorf("%d requests, %d of them HEAD, want at most %d and none", n, heads, limit)
 	}
+}
+
+// A program that looks up all files of a tree whose attributes nobody knows, in order: each is asked for once, and many at
+// a time.
+func TestLookupsAskAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const latency = 15 * time.Millisecond
+		w := newWorld(t, nil)
+		defer w.close(t)
+		w.bucket.latency = latency
+		top, files := &node{}, 0
+		for d := range 10 {
+			for f := range 100 {
+				k := fmt.Sprintf("d%d/f%03d", d, f)
+				w.bucket.put(key(k), "x", attr.TypeFile|0o604)
+				top.insert(strings.Split(k, "/"))
+				files++
+			}
+		}
+		start := time.Now()
+		for _, d := range top.dirs {
+			for _, f := range top.below[d].files {
+				if e, err := w.tree.Lookup(t.Context(), key(d+"/"), f); err != nil || e.Attr.Mode != attr.TypeFile|0o604 {
+					t.Fatalf("%s/%s: mode %o, %v", d, f, e.Attr.Mode, err)
+				}
+			}
+		}
+		if took := time.Since(start); took > time.Duration(files)*latency/8 {
+			t.Errorf("%d lookups took %v, want what it takes when 8 are asked at once", files, took)
+		}
+		synctest.Wait()
+		if n := w.bucket.count("Head"); n != files {
+			t.Errorf("%d HEAD requests, want %d", n, files)
+		}
+	})
+}
+
+// Lookups that go nowhere in particular have nothing asked ahead, and an end of those in order costs no more than they did.
+func TestLookupsHereAndThere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		defer w.close(t)
+		for f := range 900 {
+			w.bucket.put(key(fmt.Sprintf("d/f%03d", f)), "x", attr.TypeFile|0o604)
+		}
+		look := func(most int, list ...int) {
+			t.Helper()
+			for _, f := range list {
+				if _, err := w.tree.Lookup(t.Context(), "d/", fmt.Sprintf("f%03d", f)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Wait()
+			if n := w.bucket.count("Head"); n > most {
+				t.Errorf("lookups of %v: %d HEAD requests, want at most %d", list, n, most)
+			}
+		}
+		if err := w.tree.Refresh(t.Context(), "d/"); err != nil {
+			t.Fatal(err)
+		}
+		here := []int{5, 300, 120, 700, 430, 90, 600, 250}
+		look(len(here), here...)
+		look(4+8, 800, 801, 802)
+	})
 }

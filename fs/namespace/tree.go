@@ -73,6 +73,7 @@ type Tree struct {
 	walks    walks
 	spans    spans
 	checks   checks
+	trails   trails
 
 	hits, misses atomic.Int64 // of fresh
 }

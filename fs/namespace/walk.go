@@ -233,21 +233,23 @@ func (w *walk) describeAhead(dir ossclient.Key) {
 		w.filled = w.filled[1:]
 		w.mu.Unlock()
 		if l := w.t.fresh(next); l != nil {
-			w.t.describeListing(l)
+			w.t.selfOf(l)
+			w.t.describeListing(l, 0, l.Len())
 		}
 	}
 }
 
-// describeListing begins to find the attributes of all objects of a listing.
-func (t *Tree) describeListing(l *cache.Listing) {
-	objects := make([]ossclient.Object, 0, l.Len())
-	for i := range l.Len() {
-		if row := l.At(i); !row.Dir {
-			objects = append(objects, row.Object(names.Join(l.Dir, row.Component, false)))
+// describeListing begins to find the attributes of the objects in some rows of a listing.
+func (t *Tree) describeListing(l *cache.Listing, from, to int) {
+	objects := make([]ossclient.Object, 0, to-from)
+	for i := from; i < to; i++ {
+		row := l.At(i)
+		if key := names.Join(l.Dir, row.Component, false); !row.Dir && !t.settled(key, l.Began(i)) {
+			objects = append(objects, row.Object(key))
 		}
 	}
-	if l.Len() > 0 {
-		t.describePage(objects, l.Began(l.Len()-1))
+	if len(objects) > 0 {
+		t.describePage(objects, l.Began(from))
 	}
 }
 

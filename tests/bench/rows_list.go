@@ -14,6 +14,7 @@ func listRows() []row {
 		{"list/ls-100k", "ls -l of one directory of 100,000, index warm", lsLarge},
 		{"list/find-1M", "find over 1,000,000 keys in 10,000 directories", findMillion},
 		{"list/rsync-again", "second rsync -a of an unchanged tree of 10,000 files, new mount", rsyncAgain},
+		{"list/rsync-lost", "the same, with the attribute index lost", rsyncLost},
 		{"list/mv-1000", "mv of a directory of 1,000 files", mvDirectory},
 		{"list/rm-5000", "rm -rf of 5,000 files in 50 directories, until the bucket is empty", rmTree},
 	}
@@ -172,6 +173,28 @@ func rsyncAgain(b *bench) (r result, err error) {
 	}
 	defer m.end(&err)
 	return b.command(m, fmt.Sprintf(`test -z "$(rsync -ai %s/ dst/)"`, src), 0, 15)
+}
+
+// rsyncLost is rsyncAgain of a mount that has to ask for every object once. The objects are the files, the directories
+// and the links.
+func rsyncLost(b *bench) (r result, err error) {
+	src, err := b.sources()
+	if err != nil {
+		return r, err
+	}
+	if err := b.warm(fmt.Sprintf("rsync -a %s/ dst/", src)); err != nil {
+		return r, err
+	}
+	objects, err := b.server.ask(order{Keys: true})
+	if err != nil {
+		return r, err
+	}
+	m, err := b.slowMount("other")
+	if err != nil {
+		return r, err
+	}
+	defer m.end(&err)
+	return b.command(m, fmt.Sprintf(`test -z "$(rsync -ai %s/ dst/)"`, src), 0, float64(objects.Keys)+30)
 }
 
 func mvDirectory(b *bench) (r result, err error) {
