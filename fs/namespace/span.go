@@ -106,8 +106,8 @@ func (c *collector) add(p *page, rows []cache.Row, upto string) {
 		limit /= 4
 	}
 	if upto == "" && c.whole {
-		c.t.spans.forget(c.dir)
 		c.t.keep(c.b.Listing())
+		c.t.spans.forget(c.dir) // only now: a lookup meanwhile is answered from one of the two
 		return
 	}
 	c.t.spans.put(c.dir, span{c.b.Part(), c.from, upto})
