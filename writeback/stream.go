@@ -3,7 +3,6 @@ package writeback
 import (
 	"context"
 	"errors"
-	"runtime"
 	"syscall"
 
 	"github.com/ossfs/ossfs/ossclient"
@@ -57,11 +56,11 @@ func (f *File) streamLocked() {
 		st.on = f.send(f.beginStream)
 		return
 	}
-	size, width := f.size, f.widthLocked()
+	size := f.size
 	if st.sealed {
 		size = min(size, st.until)
 	}
-	for st.ready && len(st.flying) < width && f.s.settled(st.off, size) {
+	for st.ready && len(st.flying) < partsAtOnce && f.s.settled(st.off, size) {
 		n := f.s.partSize(st.off)
 		number, p := st.next, piece{off: st.off, n: n}
 		st.next, st.off = number+1, st.off+n
@@ -72,19 +71,6 @@ func (f *File) streamLocked() {
 			return
 		}
 	}
-}
-
-// backlog is how far sending may fall behind the writer before one more part is sent at once.
-const backlog = 256 << 20
-
-// widthLocked is how many parts are sent at once. While nobody waits for them the writer comes first, and it
-// shares the processors with the senders. It needs f.mu.
-func (f *File) widthLocked() int {
-	if f.stream.sealed || f.s.space.full() {
-		return partsAtOnce
-	}
-	behind := int((f.size - f.stream.off) / backlog)
-	return min(max(behind, runtime.GOMAXPROCS(0)), partsAtOnce)
 }
 
 // send runs a goroutine that sends of the file: who waits for space may hope.
