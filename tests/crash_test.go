@@ -164,7 +164,7 @@ func (x *expedition) round(n int) {
 			x.say("%d: %s", x.place(n, i), line)
 		}
 		if k.Wrong != "" {
-			x.t.Errorf("in %d: %s, after\n%s", x.place(n, i), k.Wrong, strings.Join(k.Log[max(0, len(k.Log)-60):], "\n"))
+			x.t.Errorf("in %d: %s%s, after\n%s", x.place(n, i), k.Wrong, x.stored(fmt.Sprint(x.place(n, i)), k.Path), strings.Join(k.Log[max(0, len(k.Log)-60):], "\n"))
 		}
 		if k.Doubt != nil {
 			x.say("%d: interrupted: %s", x.place(n, i), k.Doubt)
@@ -183,6 +183,15 @@ func (x *expedition) synced(place, path string, sum uint64) string {
 		return fmt.Sprintf("fsync of %s returned, and the bucket has other bytes: %d of them, sum %016x, want %016x", key, o.Size, o.CRC64, sum)
 	}
 	return ""
+}
+
+// stored says what the bucket has of a path.
+func (x *expedition) stored(place, path string) string {
+	o, ok := x.p.Server.Object(harness.Bucket, place+"/"+path)
+	if !ok {
+		return "; the bucket does not have it"
+	}
+	return fmt.Sprintf("; the bucket has %d bytes %016x", o.Size, o.CRC64)
 }
 
 // settle finds out how far an interrupted operation came, and has the local directory follow.
@@ -258,23 +267,7 @@ func (x *expedition) compare() {
 // where says at which bytes the two sides of a difference differ.
 func (x *expedition) where(difference string) string {
 	path, _, _ := strings.Cut(difference, ":")
-	got, err := os.ReadFile(filepath.Join(x.p.Dir, path))
-	want, werr := os.ReadFile(filepath.Join(x.local, path))
-	if err != nil || werr != nil || len(got) != len(want) {
-		return ""
-	}
-	first, last, zeros := -1, 0, 0
-	for i := range got {
-		if got[i] != want[i] {
-			if first < 0 {
-				first = i
-			}
-			if last = i; got[i] == 0 {
-				zeros++
-			}
-		}
-	}
-	return fmt.Sprintf("; bytes %d to %d differ, %d of them are zero", first, last, zeros)
+	return harness.Where(filepath.Join(x.p.Dir, path), filepath.Join(x.local, path))
 }
 
 // bucket compares what the bucket has in the end: nothing is doubled, nothing left over.

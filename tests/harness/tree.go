@@ -114,3 +114,28 @@ func read(path string, direct bool) ([]byte, error) {
 		}
 	}
 }
+
+// Where says which bytes of two files of one size differ; "" when that cannot be said.
+func Where(gotPath, wantPath string) string {
+	got, err := os.ReadFile(gotPath)
+	want, werr := os.ReadFile(wantPath)
+	if err != nil || werr != nil || len(got) != len(want) {
+		return ""
+	}
+	first, last, zeros, count := -1, 0, 0, 0
+	for i := range got {
+		if got[i] == want[i] {
+			continue
+		}
+		if first < 0 {
+			first = i
+		}
+		if last, count = i, count+1; got[i] == 0 {
+			zeros++
+		}
+	}
+	if first < 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d bytes from %d to %d differ, %d of them are zero", count, first, last, zeros)
+}

@@ -29,6 +29,7 @@ type message struct {
 	Synced string // fsync has returned of this path: the worker waits for a line
 	Sum    uint64 // of its bytes
 	Wrong  string
+	Path   string // of what is wrong
 	Done   bool
 }
 
@@ -37,6 +38,7 @@ type Work struct {
 	Log     []string
 	Doubt   *Op    // the operation that the end of the mount interrupted; nil: none
 	Wrong   string // what was found wrong
+	Path    string // and where
 	Changed bool   // the mount died
 }
 
@@ -89,7 +91,7 @@ func (k *Work) follow(out io.Reader, in io.Writer, synced func(string, uint64) s
 				return err
 			}
 		case m.Wrong != "":
-			k.Wrong = m.Wrong
+			k.Wrong, k.Path = m.Wrong, m.Path
 		case m.Died:
 			k.Changed, k.Doubt = true, m.Op
 		case m.Op != nil:
@@ -133,7 +135,7 @@ func (w *Worker) step(o *Op, direct bool, out *json.Encoder, in *bufio.Reader) (
 	}
 	want := o.Do(w.Local, nil)
 	if Number(got) != Number(want) {
-		return true, out.Encode(message{Wrong: fmt.Sprintf("%s: the mount says %v, the local directory %v", o, got, want)})
+		return true, out.Encode(message{Path: o.Path, Wrong: fmt.Sprintf("%s: the mount says %v, the local directory %v", o, got, want)})
 	}
 	for _, path := range o.Touches() {
 		got, gerr := Look(filepath.Join(w.Mount, path), direct)
@@ -144,8 +146,9 @@ func (w *Worker) step(o *Op, direct bool, out *json.Encoder, in *bufio.Reader) (
 		case Number(gerr) != Number(werr), got != want:
 			cached, _ := Look(filepath.Join(w.Mount, path), false)
 			asked, _ := Look(filepath.Join(w.Mount, path), true)
-			return true, out.Encode(message{Wrong: fmt.Sprintf("after %s, %s: the mount has %q (%v), the local directory %q (%v); again, by the kernel's pages: %q, directly: %q",
-				o, path, got, gerr, want, werr, cached, asked)})
+			where := Where(filepath.Join(w.Mount, path), filepath.Join(w.Local, path))
+			return true, out.Encode(message{Path: path, Wrong: fmt.Sprintf("after %s, %s: the mount has %q (%v), the local directory %q (%v)%s; again, by the kernel's pages: %q, directly: %q",
+				o, path, got, gerr, want, werr, where, cached, asked)})
 		}
 	}
 	return false, nil
