@@ -236,6 +236,10 @@ func (s *Store) uploadPiece(ctx context.Context, f *File, number int, p *flyingP
 func (f *File) fly(ctx context.Context, number int, p piece) (ossclient.Part, error) {
 	fp := &flyingPart{piece: p}
 	f.mu.Lock()
+	if p.off+p.n > f.size { // cut off meanwhile: what is appended again is no change of a part, and would not be noticed
+		f.mu.Unlock()
+		return ossclient.Part{}, errOvertaken
+	}
 	if f.stream.flying == nil {
 		f.stream.flying = make(map[int]*flyingPart)
 	}

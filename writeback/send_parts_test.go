@@ -1,0 +1,66 @@
+package writeback
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// uploading is a Bucket in which something happens once an upload is begun, and once its first part was read.
+type uploading struct {
+	Bucket
+	begun, read func()
+}
+
+func (u *uploading) CreateUpload(ctx context.Context, q ossclient.UploadRequest) (ossclient.UploadID, error) {
+	id, err := u.Bucket.CreateUpload(ctx, q)
+	u.begun()
+	return id, err
+}
+
+func (u *uploading) UploadPart(ctx context.Context, q ossclient.PartRequest) (ossclient.Part, error) {
+	part, err := u.Bucket.UploadPart(ctx, q)
+	if q.Number == 1 {
+		u.read()
+	}
+	return part, err
+}
+
+// A file is cut while its parts are about to be sent, and bytes are appended again where one of them was read: that part
+// is not taken for one of the longer file.
+// SEMANTICS 1.7
+func TestPartOfWhatWasCutOff(t *testing.T) {
+	r := newRig(t)
+	r.opt.Delay = time.Hour
+	u := &uploading{Bucket: r.bucket}
+	r.opt.Bucket = u
+	s := r.open()
+	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+	write := func(p string, off int64) {
+		if _, err := f.WriteAt(t.Context(), []byte(p), off); err != nil {
+			t.Error(err)
+		}
+	}
+	end := noise(2<<20, 2)
+	u.begun = sync.OnceFunc(func() {
+		if err := f.Truncate(t.Context(), 0); err != nil {
+			t.Error(err)
+		}
+		write("head", 0)
+	})
+	u.read = sync.OnceFunc(func() { write(end, 300_000) })
+	for off, content := int64(0), noise(3<<19, 1); off < 3<<19; off += 1 << 19 { // not streamed: it has no settled part
+		write(content[off:off+1<<19], off)
+	}
+	r.closed(f)
+	if err := s.Sync(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	u.read()
+	r.close(f)
+	r.flush(s)
+	r.want("a", "head"+string(make([]byte, 300_000-4))+end)
+}
