@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 )
@@ -142,6 +143,8 @@ func searched(tried []Attempt) string {
 		return strings.Join(there, "; ")
 	case len(tried) == 1:
 		return fmt.Sprintf("%s: %s", tried[0].Source, tried[0].Why)
+	case !slices.ContainsFunc(tried, func(a Attempt) bool { return a.Name == NameEnv }):
+		return fmt.Sprintf("none of %d places has what --profile or --credentials asks for", len(tried))
 	}
 	return fmt.Sprintf("none of %d places has any; set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET, write ~/.oss/credentials, "+
 		"or mount a public bucket with --anonymous", len(tried))

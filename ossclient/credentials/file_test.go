@@ -165,6 +165,16 @@ func TestNothingFound(t *testing.T) {
 	}
 }
 
+// Where a choice was made, the advice is about the choice.
+func TestChosenProfileNotFound(t *testing.T) {
+	w := newWorld(t)
+	w.opt.Profile = "missing"
+	_, err := w.provider().Retrieve(context.Background())
+	if err == nil || !strings.HasSuffix(err.Error(), "none of 4 places has what --profile or --credentials asks for") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestChoicesExcludeEachOther(t *testing.T) {
 	for _, o := range []Options{{Profile: "a", Anonymous: true}, {Profile: "a", RAMRole: "b"}, {Only: "nonsense"}, {RAMRole: "a", Only: NameEnv}} {
 		if _, err := Chain(o); err == nil {
