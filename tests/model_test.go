@@ -86,20 +86,9 @@ func (m *model) both(what string, do func(top string) error) {
 	m.t.Helper()
 	m.log = append(m.log, what)
 	got, want := do(m.bed.Dir), do(m.local)
-	if number(got) != number(want) {
+	if harness.Number(got) != harness.Number(want) {
 		m.t.Errorf("%s: the mount says %v, the local directory %v", what, got, want)
 	}
-}
-
-func number(err error) syscall.Errno {
-	var e syscall.Errno
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &e):
-		return e
-	}
-	return syscall.EIO
 }
 
 func (m *model) step() {

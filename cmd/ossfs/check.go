@@ -47,10 +47,7 @@ func explain(err error, cfg ossclient.Config, endpoint string) error {
 	case cause.Cure == "" && errors.Is(err, ossclient.ErrPermission):
 		cause.Cure = "grant oss:ListObjects (and GetObject, PutObject, DeleteObject, AbortMultipartUpload, ListParts) on the bucket to these credentials"
 	}
-	text := fmt.Sprintf("oss://%s: %s: %s", cfg.Bucket, cause.What, cause.Cure)
-	if refused.RequestID != "" {
-		text += fmt.Sprintf(" [%s, request %s]", refused.Code, refused.RequestID)
-	}
+	text := fmt.Sprintf("oss://%s: %s: %s", cfg.Bucket, cause.What, cause.Cure) + doctor.Reference(err)
 	return &failure{status: exitFailed, text: text, cause: err}
 }
 

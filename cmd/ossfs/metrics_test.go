@@ -70,7 +70,7 @@ func metric(families map[string]*dto.MetricFamily, name string, labels ...string
 func busyMount(t *testing.T) (r *rig, addr string) {
 	t.Helper()
 	r = newRig(t)
-	addr = strings.TrimPrefix(closedPort(t), "http://")
+	addr = freeAddress(t)
 	if err := r.server.Put(ossservertest.Bucket, "large", make([]byte, fileSize), nil); err != nil {
 		t.Fatal(err)
 	}

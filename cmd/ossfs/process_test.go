@@ -18,7 +18,7 @@ import (
 
 const (
 	actVariable = "TEST_ACTS_AS_OSSFS"
-	slowest     = 10 * time.Second // a command line that cannot work is refused sooner
+	slowest     = 25 * time.Second // a command line that cannot work is refused sooner: 10 s, and what a virtual machine may be suspended
 
 	processPatience = 2 * time.Minute
 )

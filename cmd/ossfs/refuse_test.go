@@ -2,12 +2,15 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 )
@@ -27,7 +30,7 @@ func TestMountsThatCannotBe(t *testing.T) {
 	if err := os.Chmod(open, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	closed := closedPort(t)
+	closed := refusingPort(t)
 	silent := silentPort(t)
 	const src = sourceScheme + ossservertest.Bucket
 	ask := "check --endpoint, --region and the network"
@@ -39,15 +42,15 @@ func TestMountsThatCannotBe(t *testing.T) {
 		slowly bool
 	}{
 		{"no such bucket", nil, []string{"oss://another", r.mnt},
-			"oss://another: there is no such bucket at " + r.server.Endpoint + ": check its name, --region and --endpoint [NoSuchBucket, request ...", false},
+			"oss://another: there is no such bucket at " + r.server.Endpoint + ": check its name, --region and --endpoint [NoSuchBucket 0015-00000101, request ...", false},
 		{"wrong key id", []string{"OSS_ACCESS_KEY_ID=nobody"}, []string{src, r.mnt},
-			src + ": the access key ID is not known there, or disabled: use a key that is enabled in RAM (ossfs doctor shows where this one comes from) [InvalidAccessKeyId, request ...", false},
+			src + ": the access key ID is not known there, or disabled: use a key that is enabled in RAM (ossfs doctor shows where this one comes from) [InvalidAccessKeyId 0002-00000902, request ...", false},
 		{"wrong secret", []string{"OSS_ACCESS_KEY_SECRET=guess"}, []string{src, r.mnt},
-			src + ": the access key secret does not belong to the access key ID: correct the secret (ossfs doctor shows where it comes from) [SignatureDoesNotMatch, request ...", false},
+			src + ": the access key secret does not belong to the access key ID: correct the secret (ossfs doctor shows where it comes from) [SignatureDoesNotMatch 0002-00000001, request ...", false},
 		{"wrong region", []string{"OSS_REGION=cn-beijing"}, []string{src, r.mnt},
-			src + ": the bucket lies in another region than cn-beijing: give its own with --region or --endpoint [InvalidArgument, request ...", false},
+			src + ": the bucket lies in another region than cn-beijing: give its own with --region or --endpoint [InvalidArgument 0002-00000228, request ...", false},
 		{"not public", nil, []string{"--anonymous", src, r.mnt},
-			src + ": not allowed: the bucket is not public: leave --anonymous away and give credentials [AccessDenied, request ...", false},
+			src + ": not allowed: the bucket is not public: leave --anonymous away and give credentials [AccessDenied 0003-00000001, request ...", false},
 		{"nobody listens", nil, []string{"--endpoint", closed, src, r.mnt},
 			src + ": " + closed + " refuses the connection: " + ask, false},
 		{"nobody answers", nil, []string{"--endpoint", silent, src, r.mnt},
@@ -87,15 +90,33 @@ func TestMountsThatCannotBe(t *testing.T) {
 	}
 }
 
-// closedPort is an endpoint where nothing listens.
-func closedPort(t *testing.T) string {
+// freeAddress is where a process may listen.
+func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	return "http://" + l.Addr().String()
+	return l.Addr().String()
+}
+
+// refusingPort is an endpoint at which nobody listens, and nobody else can: the port is taken.
+func refusingPort(t *testing.T) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	addr, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("http://127.0.0.1:%d", addr.(*unix.SockaddrInet4).Port)
 }
 
 // silentPort is an endpoint that takes connections and says nothing.

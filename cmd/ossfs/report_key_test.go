@@ -72,9 +72,7 @@ func TestARenewalThatFailsIsSaid(t *testing.T) {
 	}
 	status := func(want func(string) bool) string {
 		for end := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-			if _, err := os.ReadDir(r.mnt); err != nil { // a request: without one nothing is renewed
-				t.Fatalf("reading the directory: %v\nlog:\n%s", err, r.log())
-			}
+			_, _ = os.ReadDir(r.mnt) // a request: without one nothing is renewed; a machine that is suspended may find the key expired
 			got := r.run("status", r.mnt).out
 			if want(got) || time.Now().After(end) {
 				return got

@@ -21,7 +21,7 @@ import (
 func TestNoSecretIsSeen(t *testing.T) {
 	r := newRig(t)
 	const token = "a-token-that-nobody-may-see"
-	addr := strings.TrimPrefix(closedPort(t), "http://")
+	addr := freeAddress(t)
 	r.mount("--log-level", "debug", "--debug", "--metrics", addr, "--write-back", "1h")
 	seen := map[string]string{}
 	say := func(what string, got processResult) { seen[what] = got.out + got.err }

@@ -16,11 +16,16 @@ func diagnose(err error, cfg ossclient.Config, endpoint string) (found, cure str
 	if c.What == "" {
 		return oneLine(err.Error()), ""
 	}
+	return c.What + Reference(err), c.Cure
+}
+
+// Reference is what support asks for of a request that OSS refused, in brackets behind a blank; empty when it gave no answer.
+func Reference(err error) string {
 	var refused *ossclient.Error
-	if errors.As(err, &refused) && refused.Code != "" {
-		c.What += " [" + strings.TrimSpace(refused.Code+" "+refused.EC) + ", request " + refused.RequestID + "]"
+	if !errors.As(err, &refused) || refused.RequestID == "" {
+		return ""
 	}
-	return c.What, c.Cure
+	return " [" + strings.TrimSpace(refused.Code+" "+refused.EC) + ", request " + refused.RequestID + "]"
 }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -88,7 +88,11 @@ func (e *examination) upload(ctx context.Context) (rate float64) {
 // download reads an object of our own, or the largest that is listed.
 func (e *examination) download(ctx context.Context, rate float64) {
 	key, length, ok := e.sample(ctx, rate)
-	if !ok {
+	switch {
+	case ctx.Err() != nil:
+		e.add(Check{Name: "download", Outcome: Skip, Found: "no time was left for it"}, time.Now())
+		return
+	case !ok:
 		e.add(Check{Name: "download", Outcome: Skip, Found: "there is nothing to read that is large enough"}, time.Now())
 		return
 	}
