@@ -23,8 +23,9 @@ func NewListings(limit int64) *Listings {
 	return &Listings{limit: limit, byDir: make(map[ossclient.Key]*list.Element)}
 }
 
-// Largest is the size in bytes of the largest listing that is kept: an eighth of the limit.
-func (s *Listings) Largest() int64 { return s.limit / 8 }
+// Largest is the size in bytes of the largest listing that is kept: a twelfth of the limit. A listing that is being made takes as much
+// again, and the garbage of making it too: with the default limit a directory of any size stays below 64 MiB.
+func (s *Listings) Largest() int64 { return s.limit / 12 }
 
 // Get is the listing of dir, or nil.
 func (s *Listings) Get(dir ossclient.Key) *Listing {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"syscall"
 
 	"github.com/cespare/xxhash/v2"
@@ -31,13 +32,18 @@ type dirHandle struct {
 	// go-fuse calls the methods of one handle one after another, so the fields below need no lock.
 	cursor *namespace.Cursor
 	asked  uint64          // Mount.changes when the cursor began
-	given  []uint64        // hashes of the entries given out, in order, without "." and ".."
-	marks  []string        // marks[i] is the name after which entry i*markStride comes
+	marks  []mark          // of the entries given out, without "." and ".."
 	last   namespace.Entry // the entry given out last: the one that is looked up next
 	pos    int             // the offset of the next entry
 	skip   map[uint64]bool // entries not to be given out again after a seek
 	first  context.Context // of the request that began at the beginning, to tell it from the others
 	reply  context.Context // of the request that the last entry was given to
+}
+
+// mark is a position and what was given out behind it, up to the next one.
+type mark struct {
+	after string   // the name that comes before
+	given []uint64 // hashes of at most markStride entries, in order
 }
 
 var (
@@ -82,14 +88,11 @@ func (d *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 // next takes the next entry that was not given out before.
 func (d *dirHandle) next(ctx context.Context) (namespace.Entry, error) {
 	if d.cursor == nil {
-		after := ""
-		if len(d.marks) > 0 {
-			after = d.marks[len(d.marks)-1]
-		} else {
-			d.marks = append(d.marks, "")
+		if len(d.marks) == 0 {
+			d.marks = append(d.marks, mark{})
 		}
 		d.asked = d.n.m.changes.Load()
-		d.cursor = d.n.m.tree.List(ctx, d.n.Key(), after)
+		d.cursor = d.n.m.tree.List(ctx, d.n.Key(), d.marks[len(d.marks)-1].after)
 	}
 	for {
 		e, err := d.cursor.Next(ctx)
@@ -100,9 +103,10 @@ func (d *dirHandle) next(ctx context.Context) (namespace.Entry, error) {
 		if d.skip[hash] {
 			continue
 		}
-		d.given = append(d.given, hash)
-		if len(d.given)%markStride == 0 {
-			d.marks = append(d.marks, e.Mark())
+		last := &d.marks[len(d.marks)-1]
+		last.given = append(last.given, hash)
+		if len(last.given) == markStride {
+			d.marks = append(d.marks, mark{after: strings.Clone(e.Mark())}) // a name of its own: others keep the text of their page
 			d.skip = nil
 		}
 		return e, nil
@@ -112,26 +116,34 @@ func (d *dirHandle) next(ctx context.Context) (namespace.Entry, error) {
 // Seekdir goes to an offset that was given out, or to the beginning, which lists anew.
 func (d *dirHandle) Seekdir(_ context.Context, off uint64) syscall.Errno {
 	entries := max(int(off)-2, 0)
-	if entries > len(d.given) {
+	if entries > d.count() {
 		return syscall.EINVAL
 	}
 	if d.cursor != nil {
 		d.cursor.Close()
 		d.cursor = nil
 	}
-	mark := entries / markStride
 	d.pos = int(off)
 	if entries == 0 {
-		d.given, d.marks, d.skip = nil, nil, nil
+		d.marks, d.skip = nil, nil
 		return 0
 	}
-	d.marks = d.marks[:mark+1]
+	d.marks = d.marks[:entries/markStride+1]
+	last := &d.marks[len(d.marks)-1]
+	last.given = last.given[:entries%markStride]
 	d.skip = make(map[uint64]bool)
-	for _, hash := range d.given[mark*markStride : entries] {
+	for _, hash := range last.given {
 		d.skip[hash] = true
 	}
-	d.given = d.given[:entries]
 	return 0
+}
+
+// count is how many entries were given out.
+func (d *dirHandle) count() int {
+	if len(d.marks) == 0 {
+		return 0
+	}
+	return (len(d.marks)-1)*markStride + len(d.marks[len(d.marks)-1].given)
 }
 
 // errBare has an entry shown without attributes: it is no answer to a program, and the kernel looks the name up when

@@ -143,7 +143,7 @@ func drain(tb testing.TB, t *Tree, dir ossclient.Key, every int) (dirs []ossclie
 
 // One directory of very many entries: its pages go by, and memory does not grow with it.
 func TestMemoryOfALargeDirectory(t *testing.T) {
-	const files = 120_000
+	const files = 1_000_000
 	b := newHugeBucket(1, files)
 	tree := newHugeTree(t, b)
 	before := heap()

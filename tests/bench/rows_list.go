@@ -12,6 +12,7 @@ func listRows() []row {
 		{"list/lsR-warm", "ls -lR, 20,000 files in 400 directories, attributes in the index", lsRecursive(true)},
 		{"list/lsR-cold", "the same, attributes unknown, the directories without objects of their own", lsRecursive(false)},
 		{"list/ls-100k", "ls -l of one directory of 100,000, index warm", lsLarge},
+		{"list/ls-1M", "ls -U of one directory of 1,000,000", lsMillion},
 		{"list/find-1M", "find over 1,000,000 keys in 10,000 directories", findMillion},
 		{"list/rsync-again", "second rsync -a of an unchanged tree of 10,000 files, new mount", rsyncAgain},
 		{"list/rsync-lost", "the same, with the attribute index lost", rsyncLost},
@@ -131,6 +132,36 @@ func lsLarge(b *bench) (r result, err error) {
 	defer m.end(&err)
 	r, err = b.command(m, "ls -l . >/dev/null", 4, 105)
 	r.seconds("ls -U | head -1", first).atMost(0.1)
+	return r, err
+}
+
+// mostOfDirectory is what the mount may take for one directory of any size, in MiB.
+const mostOfDirectory = 64
+
+func lsMillion(b *bench) (r result, err error) {
+	if err := b.seed(seed{File: "f%06d", Files: 1_000_000, Size: 100}); err != nil {
+		return r, err
+	}
+	m, err := b.slowMount("state", "--no-head")
+	if err != nil {
+		return r, err
+	}
+	defer m.end(&err)
+	first, err := b.shell(m.dir, "ls -U | head -1 >/dev/null")
+	if err != nil {
+		return r, err
+	}
+	before, err := m.usage()
+	if err != nil {
+		return r, err
+	}
+	r, err = b.command(m, "test $(ls -U | wc -l) = 1000000", 0, 1_020)
+	if err != nil {
+		return r, err
+	}
+	after, err := m.usage()
+	r.seconds("ls -U | head -1", first).atMost(0.1)
+	r.add("for the directory", float64(after.peakRSS-before.peakRSS)/(1<<20), "MiB").atMost(mostOfDirectory)
 	return r, err
 }
 
