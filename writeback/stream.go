@@ -359,19 +359,20 @@ func (f *File) checkpoint(ctx context.Context) error {
 // relieve punches out of the staged files what need not be there: parts that were sent, and bytes of
 // versions that the bucket has.
 func (s *Store) relieve() {
-	s.mu.RLock()
+	s.mu.Lock()
 	files := make([]*File, 0, len(s.files))
 	for _, f := range s.files {
+		f.uses++ // whoever ends the last use holds Store.change, and waits for File.mu
 		files = append(files, f)
 	}
-	s.mu.RUnlock()
-	for _, f := range files {
-		if err := f.relieve(); err != nil {
-			s.log.Warn("a staged file did not give space back", "file", stageName(f.stage), "error", err)
+	s.mu.Unlock()
+	for i, f := range files {
+		if i == 0 || s.space.full() {
+			if err := f.relieve(); err != nil {
+				s.log.Warn("a staged file did not give space back", "file", stageName(f.stage), "error", err)
+			}
 		}
-		if !s.space.full() {
-			return
-		}
+		f.unuse()
 	}
 }
 
