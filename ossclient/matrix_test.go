@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ossfs/ossfs/internal/ossserver"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/ossclient/crc"
@@ -22,6 +23,7 @@ type stage struct {
 	client *ossclient.Bucket // meets the faults
 	clean  *ossclient.Bucket // prepares, and looks at what happened
 	upload ossclient.UploadID
+	doubt  bool // there may be another one
 	parts  []ossclient.Part
 
 	ctx     context.Context  // of the calls; nil: the test's
@@ -261,6 +263,14 @@ func uploadRows() []faultedCall {
 		}
 		return nil
 	}
+	oneKnown := func(s *stage) error { // others only where the caller was told of them
+		uploads := s.server.Uploads(ossservertest.Bucket)
+		known := slices.ContainsFunc(uploads, func(u ossserver.UploadInfo) bool { return ossclient.UploadID(u.ID) == s.upload })
+		if len(uploads) > 1 && !s.doubt || len(uploads) == 0 || s.upload != "" && !known {
+			return fmt.Errorf("%d uploads, the caller's among them: %v, in doubt: %v", len(uploads), known, s.doubt)
+		}
+		return nil
+	}
 	complete := func(exclusive bool) func(*stage) error {
 		return func(s *stage) error {
 			res, err := s.client.CompleteUpload(s.Context(), ossclient.CompleteRequest{Key: "m", Upload: s.upload, Parts: s.parts, NoOverwrite: exclusive})
@@ -275,10 +285,10 @@ func uploadRows() []faultedCall {
 	}
 	waiting := func(s *stage) error { return errors.Join(one(s), gone(s, "m")) }
 	return []faultedCall{
-		{op: "InitiateMultipartUpload", call: func(s *stage) error {
-			_, err := s.client.CreateUpload(s.Context(), ossclient.UploadRequest{Key: "m"})
+		{op: "InitiateMultipartUpload", call: func(s *stage) (err error) {
+			s.upload, err = s.client.CreateUpload(s.Context(), ossclient.UploadRequest{Key: "m", Doubt: func() { s.doubt = true }})
 			return err
-		}, check: one, absent: none},
+		}, check: oneKnown, absent: none},
 		{op: "UploadPart", prepare: prepareUpload, call: uploadPart(1, nil), check: hasPart, absent: noPart, flips: true},
 		{op: "UploadPartCopy", prepare: prepareUpload, call: func(s *stage) error {
 			_, err := s.client.CopyPart(s.Context(), ossclient.CopyPartRequest{Key: "m", Upload: s.upload, Number: 1, Source: ossclient.Version{Key: "k"}, Length: matrixSize})

@@ -21,7 +21,7 @@ type UploadRequest struct {
 	Metadata Metadata
 	Options  ObjectOptions
 	// Doubt, when not nil, is called before CreateUpload returns when OSS may have begun another upload
-	// besides, or in spite of an error, whose answer was lost and which could not be found.
+	// besides, or in spite of an error: an answer was lost. It may be called more than once.
 	Doubt func()
 }
 
@@ -51,7 +51,7 @@ func (b *Bucket) CreateUpload(ctx context.Context, u UploadRequest) (UploadID, e
 	o.ACL = "" // InitiateMultipartUpload knows none: CompleteRequest.ACL
 	setOptions(h, o)
 	var id UploadID
-	r := &request{op: op, key: u.Key, params: []param{{"uploads", ""}}, header: h}
+	r := &request{op: op, key: u.Key, params: []param{{"encoding-type", "url"}, {"uploads", ""}}, header: h}
 	r.accept = func(a *answer) error {
 		var doc struct {
 			ID UploadID `xml:"UploadId"`
@@ -62,7 +62,7 @@ func (b *Bucket) CreateUpload(ctx context.Context, u UploadRequest) (UploadID, e
 		}
 		return err
 	}
-	r.settle = b.settleInitiate(u, &id)
+	r.settle = settleInitiate(u.Doubt)
 	_, err := b.do(ctx, r)
 	return id, err
 }
@@ -173,7 +173,7 @@ func (b *Bucket) CompleteUpload(ctx context.Context, c CompleteRequest) (PutResu
 	setOptions(h, ObjectOptions{ACL: c.ACL})
 	doc := completeDocument(c.Parts)
 	var result PutResult
-	r := &request{op: op, key: c.Key, params: []param{{"uploadId", string(c.Upload)}}, header: h}
+	r := &request{op: op, key: c.Key, params: []param{{"encoding-type", "url"}, {"uploadId", string(c.Upload)}}, header: h}
 	r.body = content{reader: bytes.NewReader(doc), size: int64(len(doc))}
 	r.accept = func(a *answer) error {
 		var doc struct{ ETag string }

@@ -119,40 +119,14 @@ func (b *Bucket) settleCopy(c CopyRequest, result *CopyResult) func(context.Cont
 	}
 }
 
-// initiateSlack is how far OSS's clock may be from what we take it for, when an upload is recognised by
-// the time it was begun.
-const initiateSlack = 2 * time.Second
-
-// settleInitiate looks for the upload that an InitiateMultipartUpload whose answer was lost has begun. It
-// takes it over if there is exactly one of this key begun since; with none or several, a new one is begun.
-func (b *Bucket) settleInitiate(q UploadRequest, id *UploadID) func(context.Context, *failure) bool {
-	begun, key := time.Now(), q.Key
-	return func(ctx context.Context, f *failure) (done bool) {
-		if !f.ambiguous {
-			return false
+// settleInitiate says that an InitiateMultipartUpload whose answer was lost may have begun an upload. Another is begun:
+// nothing tells the lost one from those that others, or this very program, have begun for the same key, and whoever took
+// over one of them would lose its parts with it.
+func settleInitiate(doubt func()) func(context.Context, *failure) bool {
+	return func(_ context.Context, f *failure) bool {
+		if f.ambiguous && doubt != nil {
+			doubt()
 		}
-		defer func() {
-			if !done && q.Doubt != nil {
-				q.Doubt()
-			}
-		}()
-		from := begun.Add(time.Duration(b.skew.Load())).Add(-initiateSlack)
-		var found []UploadID
-		for u, err := range b.ListUploads(ctx, key) {
-			if err != nil {
-				return false
-			}
-			if u.Key != key {
-				break // keys come in order: the one asked for is the first of its prefix
-			}
-			if !u.Initiated.Before(from) {
-				found = append(found, u.ID)
-			}
-		}
-		if len(found) != 1 {
-			return false
-		}
-		*id = found[0]
-		return true
+		return false
 	}
 }
