@@ -31,7 +31,8 @@ func Helper(t testing.TB, job string, args ...string) {
 func help(line string) int {
 	job, rest, _ := strings.Cut(line, "\n")
 	args := strings.Split(rest, "\n")
-	jobs := map[string]func([]string) error{"mmap-read": mmapRead, "mmap-shared": mmapShared, "mmap-private": mmapPrivate, "sticky": sticky, "work": work}
+	jobs := map[string]func([]string) error{"mmap-read": mmapRead, "mmap-shared": mmapShared, "mmap-private": mmapPrivate, "sticky": sticky,
+		"lock": lock, "work": work}
 	do, ok := jobs[job]
 	if !ok {
 		fmt.Fprintf(os.Stderr, "no job %q\n", job)
@@ -42,6 +43,35 @@ func help(line string) int {
 		return 1
 	}
 	return 0
+}
+
+// lock tries to lock a file, the first byte of it if the kind is fcntl's, and fails when it is not as free or busy as is said.
+func lock(args []string) error {
+	path, kind, want := args[0], args[1], args[2]
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	record := unix.Flock_t{Type: unix.F_WRLCK, Len: 1}
+	switch kind {
+	case "flock":
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	case "flock-shared":
+		err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+	case "fcntl-shared":
+		record.Type = unix.F_RDLCK
+		fallthrough
+	case "fcntl":
+		err = unix.FcntlFlock(f.Fd(), unix.F_SETLK, &record)
+	}
+	got := "free"
+	if errors.Is(err, unix.EAGAIN) {
+		got, err = "busy", nil
+	}
+	if err == nil && got != want {
+		err = fmt.Errorf("%s is %s for %s, want %s", path, got, kind, want)
+	}
+	return errors.Join(err, f.Close())
 }
 
 func mapped(path string, flags, prot, how int, do func(f *os.File, p []byte) error) error {
