@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -194,5 +195,50 @@ print(db.execute("select count(*), sum(length(s)) from t").fetchone())
 `
 	if second := program(t, ".", "python3", "-c", check, b.Path("db")); second != first {
 		t.Errorf("a new mount: got %s, want %s", second, first)
+	}
+}
+
+// SEMANTICS 4.5: a second backup, of another mount of the same bucket, reads no file that did not change. restic compares inode
+// numbers, sizes and both times.
+func TestRestic(t *testing.T) {
+	if _, err := exec.LookPath("restic"); err != nil {
+		t.Skip(err)
+	}
+	b := harness.New(t)
+	must(t, os.MkdirAll(b.Path("d", "e"), 0o755))
+	for _, name := range []string{"d/one", "d/e/two", "three"} {
+		must(t, os.WriteFile(b.Path(name), []byte(name), 0o644))
+	}
+	b.Flush()
+	repository := t.TempDir()
+	restic := func(args ...string) (summary struct {
+		New       int `json:"files_new"`
+		Changed   int `json:"files_changed"`
+		Unchanged int `json:"files_unmodified"`
+	}) {
+		t.Helper()
+		cmd := exec.Command("restic", append([]string{"--json", "--no-cache", "--repo", repository}, args...)...)
+		cmd.Env = append(os.Environ(), "RESTIC_PASSWORD=secret")
+		out, err := cmd.Output()
+		must(t, err)
+		for line := range strings.Lines(string(out)) {
+			if strings.Contains(line, `"summary"`) {
+				must(t, json.Unmarshal([]byte(line), &summary))
+			}
+		}
+		return summary
+	}
+	restic("init")
+	if got := restic("backup", b.Dir); got.New != 3 {
+		t.Errorf("the first backup: %+v, want 3 new files", got)
+	}
+	b.Afresh()
+	must(t, os.WriteFile(b.Path("d", "new"), []byte("new"), 0o644))
+	b.Server.ResetCounts()
+	if got := restic("backup", b.Dir); got.New != 1 || got.Changed != 0 || got.Unchanged != 3 {
+		t.Errorf("the second backup: %+v, want one new file, and three that did not change", got)
+	}
+	if n := b.Server.Counts()["GetObject"]; n > 0 {
+		t.Errorf("the second backup asked for the bytes of %d objects", n)
 	}
 }
