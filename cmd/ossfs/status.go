@@ -60,10 +60,8 @@ func statusCommand() command {
 func (q *statusQuestion) run(inv *invocation) error {
 	ctx, stop := inv.signals()
 	defer stop()
-	if !q.watch {
-		return q.show(ctx, inv.out)
-	}
 	screen, isTerminal := terminal(inv.out)
+	drawn := isTerminal && !q.json
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -72,11 +70,17 @@ func (q *statusQuestion) run(inv *invocation) error {
 			return err
 		}
 		text := page.String()
-		if isTerminal && !q.json {
+		switch {
+		case drawn && q.watch:
 			text = onScreen(text, screen)
+		case drawn:
+			text = strings.Join(fitting(text, columns(screen, plainWidth)), "\n") + "\n"
 		}
 		if _, err := io.WriteString(inv.out, text); err != nil {
 			return failf("status: %w", err)
+		}
+		if !q.watch {
+			return nil
 		}
 		select {
 		case <-tick.C:
@@ -92,10 +96,7 @@ func onScreen(page string, screen *os.File) string {
 	if err != nil || width < 1 || height < 2 {
 		return page
 	}
-	var lines []string
-	for line := range strings.Lines(strings.TrimRight(page, "\n")) {
-		lines = append(lines, folded(strings.TrimSuffix(line, "\n"), width)...)
-	}
+	lines := fitting(page, width)
 	if len(lines) >= height {
 		more := len(lines) - (height - 2)
 		lines = append(lines[:height-2:height-2], fmt.Sprintf("(%d more lines)", more))
@@ -107,6 +108,15 @@ func onScreen(page string, screen *os.File) string {
 	}
 	b.WriteString("\x1b[J") // and of the page
 	return b.String()
+}
+
+// fitting is a page's lines, folded where they are too long.
+func fitting(page string, width int) []string {
+	var lines []string
+	for line := range strings.Lines(strings.TrimRight(page, "\n")) {
+		lines = append(lines, folded(strings.TrimSuffix(line, "\n"), width)...)
+	}
+	return lines
 }
 
 // folded cuts a line that is too long at its blanks; what follows stands below the line's text.
