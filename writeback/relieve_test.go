@@ -43,7 +43,12 @@ func TestLastUseEndsWhileRelieved(t *testing.T) {
 	if _, err := f.WriteAt(t.Context(), []byte(content), 0); err != nil {
 		t.Fatal(err)
 	}
-	for len(s.overlapping(f.stage, 0, 1<<30)) < 3 {
+	uses := func() int {
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		return f.uses
+	}
+	for len(s.overlapping(f.stage, 0, 1<<30)) < 3 || uses() > 1 {
 		time.Sleep(time.Millisecond) // they are sent by real requests
 	}
 	r.closed(f)
@@ -52,11 +57,8 @@ func TestLastUseEndsWhileRelieved(t *testing.T) {
 		if punched++; punched > 1 {
 			return
 		}
-		s.mu.RLock()
-		uses := f.uses
-		s.mu.RUnlock()
-		if uses < 2 {
-			t.Errorf("%d use while it is relieved: ours may be the last", uses)
+		if n := uses(); n < 2 {
+			t.Errorf("%d use while it is relieved: ours may be the last", n)
 			return
 		}
 		f.unuse() // as Release does when all is committed
