@@ -26,6 +26,8 @@ type Server struct {
 	faults faults
 	speed  speed
 
+	connections connections
+
 	running sync.RWMutex // held for reading by each request, taken by Close to wait for them
 
 	mu   sync.Mutex // guards the fields below
@@ -82,6 +84,7 @@ func (s *Server) Start(addr string) (endpoint string, err error) {
 	}
 	s.http = &http.Server{
 		Handler:           s,
+		ConnState:         s.connections.note,
 		ReadHeaderTimeout: time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -149,6 +150,11 @@ func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // it may have ended
 	_ = p.cmd.Wait()
 	p.cmd = nil
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := p.Server.Deserted(ctx); err != nil { // else a request of it could have its effect after the next process has begun
+		p.T.Errorf("the killed process is still connected: %v", err)
+	}
 }
 
 // Clear takes a dead mount away.
