@@ -46,9 +46,12 @@ const workers = 3
 
 func campaign(t *testing.T, o campaignOptions) {
 	program := harness.Build(t)
-	seeds, runs := 10, 6
-	if o.faults { // slow: each lost answer costs a wait
-		seeds, runs = 2, 3
+	seeds, runs := 20, 8
+	switch { // slower with faults: each lost answer costs a wait
+	case o.kill && o.faults:
+		seeds, runs = 4, 4
+	case o.faults:
+		seeds, runs = 12, 6
 	}
 	first := setting("CAMPAIGN_SEED", 1)
 	seeds, runs = setting("CAMPAIGN_SEEDS", seeds), setting("CAMPAIGN_RUNS", runs)
