@@ -155,18 +155,22 @@ func (r *renaming) move(ctx context.Context) error {
 	return nil
 }
 
-// exchange swaps source and target. Two files are swapped by the stager; where a directory takes part, it is
-// three renames by way of a name of their own, which a crash in between leaves behind.
+// exchange swaps source and target. Two files are swapped by the stager, at once when both are pending; otherwise, and
+// where a directory takes part, it is three renames by way of a name of their own, which a crash in between leaves behind.
 func (r *renaming) exchange(ctx context.Context) error {
 	m := r.from.m
 	back, err := m.tree.Child(r.from.Key(), r.name, r.target.Dir)
 	if err != nil {
 		return err
 	}
+	aside, err := m.tree.Child(r.to.Key(), fmt.Sprintf(".ossfs-exchange-%d", time.Now().UnixNano()), r.source.Dir)
+	if err != nil {
+		return err
+	}
 	if !r.source.Dir && !r.target.Dir {
-		err = m.store.Exchange(ctx, source(r.source), source(r.target))
+		err = m.store.Exchange(ctx, source(r.source), source(r.target), aside)
 	} else {
-		err = r.exchangeTrees(ctx, back)
+		err = r.exchangeTrees(ctx, back, aside)
 	}
 	if err != nil {
 		return err
@@ -175,12 +179,8 @@ func (r *renaming) exchange(ctx context.Context) error {
 	return nil
 }
 
-func (r *renaming) exchangeTrees(ctx context.Context, back ossclient.Key) error {
+func (r *renaming) exchangeTrees(ctx context.Context, back, aside ossclient.Key) error {
 	m := r.from.m
-	aside, err := m.tree.Child(r.to.Key(), fmt.Sprintf(".ossfs-exchange-%d", time.Now().UnixNano()), r.source.Dir)
-	if err != nil {
-		return err
-	}
 	if err := m.renameEntry(ctx, r.source, r.sourceKey, aside); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/ossclient"
@@ -161,8 +160,9 @@ func (s *Store) beginMove(from, to Key, src RenameSource) (*move, error) {
 }
 
 // Exchange swaps what is at two keys (RENAME_EXCHANGE). What is pending of both, whole, is swapped at once;
-// otherwise it is three renames by way of a name of their own. The keys are those of the versions.
-func (s *Store) Exchange(ctx context.Context, aSource, bSource RenameSource) error {
+// otherwise it is three renames by way of aside, a key that is free: a crash in between leaves what was at the first key
+// there. The keys are those of the versions.
+func (s *Store) Exchange(ctx context.Context, aSource, bSource RenameSource, aside Key) error {
 	a, b := aSource.Version.Key, bSource.Version.Key
 	if a == "" || b == "" || a == b {
 		return ossclient.ErrInvalid
@@ -170,14 +170,13 @@ func (s *Store) Exchange(ctx context.Context, aSource, bSource RenameSource) err
 	if done, err := s.exchangePending(a, b); done || err != nil {
 		return err
 	}
-	temp := conflictKey(a, "exchange-"+s.opt.Host, time.Now())
-	if err := s.Rename(ctx, a, temp, aSource, ossclient.Version{}); err != nil {
+	if err := s.Rename(ctx, a, aside, aSource, ossclient.Version{}); err != nil {
 		return err
 	}
 	if err := s.Rename(ctx, b, a, bSource, ossclient.Version{}); err != nil {
 		return err
 	}
-	return s.Rename(ctx, temp, b, RenameSource{Version: ossclient.Version{Key: temp}, Attr: aSource.Attr}, ossclient.Version{})
+	return s.Rename(ctx, aside, b, RenameSource{Version: ossclient.Version{Key: aside}, Attr: aSource.Attr}, ossclient.Version{})
 }
 
 func (s *Store) exchangePending(a, b Key) (bool, error) {
