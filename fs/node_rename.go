@@ -135,14 +135,14 @@ func (r *renaming) move(ctx context.Context) error {
 		}
 	}
 	var err error
-	if r.source.Dir {
-		if r.exists { // an empty directory: its marker must not be in the way of the one that moves
-			err = m.store.Remove(r.target.Key, r.target.Version)
+	switch {
+	case r.source.Dir && r.exists && r.target.Key != r.targetKey: // another spelling of the name
+		if err = m.store.Remove(r.target.Key, r.target.Version); err == nil {
+			err = m.store.RenameTree(ctx, r.sourceKey, r.targetKey, ossclient.Version{})
 		}
-		if err == nil {
-			err = m.store.RenameTree(ctx, r.sourceKey, r.targetKey)
-		}
-	} else {
+	case r.source.Dir:
+		err = m.store.RenameTree(ctx, r.sourceKey, r.targetKey, r.target.Version)
+	default:
 		err = m.store.Rename(ctx, r.sourceKey, r.targetKey, source(r.source), r.target.Version)
 	}
 	if err != nil {
@@ -195,7 +195,7 @@ func (r *renaming) exchangeTrees(ctx context.Context, back, aside ossclient.Key)
 // renameEntry moves e, which is at from, to a key that is free.
 func (m *Mount) renameEntry(ctx context.Context, e namespace.Entry, from, to ossclient.Key) error {
 	if e.Dir {
-		return m.store.RenameTree(ctx, from, to)
+		return m.store.RenameTree(ctx, from, to, ossclient.Version{})
 	}
 	return m.store.Rename(ctx, from, to, source(e), ossclient.Version{})
 }

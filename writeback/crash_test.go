@@ -141,7 +141,7 @@ func (c *crashRun) run(ctx context.Context) {
 		c.step(c.edit("g", grows[9000:], 9000), set("g", grows)) &&
 		c.step(rename("g", "h"), move("g", "h")) &&
 		c.step(c.store("f1", "third"), set("f1", "third")) &&
-		c.step(func() error { return c.s.RenameTree(ctx, c.key("d/"), c.key("e/")) }, move("d/", "e/")) &&
+		c.step(func() error { return c.s.RenameTree(ctx, c.key("d/"), c.key("e/"), ossclient.Version{}) }, move("d/", "e/")) &&
 		c.step(rename("old", "e/old"), move("old", "e/old")) &&
 		c.step(remove("e/x"), func(w world) { delete(w, c.key("e/x")) }) &&
 		c.step(func() error { return c.s.SyncTree(ctx, c.key("e/")) }, func(world) {}) &&

@@ -153,7 +153,7 @@ func (m *model) renameTree(ctx context.Context, from, to string) {
 			return
 		}
 	}
-	if err := m.s.RenameTree(ctx, Key(from), Key(to)); err != nil {
+	if err := m.s.RenameTree(ctx, Key(from), Key(to), ossclient.Version{}); err != nil {
 		m.fatal("rename %s to %s: %v", from, to, err)
 	}
 	for name, content := range m.files {

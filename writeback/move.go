@@ -141,8 +141,9 @@ func (s *Store) waitDeleted(ctx context.Context, prefix Key, exact bool) error {
 }
 
 // RenameTree renames everything below a prefix ("a/"), and the directory's own object: what is pending, and
-// what the bucket has. It returns when the copies are made; a crash before is completed by the next Open.
-func (s *Store) RenameTree(ctx context.Context, from, to Key) error {
+// what the bucket has. It returns when the copies are made; a crash before is completed by the next Open. over is the
+// object of the empty directory that is replaced, if the bucket has one.
+func (s *Store) RenameTree(ctx context.Context, from, to Key, over ossclient.Version) error {
 	if from == to || strings.HasPrefix(string(to), string(from)) {
 		return ossclient.ErrInvalid
 	}
@@ -155,7 +156,7 @@ func (s *Store) RenameTree(ctx context.Context, from, to Key) error {
 			release()
 			continue
 		}
-		m, err := s.beginTree(from, to)
+		m, err := s.beginTree(from, to, over)
 		if err == nil {
 			err = s.finishTree(ctx, m)
 		}
@@ -207,9 +208,9 @@ func (s *Store) partial(prefix Key) []Key {
 	return keys
 }
 
-// beginTree journals the move and, in the same record, everything pending below it under its new key. errAgain:
-// something is not whole here any more.
-func (s *Store) beginTree(from, to Key) (*move, error) {
+// beginTree journals the move and, in the same record, everything pending below it under its new key, and that the
+// directory that it replaces is no more. errAgain: something is not whole here any more.
+func (s *Store) beginTree(from, to Key, over ossclient.Version) (*move, error) {
 	s.change.Lock()
 	defer s.change.Unlock()
 	if err := s.usable(); err != nil {
@@ -230,8 +231,21 @@ func (s *Store) beginTree(from, to Key) (*move, error) {
 	})
 	s.mu.RUnlock()
 	seq := s.nextSeqLocked()
+	if len(list) == 0 || list[0].key != from { // else it is replaced by the one that moves
+		if old := s.get(to); old != nil || over.ETag != "" {
+			removal := s.removalLocked(to, old, over)
+			if removal.entry != nil {
+				removal.entry.seq, seq = seq, seq+1
+			}
+			ops = append(ops, removal)
+		}
+	}
 	for _, e := range list {
-		next, removal := s.moveOps(e, m.target(e.key), ossclient.Version{})
+		base := ossclient.Version{}
+		if e.key == from {
+			base = over
+		}
+		next, removal := s.moveOps(e, m.target(e.key), base)
 		next.seq, seq = seq, seq+1
 		if removal.entry != nil {
 			removal.entry.seq, seq = seq, seq+1
@@ -244,6 +258,8 @@ func (s *Store) beginTree(from, to Key) (*move, error) {
 	for _, o := range ops[1:] {
 		if o.entry != nil {
 			s.loop.changed(o.entry, s.opt.rest(o.entry))
+		} else if o.code == opDel {
+			s.loop.gone(o.key)
 		}
 	}
 	s.rekeyTree(m)

@@ -17,6 +17,7 @@ import (
 	"github.com/ossfs/ossfs/internal/ossserver"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/disk/disktest"
 )
 
 type static struct{}
@@ -356,7 +357,7 @@ func TestRenameTree(t *testing.T) {
 	if err := s.Remove("d/gone", r.version("d/gone")); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.RenameTree(t.Context(), "d/", "e/"); err != nil {
+	if err := s.RenameTree(t.Context(), "d/", "e/", ossclient.Version{}); err != nil {
 		t.Fatal(err)
 	}
 	r.want("e/", "x")
@@ -365,6 +366,50 @@ func TestRenameTree(t *testing.T) {
 	r.want("e/new", "new")
 	if keys := r.server.Keys(ossservertest.Bucket); len(keys) != 4 {
 		t.Errorf("the bucket has %q", keys)
+	}
+}
+
+// A directory that replaces an empty one does so whole, whenever the process is killed: there is always one of the name.
+// SEMANTICS 6.2
+func TestRenameTreeOverAnother(t *testing.T) {
+	for _, pending := range []bool{false, true} {
+		for k, more := 0, true; more; k++ {
+			r := newRig(t)
+			mem := disktest.New()
+			r.opt.Disk, r.opt.Delay, r.opt.Bucket = mem, time.Hour, patient{r.bucket}
+			s := must(Open(t.Context(), r.opt))(t) // it is not closed: it dies
+			r.put("c/", "old")
+			r.put("d/x", "x")
+			if pending {
+				if err := s.Put("d/", fileAttr(), "new", ossclient.Version{}); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				r.put("d/", "new")
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			mem.StopAt(k, stop)
+			err := s.RenameTree(ctx, "d/", "c/", r.version("c/"))
+			s.cancel()
+			s.wg.Wait()
+			if more = mem.Stopped(); more == (err == nil) && err != nil {
+				t.Fatalf("k=%d: %v", k, err)
+			}
+			r.opt.Disk = mem.Killed()
+			next := r.open()
+			_, pendingC := next.Lookup("c/")
+			r.flush(next)
+			marker, there := r.body("c/")
+			_, before := r.body("d/x")
+			_, after := r.body("c/x")
+			if want := map[bool]string{true: "new", false: "old"}[after]; !there || marker != want || before == after {
+				t.Errorf("pending=%v k=%d: the object of c/ is %q (%v, pending %v); x below d/: %v, below c/: %v", pending, k, marker, there, pendingC, before, after)
+			}
+			if !more && !after {
+				t.Error("the rename has not happened")
+			}
+			stop()
+		}
 	}
 }
 
