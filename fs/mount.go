@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/hanwen/go-fuse/v2/fuse"
-
 	"github.com/ossfs/ossfs/cache"
 	"github.com/ossfs/ossfs/cache/stream"
 	"github.com/ossfs/ossfs/fs/namespace"
@@ -41,7 +39,6 @@ type Mount struct {
 	notify  *notifier
 	lookers lookers
 	root    *node
-	server  *fuse.Server
 	served  chan struct{} // closed when the kernel's connection has ended
 	ready   chan struct{} // closed when tree is set
 	closing sync.Once

@@ -17,7 +17,7 @@ import (
 	"github.com/ossfs/ossfs/fs/transport"
 )
 
-// attach mounts and waits until the mount answers.
+// attach mounts; the mount answers when it returns.
 func (m *Mount) attach() error {
 	opened := strings.HasPrefix(m.options.Mountpoint, "/dev/fd/") // by whoever mounted it, who alone knows where
 	direct := os.Geteuid() == 0 && !opened
@@ -31,18 +31,14 @@ func (m *Mount) attach() error {
 	if tell := m.options.Observer; tell != nil {
 		raw = &observed{raw, tell}
 	}
-	server, conn, err := transport.Mount(raw, m.options.Mountpoint, &profile.MountOptions, m.options.Logger)
+	conn, err := transport.Mount(raw, m.options.Mountpoint, &profile.MountOptions, m.options.Logger)
 	if err != nil {
 		return fmt.Errorf("mount on %s: %w", m.options.Mountpoint, err)
 	}
-	m.server = server
 	go func() {
 		defer close(m.served)
 		conn.Serve()
 	}()
-	if err := server.WaitMount(); err != nil {
-		return errors.Join(fmt.Errorf("mount on %s: %w", m.options.Mountpoint, err), m.Detach())
-	}
 	if direct {
 		m.setReadAhead()
 	}
@@ -52,12 +48,12 @@ func (m *Mount) attach() error {
 // setReadAhead raises the kernel's read-ahead: 128 KiB halves the speed of reading. Only root may, and
 // a machine without /sys is as good as one without the right.
 func (m *Mount) setReadAhead() {
-	var st unix.Stat_t
-	if err := unix.Stat(m.options.Mountpoint, &st); err != nil {
+	var st unix.Statx_t // it asks nothing of ourselves: whoever kills us meanwhile would leave the mount without an end
+	if err := unix.Statx(unix.AT_FDCWD, m.options.Mountpoint, unix.AT_STATX_DONT_SYNC, 0, &st); err != nil {
 		m.options.Logger.Warn("read-ahead stays at the kernel's default", "err", err)
 		return
 	}
-	name := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", unix.Major(st.Dev), unix.Minor(st.Dev))
+	name := fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", st.Dev_major, st.Dev_minor)
 	if err := os.WriteFile(name, []byte(strconv.Itoa(readAheadKB)), 0); err != nil {
 		m.options.Logger.Debug("read-ahead stays at the kernel's default", "err", err)
 	}

@@ -26,10 +26,12 @@ type Conn struct {
 	width  int // processors
 	flying flying
 	loops  sync.WaitGroup
+	grace  time.Duration
 
-	numbers   atomic.Uint64 // of requests
-	inline    atomic.Uint64 // the number of the request that the leading loop answers itself; 0: none
-	assisting atomic.Int32  // loops that do not lead
+	numbers    atomic.Uint64 // of requests
+	interrupts atomic.Uint64 // of calls that were being answered
+	inline     atomic.Uint64 // the number of the request that the leading loop answers itself; 0: none
+	assisting  atomic.Int32  // loops that do not lead
 
 	resting atomic.Bool   // the watch has nothing to watch
 	wake    chan struct{} // one token: it has
@@ -40,7 +42,7 @@ func newConn(fd int, raw fuse.RawFileSystem, o *fuse.MountOptions, server *fuse.
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, fmt.Errorf("/dev/fuse: %w", err)
 	}
-	c := &Conn{fd: fd, server: server, log: log, width: runtime.GOMAXPROCS(0), flying: newFlying(), wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	c := &Conn{fd: fd, server: server, log: log, grace: grace, width: runtime.GOMAXPROCS(0), flying: newFlying(), wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	c.rooms.most = o.MaxWrite
 	c.ps = fuse.NewProtocolServer(&lending{raw, &c.flying}, o)
 	in := *server.KernelSettings() // what the kernel said to the Server
@@ -127,13 +129,16 @@ func (c *Conn) start(leads bool) {
 func (c *Conn) answer(q *request, k *kind) {
 	start := time.Now()
 	op, unique, waits := q.opcode(), q.header().Unique, replies(q.opcode())
+	if op == opInterrupt && c.interrupt(q) {
+		return
+	}
 	out := q.small[:]
 	if n := q.payload(); n > smallRoom/2 {
 		out = c.rooms.take(n + smallRoom/2)
 		defer c.rooms.put(out)
 	}
 	if waits {
-		c.flying.add(unique, q)
+		c.flying.add(unique, flight{q, q.header().Caller.Pid})
 	}
 	n, status := c.ps.HandleRequest([][]byte{q.in[:q.n]}, [][]byte{out})
 	if waits {
@@ -174,8 +179,6 @@ func (c *Conn) cut(why error) {
 		c.log.Error("requests of the kernel cannot be read any more", "err", why)
 	}
 	for _, unique := range c.flying.all() {
-		in := fuse.InterruptIn{Unique: unique}
-		in.Opcode = opInterrupt
-		c.ps.HandleRequest([][]byte{bytesOf(&in, &in.InHeader)}, [][]byte{make([]byte, smallRoom)})
+		c.cancel(unique)
 	}
 }

@@ -1,10 +1,6 @@
 package transport
 
-import (
-	"sync"
-
-	"github.com/hanwen/go-fuse/v2/fuse"
-)
+import "github.com/hanwen/go-fuse/v2/fuse"
 
 // lending has the bytes that a READ answers with handed to the kernel from where they lie. ProtocolServer would copy
 // them, and give them back before they are written.
@@ -23,7 +19,7 @@ type slices interface {
 func (l *lending) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
 	result, status := l.RawFileSystem.Read(cancel, in, buf)
 	pieces, ok := result.(slices)
-	q := l.flying.find(in.Unique)
+	q := l.flying.request(in.Unique)
 	if !status.Ok() || !ok || q == nil {
 		return result, status
 	}
@@ -67,40 +63,4 @@ func (l *loan) repay() {
 		l.result.Done()
 	}
 	*l = loan{}
-}
-
-// flying are the requests that are being answered, by their unique numbers.
-type flying struct {
-	mu       sync.Mutex
-	requests map[uint64]*request
-}
-
-func newFlying() flying { return flying{requests: make(map[uint64]*request)} }
-
-func (f *flying) add(unique uint64, q *request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.requests[unique] = q
-}
-
-func (f *flying) remove(unique uint64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.requests, unique)
-}
-
-func (f *flying) find(unique uint64) *request {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.requests[unique]
-}
-
-func (f *flying) all() []uint64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	uniques := make([]uint64, 0, len(f.requests))
-	for unique := range f.requests {
-		uniques = append(uniques, unique)
-	}
-	return uniques
 }

@@ -14,22 +14,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Mount mounts raw as fuse.NewServer does, with its errors. The Server is to tell the kernel what it must know, and for
-// WaitMount; requests are answered by Serve.
-func Mount(raw fuse.RawFileSystem, mountpoint string, o *fuse.MountOptions, log *slog.Logger) (*fuse.Server, *Conn, error) {
+// Mount mounts raw as fuse.NewServer does, with its errors. Requests are answered by Serve.
+//
+// fuse.Server.WaitMount is not called. It opens a file of the mount in this process, and a process that is killed in such
+// a call waits for an answer that nobody is left to give: its mount would hang for all, instead of being dead. A process
+// that opens files of its own mount by package os, as a test may, has to call what keeps Go's poller out of it.
+func Mount(raw fuse.RawFileSystem, mountpoint string, o *fuse.MountOptions, log *slog.Logger) (*Conn, error) {
 	mounting.Lock()
 	defer mounting.Unlock()
 	before := devices()
 	server, err := fuse.NewServer(raw, mountpoint, o)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	c, err := connect(raw, mountpoint, before, o, server, log)
 	if err != nil {
 		go server.Serve() // Unmount waits for it
-		return nil, nil, errors.Join(err, server.Unmount())
+		return nil, errors.Join(err, server.Unmount())
 	}
-	return server, c, nil
+	return c, nil
 }
 
 func connect(raw fuse.RawFileSystem, mountpoint string, before map[int]bool, o *fuse.MountOptions, server *fuse.Server, log *slog.Logger) (*Conn, error) {

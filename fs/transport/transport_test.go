@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,6 +29,7 @@ type top struct {
 	fusefs.Inode
 	lookup func(ctx context.Context, name string) syscall.Errno
 	file   file
+	grace  time.Duration // 0: the usual one
 }
 
 func (d *top) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
@@ -96,16 +98,19 @@ func mounted(t *testing.T, d *top) (dir string, c *Conn, served chan struct{}) {
 	}
 	dir = t.TempDir()
 	o := &fusefs.Options{MountOptions: fuse.MountOptions{DirectMountStrict: true, MaxWrite: 1 << 20, MaxBackground: 64, FsName: "transport", Name: "test"}}
-	server, c, err := Mount(fusefs.NewNodeFS(d, o), dir, &o.MountOptions, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	c, err := Mount(fusefs.NewNodeFS(d, o), dir, &o.MountOptions, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if d.grace > 0 {
+		c.grace = d.grace
 	}
 	served = make(chan struct{})
 	go func() {
 		defer close(served)
 		c.Serve()
 	}()
-	if err := server.WaitMount(); err != nil { // else Go's netpoller, in this process, would wait for the answer to a POLL
+	if err := c.server.WaitMount(); err != nil { // else Go's netpoller, in this process, would wait for the answer to a POLL
 		t.Error(err)
 	}
 	t.Cleanup(func() {
@@ -244,9 +249,11 @@ func waiting() (d *top, begun, ended chan struct{}) {
 	}}, begun, ended
 }
 
-// A request is cancelled when its caller is killed.
+// A request is cancelled at once when its caller is killed.
+// SEMANTICS 2.6
 func TestCallerIsKilled(t *testing.T) {
 	d, begun, ended := waiting()
+	d.grace = time.Hour
 	dir, c, _ := mounted(t, d)
 	quicken(t, dir, c)
 	caller := exec.Command("stat", filepath.Join(dir, "waits"))
@@ -259,6 +266,67 @@ func TestCallerIsKilled(t *testing.T) {
 	}
 	within(t, "the request's end", ended)
 	_ = caller.Wait() // killed
+}
+
+// A signal that does not end the program does not end its call, unless the call takes long after it.
+// SEMANTICS 2.6
+func TestCallerGetsASignal(t *testing.T) {
+	for _, long := range []bool{false, true} {
+		begun, release, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+		d := &top{lookup: func(ctx context.Context, name string) syscall.Errno {
+			if name != "waits" {
+				return 0
+			}
+			close(begun)
+			select {
+			case <-release:
+				ended <- nil
+				return 0
+			case <-ctx.Done():
+				ended <- ctx.Err()
+				return syscall.EINTR
+			}
+		}}
+		if d.grace = time.Hour; long {
+			d.grace = 10 * time.Millisecond
+		}
+		dir, c, _ := mounted(t, d)
+		quicken(t, dir, c)
+		thread, result := make(chan int, 1), make(chan error, 1)
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			thread <- unix.Gettid()
+			var st unix.Stat_t
+			result <- unix.Lstat(filepath.Join(dir, "waits"), &st)
+		}()
+		<-begun
+		interrupts := c.interrupts.Load()
+		if err := unix.Tgkill(unix.Getpid(), <-thread, unix.SIGURG); err != nil { // which Go bears at any time
+			t.Fatal(err)
+		}
+		want := unix.EINTR
+		if !long {
+			want = unix.ENOENT
+			for deadline := time.Now().Add(20 * time.Second); c.interrupts.Load() == interrupts; time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("the kernel has not told of the signal")
+				}
+			}
+			close(release)
+		}
+		select {
+		case err := <-result:
+			if err != want {
+				t.Errorf("long=%v: the call ends with %v, want %v", long, err, want)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("long=%v: the call does not end", long)
+		}
+		if err := <-ended; (err != nil) != long {
+			t.Errorf("long=%v: the request was cancelled: %v", long, err)
+		}
+	}
 }
 
 // A connection that is cut cancels its requests, and Serve returns.
@@ -287,7 +355,7 @@ func TestNothingIsLeftOpen(t *testing.T) {
 	before := devices()
 	t.Run("failed", func(t *testing.T) {
 		o := &fusefs.Options{MountOptions: fuse.MountOptions{DirectMountStrict: true, Name: "test"}}
-		if _, _, err := Mount(fusefs.NewNodeFS(&top{}, o), filepath.Join(t.TempDir(), "missing"), &o.MountOptions, slog.Default()); err == nil {
+		if _, err := Mount(fusefs.NewNodeFS(&top{}, o), filepath.Join(t.TempDir(), "missing"), &o.MountOptions, slog.Default()); err == nil {
 			t.Error("mounted on nothing")
 		}
 	})

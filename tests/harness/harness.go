@@ -3,12 +3,15 @@ package harness
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ossfs/ossfs/fs"
 	"github.com/ossfs/ossfs/internal/attr"
@@ -136,6 +139,21 @@ func (b *Bed) Attach() {
 		b.T.Fatalf("mount: %v", err)
 	}
 	b.Mount = m
+	if err := quietPoller(b.Dir); err != nil {
+		b.T.Fatal(err)
+	}
+}
+
+// quietPoller has the kernel learn that the mount does not know poll(2). Else the first file that this process opens by
+// package os is polled by Go's runtime, which waits for the answer with the scheduler held, that we need to answer. A
+// file of that name go-fuse keeps for this.
+func quietPoller(dir string) error {
+	fd, err := unix.Open(filepath.Join(dir, ".go-fuse-epoll-hack"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	_, perr := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	return errors.Join(perr, unix.Close(fd))
 }
 
 // Detach unmounts and closes; what is unsent stays in the state directory.
