@@ -286,9 +286,14 @@ func noSuchKey(err error) bool {
 }
 
 // noSuchUpload says whether OSS does not know an upload any more.
-func noSuchUpload(err error) bool {
+func noSuchUpload(err error) bool { return hasCode(err, "NoSuchUpload") }
+
+// invalidPart says whether a part of an upload is not the one that OSS was told of.
+func invalidPart(err error) bool { return hasCode(err, "InvalidPart") }
+
+func hasCode(err error, code string) bool {
 	var e *ossclient.Error
-	return errors.As(err, &e) && e.Code == "NoSuchUpload"
+	return errors.As(err, &e) && e.Code == code
 }
 
 // permanent says whether sending again cannot help by itself.

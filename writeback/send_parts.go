@@ -139,6 +139,10 @@ func (s *Store) partsFailed(ctx context.Context, e *entry, f *File, u *upload, e
 		}
 		return errors.Join(errAgain, s.noteUploaded(e.stage))
 	}
+	if invalidPart(err) && !s.holed(e.stage) { // a late request of an attempt that was cut off has replaced one
+		s.abandon(ctx, e.stage)
+		return errAgain
+	}
 	transient := !permanent(err) || errors.Is(err, ossclient.ErrCanceled)
 	if transient && e.edit == nil && !errors.Is(err, ossclient.ErrCorrupt) {
 		return err // the parts are used by the next attempt

@@ -64,3 +64,34 @@ func TestPartOfWhatWasCutOff(t *testing.T) {
 	r.flush(s)
 	r.want("a", "head"+string(make([]byte, 300_000-4))+end)
 }
+
+// latePart replaces a part just before the upload is completed for the first time, as a request does that was cut off by
+// us and is late.
+type latePart struct {
+	*ossclient.Bucket
+	once sync.Once
+}
+
+func (l *latePart) CompleteUpload(ctx context.Context, c ossclient.CompleteRequest) (ossclient.PutResult, error) {
+	var err error
+	l.once.Do(func() {
+		old := noise(512<<10, 9)
+		_, err = l.Bucket.UploadPart(ctx, ossclient.PartRequest{Key: c.Key, Upload: c.Upload, Number: 2, Body: stringReader(old), Size: int64(len(old))})
+	})
+	if err != nil {
+		return ossclient.PutResult{}, err
+	}
+	return l.Bucket.CompleteUpload(ctx, c)
+}
+
+// A part that was replaced by a late request has the file sent again, and no upload is left.
+func TestPartIsReplacedLate(t *testing.T) {
+	r := newRig(t)
+	r.opt.Bucket = &latePart{Bucket: r.bucket}
+	s := r.open()
+	content := noise(3<<20, 1)
+	r.write(s, "big", content)
+	r.flush(s)
+	r.want("big", content)
+	r.noUploads()
+}
