@@ -1,7 +1,6 @@
 package tests
 
 import (
-	"bytes"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -229,7 +228,7 @@ func TestIncrementalTar(t *testing.T) {
 // SEMANTICS 4.4: an URL that anybody may use for an hour, the storage class, and what is archived.
 func TestXattrsThatAskOSS(t *testing.T) {
 	var now clock
-	var log syncBuffer
+	var log lockedBuffer
 	s := ossservertest.NewTest(t, ossserver.Options{Now: now.Now, RestoreTime: time.Second})
 	b := harness.On(t, s, func(o *fsOptions) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	must(t, s.Put(harness.Bucket, "cold", []byte("archived"), http.Header{"X-Oss-Storage-Class": {"Archive"}}))
@@ -314,22 +313,4 @@ func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ahead += d
-}
-
-// syncBuffer is a log that is read while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

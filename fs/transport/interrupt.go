@@ -49,8 +49,9 @@ func (c *Conn) cancel(unique uint64) {
 	c.ps.HandleRequest([][]byte{bytesOf(&in, &in.InHeader)}, [][]byte{make([]byte, smallRoom)})
 }
 
-// dying says whether a thread is about to be killed: whatever ends a program has SIGKILL pending for each thread of it.
-// Of a thread that we cannot see, in a container, it is not known.
+// dying says whether a thread is about to be killed: a signal that ends a program without a core dump has SIGKILL pending
+// for each thread of it (complete_signal in the kernel's signal.c). One that dumps core is acted on only when the call has
+// ended; and of a thread that we cannot see, in a container, nothing is known.
 func dying(thread uint32) bool {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", thread))
 	if err != nil {
