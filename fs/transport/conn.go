@@ -31,6 +31,7 @@ type Conn struct {
 	numbers    atomic.Uint64 // of requests
 	interrupts atomic.Uint64 // of calls that were being answered
 	inline     atomic.Uint64 // the number of the request that the leading loop answers itself; 0: none
+	relieving  sync.Mutex    // held while another loop is made to lead
 	assisting  atomic.Int32  // loops that do not lead
 
 	resting atomic.Bool   // the watch has nothing to watch
@@ -105,8 +106,8 @@ func (c *Conn) loop(leads bool) {
 		case k.quick():
 			c.inline.Store(number)
 			c.answer(q, k)
-			if !c.inline.CompareAndSwap(number, 0) {
-				return // it took so long that another leads
+			if !c.leadsStill(number) {
+				return
 			}
 		default:
 			q.shrink(&c.rooms)
@@ -115,6 +116,29 @@ func (c *Conn) loop(leads bool) {
 			return
 		}
 	}
+}
+
+// leadsStill is asked by the loop that led when it has answered a request itself. False: it took so long that another leads,
+// which is counted by now: were this one gone before, Serve would take the connection for ended.
+func (c *Conn) leadsStill(number uint64) bool {
+	if c.inline.CompareAndSwap(number, 0) {
+		return true
+	}
+	c.relieving.Lock()
+	defer c.relieving.Unlock()
+	return false
+}
+
+// relieve ends the lead of the loop that still answers the request of that number. The caller then starts another, which is
+// counted already.
+func (c *Conn) relieve(number uint64) bool {
+	c.relieving.Lock()
+	defer c.relieving.Unlock()
+	if !c.inline.CompareAndSwap(number, 0) {
+		return false
+	}
+	c.loops.Add(1)
+	return true
 }
 
 // rowMost is how many requests in a row the leader finds waiting before it gets an assistant.

@@ -19,8 +19,8 @@ func (c *Conn) watch() {
 		case <-c.ended:
 			return
 		}
-		if now := c.inline.Load(); now != 0 && now == inline && c.inline.CompareAndSwap(now, 0) {
-			c.start(true)
+		if now := c.inline.Load(); now != 0 && now == inline && c.relieve(now) {
+			go c.loop(true)
 		} else {
 			inline = now
 		}
