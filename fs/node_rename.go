@@ -44,6 +44,7 @@ type renaming struct {
 	source, target       namespace.Entry
 	exists               bool // target is
 	sourceKey, targetKey ossclient.Key
+	backKey              ossclient.Key // of an exchange: where the target goes
 }
 
 // try does it; done is false when a directory was renamed meanwhile.
@@ -69,25 +70,36 @@ func (r *renaming) try(ctx context.Context) (done bool, err error) {
 	if r.exists && r.target.Key != r.targetKey {
 		keys = append(keys, r.target.Key)
 	}
+	if r.flags&unix.RENAME_EXCHANGE != 0 {
+		if r.backKey, err = r.from.m.tree.Child(fromDir, r.name, r.target.Dir); err != nil {
+			return false, err
+		}
+		keys = append(keys, r.backKey)
+	}
 	open, err := r.from.m.gate.shut(ctx, keys...)
 	if err != nil {
 		return false, err
 	}
-	defer open()
 	if r.from.Key() != fromDir || r.to.Key() != toDir {
+		open()
 		return false, nil
 	}
 	if r.flags&unix.RENAME_EXCHANGE != 0 {
-		err = r.exchange(ctx)
-	} else {
-		err = r.move(ctx)
+		return true, r.exchange(ctx, open)
 	}
-	if err != nil {
+	defer open()
+	if err := r.move(ctx); err != nil {
 		return false, err
 	}
+	r.moved(map[ossclient.Key]ossclient.Key{r.sourceKey: r.targetKey})
+	return true, nil
+}
+
+// moved gives live nodes the keys that the bucket's objects have now.
+func (r *renaming) moved(keys map[ossclient.Key]ossclient.Key) {
+	r.from.m.rekey(keys)
 	r.from.touch()
 	r.to.touch()
-	return true, nil
 }
 
 // check is POSIX's list of what rename refuses.
@@ -149,55 +161,31 @@ func (r *renaming) move(ctx context.Context) error {
 		if victim != nil {
 			victim.comeBack(r.target.Key)
 		}
-		return err
 	}
-	m.rekey(map[ossclient.Key]ossclient.Key{r.sourceKey: r.targetKey})
-	return nil
+	return err
 }
 
-// exchange swaps source and target. Two files are swapped by the stager, at once when both are pending; otherwise, and
-// where a directory takes part, it is three renames by way of a name of their own, which a crash in between leaves behind.
-func (r *renaming) exchange(ctx context.Context) error {
+// exchange swaps source and target. When ctx ends before, it goes on, and the gate stays shut until it is over.
+func (r *renaming) exchange(ctx context.Context, open func()) error {
 	m := r.from.m
-	back, err := m.tree.Child(r.from.Key(), r.name, r.target.Dir)
-	if err != nil {
-		return err
-	}
 	aside, err := m.tree.Child(r.to.Key(), fmt.Sprintf(".ossfs-exchange-%d", time.Now().UnixNano()), r.source.Dir)
 	if err != nil {
+		open()
 		return err
 	}
-	if !r.source.Dir && !r.target.Dir {
-		err = m.store.Exchange(ctx, source(r.source), source(r.target), aside)
-	} else {
-		err = r.exchangeTrees(ctx, back, aside)
-	}
-	if err != nil {
-		return err
-	}
-	m.rekey(map[ossclient.Key]ossclient.Key{r.sourceKey: r.targetKey, r.target.Key: back})
-	return nil
-}
-
-func (r *renaming) exchangeTrees(ctx context.Context, back, aside ossclient.Key) error {
-	m := r.from.m
-	if err := m.renameEntry(ctx, r.source, r.sourceKey, aside); err != nil {
-		return err
-	}
-	if err := m.renameEntry(ctx, r.target, r.target.Key, back); err != nil {
-		return err
-	}
-	moved := r.source
-	moved.Key, moved.Version.ETag = aside, "" // the copy's is its own
-	return m.renameEntry(ctx, moved, aside, r.targetKey)
-}
-
-// renameEntry moves e, which is at from, to a key that is free.
-func (m *Mount) renameEntry(ctx context.Context, e namespace.Entry, from, to ossclient.Key) error {
-	if e.Dir {
-		return m.store.RenameTree(ctx, from, to, ossclient.Version{})
-	}
-	return m.store.Rename(ctx, from, to, source(e), ossclient.Version{})
+	a := writeback.Side{RenameSource: source(r.source), To: r.targetKey}
+	b := writeback.Side{RenameSource: source(r.target), To: r.backKey}
+	return m.store.Exchange(ctx, a, b, aside, func(err error) {
+		defer open()
+		if err != nil {
+			return
+		}
+		r.moved(map[ossclient.Key]ossclient.Key{r.sourceKey: r.targetKey, r.target.Key: r.backKey})
+		if ctx.Err() != nil { // the kernel was told that nothing has happened
+			m.notify.tell(notice{dir: r.from.EmbeddedInode(), name: r.name})
+			m.notify.tell(notice{dir: r.to.EmbeddedInode(), name: r.newName})
+		}
+	})
 }
 
 // source describes e to the stager.

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/ossclient/crc"
 	"github.com/ossfs/ossfs/writeback/disk"
 	"github.com/ossfs/ossfs/writeback/extent"
@@ -370,42 +369,16 @@ func (s *Store) empty(file string) bool {
 	return err == nil && size == 0
 }
 
-// resumeMoves completes the renames that a crash interrupted.
+// resumeMoves completes the renames and exchanges that a crash interrupted.
 func (s *Store) resumeMoves(ctx context.Context) {
 	s.mu.RLock()
-	moves := make([]*move, 0, len(s.v.moves))
-	for _, m := range s.v.moves {
-		moves = append(moves, m)
-	}
+	moves := slices.Collect(maps.Values(s.v.moves))
 	s.mu.RUnlock()
 	for _, m := range moves {
-		if err := s.resumeMove(ctx, m); err != nil {
+		if err := s.carryOn(ctx, m, s.carryOut(ctx, m), func(error) bool { return false }); err != nil {
 			s.log.Error("a rename could not be completed; the next mount tries again", "from", string(m.from), "to", string(m.to), "error", err)
 		}
 	}
-}
-
-func (s *Store) resumeMove(ctx context.Context, m *move) error {
-	release, err := s.reserve(ctx, &reservation{prefix: m.from, exact: !m.tree}, &reservation{prefix: m.to, exact: !m.tree})
-	if err != nil {
-		return err
-	}
-	defer release()
-	if m.tree {
-		return s.finishTree(ctx, m)
-	}
-	a, err := unpackAttr(m.attr)
-	if err != nil {
-		return err
-	}
-	c, err := s.copyFor(ctx, m, &a)
-	if errors.Is(err, ossclient.ErrNotExist) || errors.Is(err, ossclient.ErrPrecondition) {
-		return s.endMove(m, nil) // another client took it away: there is nothing to be moved any more
-	}
-	if err != nil {
-		return err
-	}
-	return s.endMove(m, &c)
 }
 
 // tell passes a confirmation on; while the Store is being opened there is nobody to hear it.

@@ -13,8 +13,8 @@ const (
 	opUpload                     // stage, upload: a multipart upload has begun
 	opPart                       // stage, part: a part of it was sent; of no bytes: it must be sent again
 	opUploaded                   // stage: the upload was completed or given up
-	opMove                       // move: a rename of what the bucket has has begun
-	opMoved                      // move's id: it is done
+	opMove                       // move: a rename of what the bucket has has begun, or follows another
+	opMoved                      // move's id: it is done, or given up
 	opStages                     // stage: numbers up to it were used
 	opIntend                     // intent: a multipart upload is about to be begun
 	opIntended                   // intent's id: it was, and is known, or was not
@@ -205,7 +205,7 @@ func (v *view) apply(o *op) {
 		delete(v.uploads, o.stage)
 	case opMove:
 		v.moves[o.move.id] = o.move
-		v.move = max(v.move, o.move.id)
+		v.move = max(v.move, o.move.last())
 	case opMoved:
 		delete(v.moves, o.move.id)
 	case opStages:

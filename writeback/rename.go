@@ -23,29 +23,46 @@ func (s *Store) Rename(ctx context.Context, from, to Key, src RenameSource, toBa
 	if from == to {
 		return nil
 	}
+	m, release, err := s.beginObject(ctx, &move{from: from, to: to, source: src.Version, attr: packAttr(&src.Attr)}, toBase)
+	if m == nil || err != nil {
+		return err
+	}
+	if err = s.finishObject(ctx, m); err != nil {
+		err = errors.Join(err, s.giveUp(m, nil))
+	}
+	release()
+	if err != nil {
+		return err
+	}
+	return s.waitDeleted(ctx, from, true)
+}
+
+// beginObject moves content that is whole here, and then returns no move: it is done. What the bucket has it reserves, and
+// journals that it is moved.
+func (s *Store) beginObject(ctx context.Context, m *move, toBase ossclient.Version) (begun *move, release func(), err error) {
 	for {
-		if f := s.liveFile(from); f != nil {
+		if f := s.liveFile(m.from); f != nil {
 			if err := f.commit(); err != nil {
-				return err
+				return nil, nil, err
 			}
 		}
-		if err := s.settleUpload(ctx, from); err != nil {
-			return err
+		if err := s.settleUpload(ctx, m.from); err != nil {
+			return nil, nil, err
 		}
-		moved, err := s.renamePending(from, to, toBase)
+		moved, err := s.renamePending(m, toBase)
 		if errors.Is(err, errAgain) {
 			continue
 		}
 		if moved || err != nil {
-			return err
+			return nil, nil, err
 		}
-		if e := s.get(from); e != nil && e.kind == Content { // an edit: made whole in the bucket first
-			if err := s.syncBucket(ctx, from); err != nil {
-				return err
+		if e := s.get(m.from); e != nil && e.kind == Content { // an edit: made whole in the bucket first
+			if err := s.syncBucket(ctx, m.from); err != nil {
+				return nil, nil, err
 			}
 			continue
 		}
-		return s.renameObject(ctx, from, to, src)
+		return s.reserveObject(ctx, m)
 	}
 }
 
@@ -79,32 +96,36 @@ func (s *Store) settleUpload(ctx context.Context, key Key) error {
 
 // renamePending moves content that is whole here; false: there is none. errAgain: parts of it were given up here
 // meanwhile, for an upload to the old key.
-func (s *Store) renamePending(from, to Key, toBase ossclient.Version) (bool, error) {
+func (s *Store) renamePending(m *move, toBase ossclient.Version) (bool, error) {
 	s.change.Lock()
 	defer s.change.Unlock()
 	if err := s.usable(); err != nil {
 		return false, err
 	}
-	e := s.get(from)
+	e := s.get(m.from)
 	switch {
-	case e == nil, e.kind == Attributes, e.edit != nil, e.base != nil && e.base.Key != from:
+	case e == nil, e.kind == Attributes, e.edit != nil, e.base != nil && e.base.Key != m.from:
 		return false, nil
 	case e.kind == Absent:
-		return false, fmt.Errorf("writeback: rename %q: %w", from, ossclient.ErrNotExist)
+		return false, fmt.Errorf("writeback: rename %q: %w", m.from, ossclient.ErrNotExist)
 	}
 	if s.holed(e.stage) {
 		return false, errAgain
 	}
-	next, removal := s.moveOps(e, to, toBase)
-	if err := s.removeLocked(op{code: opSet, entry: next}, removal); err != nil {
+	next, removal := s.moveOps(e, m.to, toBase)
+	ops := []op{{code: opSet, entry: next}, removal}
+	if m.then != nil || m.waiting { // a leg of an exchange
+		ops = append(ops, m.ended(m.then)...)
+	}
+	if err := s.removeLocked(ops...); err != nil {
 		return false, err
 	}
-	s.rekey(from, to)
+	s.rekey(m.from, m.to)
 	s.loop.changed(next, s.opt.rest(next))
 	if removal.entry != nil {
 		s.loop.changed(removal.entry, s.opt.Delay)
 	} else {
-		s.loop.gone(from)
+		s.loop.gone(m.from)
 	}
 	return true, nil
 }
@@ -125,58 +146,45 @@ func (s *Store) moveOps(e *entry, to Key, toBase ossclient.Version) (next *entry
 	return next, removal
 }
 
-// renameObject renames what the bucket has.
-func (s *Store) renameObject(ctx context.Context, from, to Key, src RenameSource) error {
-	release, err := s.reserve(ctx, &reservation{prefix: from, exact: true}, &reservation{prefix: to, exact: true})
+// reserveObject journals that an object of the bucket is moved, and keeps the uploader away until release.
+func (s *Store) reserveObject(ctx context.Context, m *move) (begun *move, release func(), err error) {
+	release, err = s.reserve(ctx, m.reservations()...)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	m, err := s.beginMove(from, to, src)
-	if err == nil {
-		err = s.finishObjectMove(ctx, m)
+	if begun, err = s.journalMove(m); err != nil {
+		release()
+		return nil, nil, err
 	}
-	release()
-	if err != nil {
-		return err
-	}
-	return s.waitDeleted(ctx, from, true)
+	return begun, release, nil
 }
 
-func (s *Store) beginMove(from, to Key, src RenameSource) (*move, error) {
+func (s *Store) journalMove(m *move) (*move, error) {
 	s.change.Lock()
 	defer s.change.Unlock()
 	if err := s.usable(); err != nil {
 		return nil, err
 	}
-	m := &move{id: s.v.move + 1, from: from, to: to, source: s.recent.now(from, src.Version), attr: packAttr(&src.Attr)}
-	if f := s.liveFile(from); f != nil && f.confirmed != nil {
-		m.source = *f.confirmed
+	begun := s.begunLocked(m)
+	begun.source = s.recent.now(m.from, m.source)
+	if f := s.liveFile(m.from); f != nil && f.confirmed != nil {
+		begun.source = *f.confirmed
 	}
-	if e := s.get(from); e != nil && e.kind == Attributes {
-		m.source, m.attr, m.replace = e.version(), e.attr, true
+	if e := s.get(m.from); e != nil && e.kind == Attributes {
+		begun.source, begun.attr, begun.replace = e.version(), e.attr, true
 	}
-	m.source.Key = from
-	return m, s.removeLocked(op{code: opMove, move: m})
+	begun.source.Key = m.from
+	return begun, s.removeLocked(op{code: opMove, move: begun})
 }
 
-// Exchange swaps what is at two keys (RENAME_EXCHANGE). What is pending of both, whole, is swapped at once;
-// otherwise it is three renames by way of aside, a key that is free: a crash in between leaves what was at the first key
-// there. The keys are those of the versions.
-func (s *Store) Exchange(ctx context.Context, aSource, bSource RenameSource, aside Key) error {
-	a, b := aSource.Version.Key, bSource.Version.Key
-	if a == "" || b == "" || a == b {
-		return ossclient.ErrInvalid
+// begunLocked is a move that is about to be journaled as begun. It needs change.
+func (s *Store) begunLocked(m *move) *move {
+	begun := *m
+	begun.waiting = false
+	if begun.id == 0 {
+		begun.id = s.v.move + 1
 	}
-	if done, err := s.exchangePending(a, b); done || err != nil {
-		return err
-	}
-	if err := s.Rename(ctx, a, aside, aSource, ossclient.Version{}); err != nil {
-		return err
-	}
-	if err := s.Rename(ctx, b, a, bSource, ossclient.Version{}); err != nil {
-		return err
-	}
-	return s.Rename(ctx, aside, b, RenameSource{Version: ossclient.Version{Key: aside}, Attr: aSource.Attr}, ossclient.Version{})
+	return &begun
 }
 
 func (s *Store) exchangePending(a, b Key) (bool, error) {
