@@ -58,7 +58,7 @@ type logging struct {
 func (s *logging) define(flags *pflag.FlagSet) {
 	s.level = choiceValue{value: "info", words: []string{"debug", "info", "warn", "error"}}
 	s.format = oneOf("text", "json")
-	flags.Var(&s.level, "log-level", "what is logged")
+	flags.Var(&s.level, "log-level", "what is logged; debug: every request to OSS, too")
 	text(flags, &s.file, "log-file", "FILE", "log here; re-opened on SIGHUP (default: the journal or syslog as a daemon, else stderr)")
 	flags.Var(&s.format, "log-format", "how it is logged")
 }
@@ -97,6 +97,9 @@ const (
 	defaultAttrTTL   = 60 * time.Second
 	defaultWriteBack = time.Second
 	maxSinglePut     = 5 << 30
+	leastMemory      = 16 << 20  // bytes; below it no window is of use
+	leastStageSize   = 1 << 20   // bytes
+	leastSinglePut   = 100 << 10 // bytes; the smallest part that OSS takes
 )
 
 func (s *settings) define(flags *pflag.FlagSet) {
@@ -129,7 +132,7 @@ func (s *settings) define(flags *pflag.FlagSet) {
 	flags.BoolVar(&s.noHead, "no-head", false, "never ask for attributes that a listing does not have: faster on buckets that carry none")
 	s.logging.define(flags)
 	text(flags, &s.metrics, "metrics", "ADDR", "serve Prometheus /metrics and net/http/pprof here, on loopback unless a host is given")
-	flags.BoolVar(&s.debug, "debug", false, "log every request of the kernel")
+	flags.BoolVar(&s.debug, "debug", false, "log every request of the kernel; implies --log-level debug")
 	flags.BoolVar(&s.fake, "fake", false, "check the command line and mount nothing")
 	flags.BoolVar(&s.sloppy, "sloppy", false, "pass over mount options that do not exist")
 	for _, name := range []string{"fake", "sloppy"} {
@@ -141,6 +144,18 @@ func (s *settings) define(flags *pflag.FlagSet) {
 func (s *settings) check() error {
 	if err := s.connection.check(); err != nil {
 		return err
+	}
+	for _, size := range []struct {
+		flag         string
+		value, least sizeValue
+	}{
+		{"memory", s.memory, leastMemory},
+		{"stage-size", s.stageSize, leastStageSize},
+		{"single-put", s.singlePut, leastSinglePut},
+	} {
+		if size.value != 0 && size.value < size.least {
+			return usagef("--%s %s: want at least %s (a number without a unit is bytes)", size.flag, size.value.String(), size.least.String())
+		}
 	}
 	if s.singlePut > maxSinglePut {
 		return usagef("--single-put %s: one PutObject stores at most 5GiB", formatSize(int64(s.singlePut)))
@@ -163,10 +178,21 @@ func (s *connection) check() error {
 		return usagef("--internal and --accelerate: choose one endpoint")
 	case s.endpoint != "" && (s.internal || s.accelerate || s.dualstack):
 		return usagef("--endpoint names the endpoint: leave --internal, --accelerate and --dualstack away")
-	case isRegionName(s.endpoint): // ossfs 1.x and s3fs call the region so
-		return usagef("--endpoint %s: that is a region: give it with --region %s", s.endpoint, s.endpoint)
 	}
-	return nil
+	return s.checkEndpointName()
+}
+
+// checkEndpointName refuses a region where an endpoint is wanted: ossfs 1.x and s3fs call the region so.
+func (s *connection) checkEndpointName() error {
+	region, internal := strings.CutSuffix(strings.TrimPrefix(s.endpoint, "oss-"), "-internal")
+	switch {
+	case !isRegionName(region):
+		return nil
+	case internal:
+		return usagef("--endpoint %s: that is a region: give it with --region %s --internal", s.endpoint, region)
+	default:
+		return usagef("--endpoint %s: that is a region: give it with --region %s", s.endpoint, region)
+	}
 }
 
 // isRegionName reports whether a text is a region's name and so no host's.

@@ -4,6 +4,9 @@ package main
 // configuration, as of these releases. Options for other clouds than Alibaba's are left out.
 func legacyPrograms() []legacyProgram {
 	regionThere := "there it is the region's name: it is called --region here"
+	classThere := "the same, with the names of OSS: Standard, IA, Archive, ColdArchive, DeepColdArchive"
+	ownerThere := "the same, for objects that carry none of their own"
+	umaskThere := "there it gives every object the modes that it leaves; here it clears bits of those that an object carries: see --file-mode, --dir-mode"
 	return []legacyProgram{{
 		name: "ossfs 1.x", // 1.91.10
 		options: "accesskeyid ahbe_conf allow_other auto bucket check_cache_dir_exist cipher_suites cloudbox_id complement_stat connect_timeout " +
@@ -20,12 +23,17 @@ func legacyPrograms() []legacyProgram {
 			"upload_traffic_limit url use_cache use_path_request_style use_rrs use_session_token use_sse use_wtf8 use_xattr user users " +
 			"incomplete_mpu_list incomplete_mpu_abort",
 		notes: map[string]string{
-			"endpoint": regionThere,
-			"ram_role": "the same, without the metadata service's address",
-			"url":      "it is called --endpoint here; https unless http:// is written",
+			"endpoint":      regionThere,
+			"gid":           ownerThere,
+			"uid":           ownerThere,
+			"umask":         umaskThere,
+			"storage_class": classThere,
+			"ram_role":      "the same, without the metadata service's address",
+			"url":           "it is called --endpoint here; https unless http:// is written",
 		},
 	}, {
-		name: "ossfs 2", // 2.0.7
+		name:   "ossfs 2", // 2.0.7
+		dashed: true,
 		options: "allow_mark_dir_stale_recursively allow_other allow_rename_dir appendable_object_autoswitch_threshold attr_timeout bind_ips " +
 			"cache_type close_to_open conf credential_process d dir_mode enable_admin_server enable_appendable_object enable_crc64 " +
 			"enable_photon_logs enable_symlink enable_test_signal_handler enable_transmission_control f file_mode fuse_attr_timeout " +
@@ -56,31 +64,36 @@ func legacyPrograms() []legacyProgram {
 			"use_wtf8 use_xattr user users incomplete_mpu_list incomplete_mpu_abort",
 		notes: map[string]string{
 			"endpoint":      regionThere,
-			"storage_class": "the same, with the names of OSS: Standard, IA, Archive, ColdArchive, DeepColdArchive",
-			"passwd_file":   "the file's form is the same: as ~/.passwd-ossfs or /etc/passwd-ossfs it is read here",
+			"storage_class": classThere,
+			"gid":           ownerThere,
+			"uid":           ownerThere,
+			"umask":         umaskThere,
 		},
 	}, {
-		name: "rclone mount", // 1.74
+		name:   "rclone mount", // 1.74
+		dashed: true,
 		options: "allow_idmap allow_non_empty allow_other allow_root async_read attr_timeout buffer_size bwlimit bwlimit_file ca_cert cache_dir " +
-			"checkers client_cert client_key client_pass config contimeout daemon daemon_timeout daemon_wait debug_fuse " +
-			"default_permissions devname dir_cache_time dir_perms direct_io dump fast_list file_perms fuse_flag gid http_proxy link_perms " +
-			"links log_file log_format log_level log_systemd low_level_retries max_buffer_memory max_read_ahead metadata metrics_addr " +
+			"checkers client_cert client_key client_pass config contimeout daemon daemon_timeout daemon_wait debug_fuse default_permissions " +
+			"devname dir_cache_time dir_perms direct_io dump exclude exclude_from fast_list file_perms files_from filter filter_from " +
+			"fuse_flag gid header header_download header_upload http_proxy include include_from link_perms links log_file log_format " +
+			"log_level log_systemd low_level_retries max_age max_buffer_memory max_read_ahead max_size metadata metrics_addr min_age min_size " +
 			"multi_thread_cutoff multi_thread_streams no_check_certificate no_checksum no_modtime no_seek no_update_modtime option " +
-			"poll_interval rc rc_addr read_only retries retries_sleep s3_access_key_id s3_acl s3_chunk_size s3_copy_cutoff " +
+			"poll_interval progress quiet rc rc_addr read_only retries retries_sleep s3_access_key_id s3_acl s3_chunk_size s3_copy_cutoff " +
 			"s3_directory_markers s3_disable_checksum s3_endpoint s3_env_auth s3_force_path_style s3_leave_parts_on_error s3_list_chunk " +
 			"s3_max_upload_parts s3_no_check_bucket s3_no_head_object s3_profile s3_provider s3_region s3_requester_pays s3_role_arn " +
 			"s3_role_external_id s3_role_session_duration s3_role_session_name s3_secret_access_key s3_server_side_encryption " +
 			"s3_session_token s3_shared_credentials_file s3_sse_kms_key_id s3_storage_class s3_sts_endpoint s3_upload_concurrency " +
 			"s3_upload_cutoff s3_use_accelerate_endpoint s3_use_dual_stack s3_use_unsigned_payload s3_v2_auth stats timeout tpslimit " +
-			"tpslimit_burst transfers uid umask use_json_log use_mmap use_server_modtime user_agent vfs_block_norm_dupes vfs_cache_max_age " +
-			"vfs_cache_max_size vfs_cache_min_free_space vfs_cache_mode vfs_cache_poll_interval vfs_case_insensitive " +
+			"tpslimit_burst transfers uid umask use_json_log use_mmap use_server_modtime user_agent verbose vfs_block_norm_dupes " +
+			"vfs_cache_max_age vfs_cache_max_size vfs_cache_min_free_space vfs_cache_mode vfs_cache_poll_interval vfs_case_insensitive " +
 			"vfs_disk_space_total_size vfs_fast_fingerprint vfs_handle_caching vfs_links vfs_metadata_extension vfs_read_ahead " +
-			"vfs_read_chunk_size vfs_read_chunk_size_limit vfs_read_chunk_streams vfs_read_wait vfs_refresh vfs_used_is_size " +
-			"vfs_write_back vfs_write_wait volname write_back_cache",
+			"vfs_read_chunk_size vfs_read_chunk_size_limit vfs_read_chunk_streams vfs_read_wait vfs_refresh vfs_used_is_size vfs_write_back " +
+			"vfs_write_wait volname write_back_cache",
 		notes: map[string]string{
 			"config":     "there it is rclone's own file; here it is more settings: see ossfs.conf(5)",
 			"log_format": "there it is a list of fields; here it is text or json",
 			"log_level":  "the same, in lower case: debug, info, warn, error",
+			"umask":      "there it leaves 0666 and 0777 less its bits; here it clears bits of --file-mode, --dir-mode and what an object carries",
 		},
 	}}
 }

@@ -63,6 +63,29 @@ func TestMountWriteUmount(t *testing.T) {
 	}
 }
 
+// --log-level debug shows each request to OSS, and --debug alone those of the kernel as well.
+func TestDebugLogs(t *testing.T) {
+	for _, tt := range []struct {
+		flags  []string
+		kernel bool
+	}{
+		{[]string{"--log-level", "debug"}, false},
+		{[]string{"--debug"}, true},
+	} {
+		r := newRig(t)
+		r.mount(tt.flags...)
+		r.write("hello", "world")
+		r.umount()
+		log := r.log()
+		if !regexp.MustCompile(`msg=request op=PutObject key=hello status=200 duration=\S+ sent=5 received=0`).MatchString(log) {
+			t.Errorf("%q: the PutObject is not in the log:\n%s", tt.flags, log)
+		}
+		if got := strings.Contains(log, "CREATE n1"); got != tt.kernel {
+			t.Errorf("%q: the kernel's CREATE is in the log: %v, want %v", tt.flags, got, tt.kernel)
+		}
+	}
+}
+
 // umount(8) by somebody else: the process notices, sends, and ends.
 func TestForeignUmount(t *testing.T) {
 	r := newRig(t)

@@ -132,6 +132,9 @@ func (x *session) open(ctx context.Context) error {
 	if err := x.openState(); err != nil {
 		return err
 	}
+	if s.debug { // the kernel's requests are logged at that level
+		s.level.value = "debug"
+	}
 	if x.log, err = s.logging.open(x.daemon, x.dir, x.err); err != nil {
 		return err
 	}
@@ -217,6 +220,7 @@ func (x *session) openBucket(ctx context.Context) error {
 // observe tells whoever wants to hear of requests.
 func (x *session) observe(e ossclient.Event) {
 	x.traffic.observe(e)
+	logRequest(x.log.Logger, e)
 	if x.observer != nil {
 		x.observer(e)
 	}

@@ -110,12 +110,12 @@ func TestMistypedVariables(t *testing.T) {
 func TestWrongConfigurations(t *testing.T) {
 	isolate(t)
 	for text, want := range map[string]string{
-		"regoin = x":            ":1: no such key regoin: did you mean region?",
-		"\n\nmemory = x":        ":3: memory = x: want a size such as 64MiB, 1G or 2GB",
-		"memory":                ":1: memory needs a value: memory = SIZE",
-		"memory=1\nmemory=2":    ":2: memory stands twice",
-		"= 5":                   ":1: a name is missing before the =",
-		"passwd_file = /secret": ":1: no such key passwd_file: ossfs takes no secret",
+		"regoin = x":               ":1: no such key regoin: did you mean region?",
+		"\n\nmemory = x":           ":3: memory = x: want a size such as 64MiB, 1G or 2GB",
+		"memory":                   ":1: memory needs a value: memory = SIZE",
+		"memory=1\nmemory=2":       ":2: memory stands twice",
+		"= 5":                      ":1: a name is missing before the =",
+		"secretaccesskey = secret": ":1: no such key secretaccesskey: ossfs takes no secret",
 	} {
 		path := filepath.Join(t.TempDir(), "conf")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -44,16 +44,21 @@ func parseSource(text string) (source, error) {
 	return source{bucket: bucket, prefix: ossclient.Key(prefix + "/")}, nil
 }
 
-// suggestSource is how a source that ossfs 1.x or s3fs would take (bucket:/prefix) is written here.
+// suggestSource is how a source that ossfs 1.x or s3fs (bucket:/prefix), rclone (remote:bucket/prefix) or a tool that
+// writes s3:// would take is written here.
 func suggestSource(text string) string {
-	bare, path, hasPath := strings.Cut(strings.TrimPrefix(text, "ossfs#"), ":")
-	if bucketFault(bare) != "" {
+	bare, path, _ := strings.Cut(strings.TrimPrefix(text, "ossfs#"), ":")
+	bucket, prefix := bare, path
+	switch {
+	case strings.HasPrefix(path, "//") && strings.HasPrefix(bare, "http"): // the bucket may be in the host or after it
+		return "oss://BUCKET/PREFIX"
+	case strings.HasPrefix(path, "//"), path != "" && path[0] != '/':
+		bucket, prefix, _ = strings.Cut(strings.TrimPrefix(path, "//"), "/")
+	}
+	if bucketFault(bucket) != "" {
 		return "oss://BUCKET/PREFIX"
 	}
-	if hasPath && strings.HasPrefix(path, "/") {
-		bare += strings.TrimSuffix(path, "/")
-	}
-	return sourceScheme + bare
+	return strings.TrimSuffix(sourceScheme+bucket+"/"+strings.Trim(prefix, "/"), "/")
 }
 
 // bucketFault says what makes a name no bucket's name; empty when it may be one

@@ -49,6 +49,9 @@ func TestWrongCommandLines(t *testing.T) {
 		{"mount bucket /mnt", "bucket: a bucket is written oss://bucket"},
 		{"mount bucket:/some/folder/ /mnt", "bucket:/some/folder/: a bucket is written oss://bucket/some/folder"},
 		{"mount s3://x /mnt", "s3://x: a bucket is written oss://BUCKET/PREFIX"},
+		{"mount s3://photos/2024 /mnt", "s3://photos/2024: a bucket is written oss://photos/2024"},
+		{"mount remote:photos/2024/ /mnt", "remote:photos/2024/: a bucket is written oss://photos/2024"},
+		{"mount https://photos.oss-cn-hangzhou.aliyuncs.com /mnt", "https://photos.oss-cn-hangzhou.aliyuncs.com: a bucket is written oss://BUCKET/PREFIX"},
 		{"mount oss://Bucket /mnt", `oss://Bucket: bucket name "Bucket" must be in lower case`},
 		{"mount oss://my_bucket /mnt", `oss://my_bucket: bucket name "my_bucket" may hold only lower-case letters, digits and hyphens`},
 		{"mount oss://b /mnt", `oss://b: bucket name "b" must have 3 to 63 characters`},
@@ -72,6 +75,9 @@ func TestWrongCommandLines(t *testing.T) {
 		{"mount --sign v9" + where, "--sign v9: want v4, v2, v1"},
 		{"mount --read-only=perhaps" + where, "--read-only perhaps: it takes no value, or true or false"},
 		{"mount --storage-class Cold" + where, "--storage-class Cold: want Standard, IA, Archive, ColdArchive, DeepColdArchive"},
+		{"mount --memory 512" + where, "--memory 512B: want at least 16MiB (a number without a unit is bytes)"},
+		{"mount -o stage_size=10240" + where, "--stage-size 10KiB: want at least 1MiB (a number without a unit is bytes)"},
+		{"mount --single-put 25" + where, "--single-put 25B: want at least 100KiB (a number without a unit is bytes)"},
 		{"mount --single-put 6G" + where, "--single-put 6GiB: one PutObject stores at most 5GiB"},
 		{"mount --sse DES" + where, "--sse DES: want AES256, KMS, SM4"},
 		{"mount --sse AES256 --sse-key-id k" + where, "--sse-key-id names a key of KMS: add --sse KMS"},
@@ -83,6 +89,8 @@ func TestWrongCommandLines(t *testing.T) {
 		{"mount --anonymous --profile x" + where, "--anonymous signs nothing: leave --profile and --ram-role away"},
 		{"mount --credentials keychain" + where, "--credentials keychain: want env, oidc, assume-role, oss, shared, cli, ossutil, passwd, process, uri, ecs"},
 		{"mount --credentials env --anonymous" + where, "--credentials, --ram-role and --anonymous: choose one source of credentials"},
+		{"mount --endpoint oss-cn-hangzhou" + where, "--endpoint oss-cn-hangzhou: that is a region: give it with --region cn-hangzhou"},
+		{"mount -o endpoint=oss-cn-hangzhou-internal" + where, "--endpoint oss-cn-hangzhou-internal: that is a region: give it with --region cn-hangzhou --internal"},
 		{"mount --endpoint x --internal" + where, "--endpoint names the endpoint: leave --internal, --accelerate and --dualstack away"},
 
 		{"mount -o atr_ttl=5s" + where, "no such mount option atr_ttl: did you mean attr-ttl?"},
@@ -113,7 +121,7 @@ func TestWrongCommandLines(t *testing.T) {
 func TestOptionsOfOthers(t *testing.T) {
 	isolate(t)
 	for option, want := range map[string]string{
-		"passwd_file=hush":           "~/.passwd-ossfs and /etc/passwd-ossfs are read as before",
+		"passwd_file=hush":           "named by the environment: OSS_CREDENTIAL_FILE",
 		"oss_access_key_secret=hush": "set OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET",
 		"url=hush":                   "it is called --endpoint here",
 		"oss_endpoint=hush":          "it is called --endpoint here",
