@@ -19,6 +19,7 @@ type handle struct {
 	n      *node
 	flags  uint32 // of open(2)
 	writer bool
+	paged  bool // it goes through the kernel's pages; set by openFlags
 
 	// The fields below are guarded by n.mu.
 	epoch   uint64            // of the node when the file was opened
@@ -139,6 +140,7 @@ func (h *handle) write(ctx context.Context, data []byte, off int64) (int, error)
 	got, err := content.WriteAt(ctx, data, off)
 	if got > 0 {
 		h.n.wrote(ctx)
+		h.dropPages(off, int64(got))
 	}
 	return got, err
 }
@@ -174,8 +176,11 @@ func (h *handle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
 
 // Release ends the handle. Programs do not wait for it, and an unmount may cut it off: Mount.Close
 // settles what it then has not. A shared mapping may have been written after the last close.
-func (h *handle) Release(context.Context) syscall.Errno {
+func (h *handle) Release(ctx context.Context) syscall.Errno {
 	err := h.n.settle()
+	if err == nil {
+		h.handOver(ctx)
+	}
 	h.close()
 	return h.n.m.fail("release", h.n.Key(), err)
 }
@@ -189,6 +194,9 @@ func (h *handle) close() {
 		return
 	}
 	h.closed = true
+	if h.paged {
+		n.pagers--
+	}
 	clean, release := h.stream, h.release
 	h.stream, h.release = nil, nil
 	n.mu.Unlock()

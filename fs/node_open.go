@@ -34,6 +34,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 			h.close()
 			return nil, 0, n.m.fail("open", n.Key(), err)
 		}
+		n.unpaged()
 	}
 	out, err := n.openFlags(ctx, h)
 	if err != nil {

@@ -22,17 +22,25 @@ func (n *node) givePages(v ossclient.Version, off int64, data []byte) bool {
 		n.mu.Unlock()
 		return false
 	}
+	n.beginGivingLocked()
+	n.mu.Unlock()
+	defer n.endGiving()
+	return n.WriteCache(off, data) == 0
+}
+
+// beginGivingLocked says that pages are being given to the kernel. It needs n.mu.
+func (n *node) beginGivingLocked() {
 	if n.giving++; n.giving == 1 {
 		n.given = make(chan struct{})
 	}
-	n.mu.Unlock()
-	errno := n.WriteCache(off, data)
+}
+
+func (n *node) endGiving() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.giving--; n.giving == 0 {
 		close(n.given)
 	}
-	return errno == 0
 }
 
 // settlePages waits until nothing is being given to the kernel of the node.
@@ -68,21 +76,22 @@ func (n *node) openFlags(ctx context.Context, h *handle) (uint32, error) {
 		want = ""
 	}
 	keep := n.pages == want && want != ""
-	virgin := n.pages == "" && !n.paged && want != ""
-	if h.flags&syscall.O_DIRECT != 0 {
-		flags |= fuse.FOPEN_DIRECT_IO
-	} else {
-		n.pages, n.paged = want, true
+	virgin := !n.paged && want != ""
+	n.pages = want
+	if h.paged = h.flags&syscall.O_DIRECT == 0 && (n.paged || !h.writesOnly()); h.paged {
+		n.paged = true
+		n.pagers++
 	}
 	n.mu.Unlock()
 	switch {
-	case flags&fuse.FOPEN_DIRECT_IO != 0:
-	case keep:
-		flags |= fuse.FOPEN_KEEP_CACHE
+	case !h.paged:
+		flags |= fuse.FOPEN_DIRECT_IO
 	case virgin && !h.writer && h.preload(ctx):
 		return flags | fuse.FOPEN_KEEP_CACHE, nil
+	case keep:
+		flags |= fuse.FOPEN_KEEP_CACHE
 	}
-	if keep && !h.writer {
+	if keep && h.paged && !h.writer {
 		return flags, nil
 	}
 	return flags, n.settlePages(ctx)

@@ -92,6 +92,13 @@ func (f *File) replaced(ctx context.Context, base *ossclient.Version) (bool, err
 	return f.base == nil || f.base.ETag != base.ETag || f.base.Key != base.Key, nil
 }
 
+// Local says whether all of the content is staged, so that reading it asks the bucket for nothing.
+func (f *File) Local() bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return len(f.missingLocked(0, f.size)) == 0
+}
+
 // missingLocked are the parts of [off, end) that are not staged: before the limit the base has them, after it only the
 // upload in which they were sent. It needs f.mu.
 func (f *File) missingLocked(off, end int64) []extent.Range {

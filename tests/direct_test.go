@@ -1,0 +1,95 @@
+package tests
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/ossfs/ossfs/tests/harness"
+)
+
+// A file that is open for writing alone is written around the kernel's pages. Who reads it meanwhile through pages
+// sees each write that has returned, though pages with older bytes may have been made while it went on.
+func TestWritesAroundThePagesAreSeen(t *testing.T) {
+	b := harness.New(t)
+	const size, rounds = 1 << 20, 300
+	w, err := os.OpenFile(b.Path("f"), os.O_CREATE|os.O_WRONLY, 0o644)
+	must(t, err)
+	defer w.Close()
+	_, err = w.Write(make([]byte, size))
+	must(t, err)
+	stop := make(chan struct{})
+	var busy sync.WaitGroup
+	for i := range 2 { // they bring pages back at any moment
+		r, err := os.Open(b.Path("f"))
+		must(t, err)
+		defer r.Close()
+		busy.Go(func() {
+			p := make([]byte, 1)
+			for page := i; ; page += 7 {
+				select {
+				case <-stop:
+					return
+				default:
+					_, _ = r.ReadAt(p, int64(page*4096%size)) // what it reads is looked at below
+				}
+			}
+		})
+	}
+	r, err := os.Open(b.Path("f"))
+	must(t, err)
+	defer r.Close()
+	p := make([]byte, size)
+	for i := 1; i <= rounds && !t.Failed(); i++ {
+		want := bytes.Repeat([]byte{byte(i)}, size)
+		_, err := w.WriteAt(want, 0)
+		must(t, err)
+		_, err = r.ReadAt(p, 0)
+		must(t, err)
+		wantBytes(t, fmt.Sprintf("write %d had returned", i), p, want)
+	}
+	close(stop)
+	busy.Wait()
+}
+
+// Small files that were just written are read from memory, whether the bucket has them by then or not.
+func TestSmallFilesAreReadFromMemoryOnceWritten(t *testing.T) {
+	b, kernel := observed(t)
+	const files = 30
+	for i := range files {
+		must(t, os.WriteFile(b.Path(fmt.Sprint(i)), noise(uint64(i), 100+i*5000), 0o644))
+	}
+	harness.Eventually(t, "all files are released", func() bool { return kernel.of("release") == files })
+	b.Flush()
+	b.Server.ResetCounts()
+	for i := range files {
+		got, err := os.ReadFile(b.Path(fmt.Sprint(i)))
+		must(t, err)
+		wantBytes(t, fmt.Sprint(i), got, noise(uint64(i), 100+i*5000))
+	}
+	if n := kernel.of("read"); n != 0 {
+		t.Errorf("%d READs, want none", n)
+	}
+	if n := b.Server.Counts()["GetObject"]; n != 0 {
+		t.Errorf("%d GetObjects, want none", n)
+	}
+}
+
+// A file that is emptied when it is opened has no pages left, and is written around them as a new one is.
+func TestEmptiedFileIsWrittenAroundThePages(t *testing.T) {
+	b := harness.New(t)
+	must(t, os.WriteFile(b.Path("f"), noise(1, 50_000), 0o644))
+	got, err := os.ReadFile(b.Path("f"))
+	must(t, err)
+	wantBytes(t, "at first", got, noise(1, 50_000))
+	for i, size := range []int{70_000, 20_000, 3 << 20, 1} {
+		want := noise(uint64(10+i), size)
+		must(t, os.WriteFile(b.Path("f"), want, 0o644))
+		got, err := os.ReadFile(b.Path("f"))
+		must(t, err)
+		wantBytes(t, fmt.Sprintf("%d bytes", size), got, want)
+	}
+	wantEverywhere(t, b, "f", noise(13, 1))
+}
