@@ -22,7 +22,7 @@
 //  12. ecs: the RAM role of the ECS instance.
 //
 // A source that is not configured is passed over. So is one that is there and cannot be used (a file
-// that others can read, a mode that needs a browser), with a warning. A source that is configured and
+// that others can read, a password file without a line for the bucket, a mode that needs a browser), with a warning. A source that is configured and
 // fails (STS refuses, the network is down) ends the search: a mount must not get another identity
 // because the network had a bad second. Once found, a source is never exchanged for another.
 //

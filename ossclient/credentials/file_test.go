@@ -85,6 +85,7 @@ func TestWhatCannotBeUsed(t *testing.T) {
 		{"passwd of the home read by its group", ".passwd-ossfs", "a:" + testSecret, "chmod 600", 0o640},
 		{"passwd with a strange line", ".passwd-ossfs", "a:b:" + testSecret + ":d", "line 1", 0o600},
 		{"passwd with a blank in the secret", ".passwd-ossfs", "a:" + testSecret + " x", "access key secret holds a character", 0o600},
+		{"passwd for other buckets", "/etc/passwd-ossfs", "other:a:" + testSecret, "passwd-ossfs: it has no line for the bucket photos, nor one for all", 0o640},
 		{"a key without a secret", ".oss/credentials", "[default]\naccess_key_id=" + testSecret, "access key secret is empty", 0o600},
 		{"no JSON", ".aliyun/config.json", `{"profiles": ` + testSecret, "not the JSON", 0o600},
 		{"a kind nobody knows", ".aliyun/config.json", `{"profiles":[{"name":"default","mode":"RsaKeyPair","private_key":"` + testSecret + `"}]}`, `"rsakeypair", which ossfs does not know`, 0o600},
@@ -97,6 +98,7 @@ func TestWhatCannotBeUsed(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t)
+			w.opt.Bucket = "photos"
 			if err := os.Chmod(w.file(test.file, test.text), test.mode); err != nil {
 				t.Fatal(err)
 			}
@@ -116,6 +118,35 @@ func TestWhatCannotBeUsed(t *testing.T) {
 				t.Errorf("the log does not warn: %s", w.log)
 			}
 		})
+	}
+}
+
+// A password file that is empty but for comments, as it may be installed, is nothing to warn of; one that was named and is
+// not there is.
+func TestPasswdThatIsNothing(t *testing.T) {
+	for _, test := range []struct {
+		name, named string
+		want        Outcome
+	}{
+		{"installed", "", Absent},
+		{"named", "/nowhere/passwd", Unusable},
+	} {
+		w := newWorld(t)
+		w.file(".passwd-ossfs", "# BUCKET:ID:SECRET\n\n")
+		if test.named != "" {
+			w.vars["OSS_CREDENTIAL_FILE"] = test.named
+		}
+		w.vars["ALIBABA_CLOUD_CREDENTIALS_URI"] = serve(t, answerWith(tempAnswer("2999-01-01T00:00:00Z")))
+		p := w.provider()
+		wantKey(t, p, tempID+" "+tempSecret+" "+tempToken)
+		for _, a := range p.Explain().Tried {
+			if a.Name == NamePasswd && a.Outcome != test.want {
+				t.Errorf("%s: %s: got %q (%s), want %q", test.name, a.Source, a.Outcome, a.Why, test.want)
+			}
+		}
+		if warned := strings.Contains(w.log.String(), "cannot be used"); warned != (test.want == Unusable) {
+			t.Errorf("%s: warned: %v: %s", test.name, warned, w.log)
+		}
 	}
 }
 

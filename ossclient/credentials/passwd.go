@@ -20,6 +20,7 @@ type passwdFile struct {
 	path      string
 	bucket    string
 	groupRead bool
+	named     bool // somebody asked for this file: that it is not there is worth a warning
 }
 
 const envPasswdFile = "OSS_CREDENTIAL_FILE"
@@ -31,7 +32,7 @@ var _ Source = passwdFile{}
 // (https://github.com/aliyun/ossfs, S3fsCred::InitialCredentials).
 func (k *kit) passwdFiles(named string) []Source {
 	if named = first(named, k.env(envPasswdFile)); named != "" {
-		return []Source{passwdFile{path: named, bucket: k.bucket, groupRead: filepath.Dir(named) == k.etc}}
+		return []Source{passwdFile{path: named, bucket: k.bucket, groupRead: filepath.Dir(named) == k.etc, named: true}}
 	}
 	list := []Source{}
 	if k.home != "" {
@@ -46,7 +47,7 @@ func (p passwdFile) Retrieve(context.Context) (ossclient.Credential, error) {
 	none := ossclient.Credential{}
 	info, err := os.Stat(p.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return none, absent("there is no such file")
+		return none, &passedOver{why: "there is no such file", present: p.named}
 	}
 	if err != nil {
 		return none, unusable("%v", err)
@@ -76,13 +77,14 @@ func (p passwdFile) Retrieve(context.Context) (ossclient.Credential, error) {
 // errors quote no line.
 func parsePasswd(text, bucket string) (ossclient.Credential, error) {
 	var general, own, named ossclient.Credential
-	number := 0
+	number, keys := 0, 0
 	for line := range strings.Lines(text) {
 		number++
 		line = strings.TrimSpace(strings.TrimPrefix(line, "\ufeff"))
 		if line == "" || line[0] == '#' {
 			continue
 		}
+		keys++
 		parts := strings.Split(line, ":")
 		name, value, isPair := strings.Cut(line, "=")
 		switch {
@@ -100,10 +102,14 @@ func parsePasswd(text, bucket string) (ossclient.Credential, error) {
 		}
 	}
 	c := firstKey(named, firstKey(own, general))
-	if c == (ossclient.Credential{}) {
-		return c, absent("%s", noLine(bucket))
+	switch {
+	case c != (ossclient.Credential{}):
+		return c, nil
+	case keys == 0:
+		return c, absent("it has no key")
+	default: // ossfs 1.x ends here: that a bucket's name was mistyped must not go unseen
+		return c, unusable("%s", noLine(bucket))
 	}
-	return c, nil
 }
 
 // firstKey is a, or b when a is nothing.
