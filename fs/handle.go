@@ -124,7 +124,7 @@ func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, sys
 	if err != nil && got == 0 {
 		return 0, h.n.m.fail("write", h.n.Key(), err)
 	}
-	if h.flags&syscall.O_DSYNC != 0 { // part of O_SYNC too
+	if h.flags&syscall.O_DSYNC != 0 { // part of O_SYNC too; the kernel sends an fsync by itself, but not with O_DIRECT
 		if err := h.n.sync(ctx); err != nil {
 			return 0, h.n.m.fail("write", h.n.Key(), err)
 		}

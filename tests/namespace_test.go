@@ -225,7 +225,7 @@ func TestIncrementalTar(t *testing.T) {
 	}
 }
 
-// SEMANTICS 4.4: an URL that anybody may use for an hour, the storage class, and what is archived.
+// SEMANTICS 2.5, 4.4: an URL that anybody may use for an hour, the storage class, and what is archived.
 func TestXattrsThatAskOSS(t *testing.T) {
 	var now clock
 	var log lockedBuffer

@@ -77,6 +77,34 @@ func TestSmallFilesInOrder(t *testing.T) {
 	}
 }
 
+// The kernel keeps the pages of a file across opens as long as the object is the same, and no longer.
+// SEMANTICS 2.4
+func TestPagesAreKept(t *testing.T) {
+	b, kernel := observed(t)
+	must(t, b.Server.Put(harness.Bucket, "f", noise(5, 3<<20), nil))
+	wantNames(t, b.Dir, "f")
+	wantFile(t, b.Path("f"), noise(5, 3<<20))
+	before := kernel.of("read")
+	if before == 0 {
+		t.Fatal("the kernel read nothing: there is nothing to be seen here")
+	}
+	for range 3 {
+		wantFile(t, b.Path("f"), noise(5, 3<<20))
+	}
+	if n := kernel.of("read"); n != before {
+		t.Errorf("%d READs of what the kernel has", n-before)
+	}
+	must(t, b.Server.Put(harness.Bucket, "f", noise(6, 3<<20), nil))
+	harness.Eventually(t, "another object of the name", func() bool {
+		must(t, b.Mount.Refresh(t.Context(), "")) // it tells the kernel, soon
+		got, err := os.ReadFile(b.Path("f"))
+		return err == nil && bytes.Equal(got, noise(6, 3<<20))
+	})
+	if n := kernel.of("read"); n == before {
+		t.Error("another object of the name was not read")
+	}
+}
+
 // Streams are read ahead whatever way they are read: each costs its bytes once, in few GETs.
 func TestStreamsOfEveryKind(t *testing.T) {
 	const size = 16 << 20

@@ -77,9 +77,14 @@ func withFile(t *testing.T, path string, flags int, do func(*os.File) error) {
 	must(t, f.Close())
 }
 
-// O_SYNC and O_DSYNC: the bucket has each write when it returns.
+// O_SYNC and O_DSYNC: the bucket has each write when it returns. With O_DIRECT nobody but the mount sees to it: the
+// kernel, which sends an fsync after a write through its pages, does not.
+// SEMANTICS 1.4
 func TestSynchronousWrites(t *testing.T) {
-	for name, flag := range map[string]int{"O_SYNC": syscall.O_SYNC, "O_DSYNC": syscall.O_DSYNC} {
+	for name, flag := range map[string]int{
+		"O_SYNC": syscall.O_SYNC, "O_DSYNC": syscall.O_DSYNC,
+		"O_SYNC and O_DIRECT": syscall.O_SYNC | syscall.O_DIRECT, "O_DSYNC and O_DIRECT": syscall.O_DSYNC | syscall.O_DIRECT,
+	} {
 		t.Run(name, func(t *testing.T) {
 			b := harness.New(t)
 			f, err := os.OpenFile(b.Path("f"), os.O_CREATE|os.O_WRONLY|flag, 0o644)
@@ -119,6 +124,40 @@ func TestFsyncOfAnOpenFile(t *testing.T) {
 	b.Flush()
 	if keys := b.Server.Keys(harness.Bucket); len(keys) != 0 {
 		t.Errorf("left in the bucket: %q", keys)
+	}
+}
+
+// What happens to a new file within the delay is one PutObject, to its last name and with its last attributes; what it
+// replaces, and what is gone by then, is never sent.
+// SEMANTICS 1.6
+func TestNewFileIsOneRequest(t *testing.T) {
+	b := harness.New(t)
+	wantNames(t, b.Dir)
+	b.Server.ResetCounts()
+	must(t, os.WriteFile(b.Path("f"), []byte("replaced"), 0o644))
+	must(t, os.WriteFile(b.Path("gone"), []byte("removed"), 0o644))
+	must(t, os.WriteFile(b.Path(".f.tmp"), []byte("overwritten"), 0o644))
+	must(t, os.WriteFile(b.Path(".f.tmp"), []byte("content"), 0o644))
+	must(t, os.Chmod(b.Path(".f.tmp"), 0o640))
+	must(t, os.Lchown(b.Path(".f.tmp"), 12, 34))
+	when := time.Unix(1_600_000_000, 123_456_789)
+	must(t, os.Chtimes(b.Path(".f.tmp"), when, when))
+	must(t, os.Rename(b.Path(".f.tmp"), b.Path("f")))
+	must(t, os.Remove(b.Path("gone")))
+	b.Flush()
+	for op, n := range b.Server.Counts() { // what is asked for, is asked because another client may have been there
+		if want := map[string]int64{"PutObject": 1}[op]; n != want && op != "HeadObject" && op != "ListObjectsV2" {
+			t.Errorf("%s: %d requests, want %d", op, n, want)
+		}
+	}
+	if keys := b.Server.Keys(harness.Bucket); !slices.Equal(keys, []string{"f"}) {
+		t.Errorf("the bucket has %q", keys)
+	}
+	b.Afresh()
+	wantFile(t, b.Path("f"), []byte("content"))
+	st := stat(t, b.Path("f"))
+	if st.Mode != syscall.S_IFREG|0o640 || st.Uid != 12 || st.Gid != 34 || st.Mtim.Nano() != when.UnixNano() {
+		t.Errorf("attributes: got mode %o of %d:%d, mtime %v", st.Mode, st.Uid, st.Gid, st.Mtim)
 	}
 }
 
