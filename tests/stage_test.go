@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -81,6 +82,12 @@ func TestFileLargerThanTheStage(t *testing.T) {
 		t.Errorf("the program took %d MiB, want at most %d", got>>20, (memory+itself)>>20)
 	}
 	p.Stop()
+	counts := s.Counts()
+	for op, want := range map[string]int64{"InitiateMultipartUpload": 1, "CompleteMultipartUpload": 1, "UploadPartCopy": 0} {
+		if counts[op] != want { // else it was not sent while it was written, but completed and edited again and again
+			t.Errorf("%s: %d requests, want %d", op, counts[op], want)
+		}
+	}
 	if o, ok := s.Object(harness.Bucket, "large"); !ok || o.CRC64 != harness.Sum(content) {
 		t.Error("the bucket has other bytes")
 	}
@@ -125,7 +132,12 @@ func TestWritersWaitForTheBucket(t *testing.T) {
 	default:
 	}
 	b.Server.SetFaults()
-	must(t, <-done)
+	select {
+	case err := <-done:
+		must(t, err)
+	case <-time.After(time.Minute):
+		t.Fatalf("the bucket takes things again, and the writer waits all the same: %d bytes written, %+v", written.Load(), b.Mount.Status().Writeback)
+	}
 	b.Flush()
 	wantObject(t, b, "large", content)
 }

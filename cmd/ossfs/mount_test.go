@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ossfs/ossfs/internal/ossserver"
 )
 
 // registered is what a test wants to know of a mount.
@@ -243,12 +246,12 @@ func TestUmountWithSomethingUnsent(t *testing.T) {
 	}
 }
 
-// Ctrl-C of umount leaves the mount as it is.
+// Ctrl-C of umount leaves the mount as it is: it sends, and is not taken away when that is done.
 func TestUmountInterrupted(t *testing.T) {
 	r := newRig(t)
 	r.mount("--write-back", "1h")
 	r.write("hello", "world")
-	r.server.SetLatency(time.Hour)
+	r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Stall, Stall: 2 * time.Second, Count: 1})
 	cmd := r.command("ossfs", "umount", r.mnt)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -264,15 +267,52 @@ func TestUmountInterrupted(t *testing.T) {
 	if cmd.ProcessState.ExitCode() != exitUnsent || !strings.Contains(stderr.String(), "they are safe in ") {
 		t.Errorf("got %d %q", cmd.ProcessState.ExitCode(), stderr.String())
 	}
-	if !isMounted(t, r.mnt) {
-		t.Error("the mount is gone")
+	eventually(t, "it is sent all the same", func() bool { _, there := r.object("hello"); return there })
+	for i := range 20 { // an unmount that went on would be here by then
+		name := fmt.Sprint("more", i)
+		r.write(name, "content")
+		if got := r.run("flush", r.mnt); got.status != 0 {
+			t.Fatalf("flush of the mount: got %d %q", got.status, got.err)
+		}
+		if _, there := r.object(name); !there || !isMounted(t, r.mnt) {
+			t.Fatalf("the mount is gone, or does not send any more: %s was sent: %v", name, there)
+		}
 	}
-	r.server.SetLatency(0)
+	r.server.SetLatency(time.Hour)
+	r.write("late", "content")
 	if got := r.run("umount", "--now", r.mnt); got.status != exitUnsent {
 		t.Errorf("umount --now: got %d %q, want 3", got.status, got.err)
 	}
+	r.server.SetLatency(0)
 	r.mount()
 	r.umount()
+	if _, there := r.object("late"); !there {
+		t.Error("what umount --now has left was not sent by the next mount")
+	}
+}
+
+// A mount that is told to end serves as long as it sends, and is taken away then.
+func TestEndingMountServes(t *testing.T) {
+	r := newRig(t)
+	r.mount("--write-back", "1h")
+	r.write("hello", "world")
+	e, _ := r.entry()
+	r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Stall, Stall: 4 * time.Second, Count: 1})
+	if err := syscall.Kill(e.number, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "something is being sent", func() bool {
+		e, _ := r.entry()
+		return e.report.Queue.Sending > 0
+	})
+	if body, err := os.ReadFile(filepath.Join(r.mnt, "hello")); err != nil || string(body) != "world" {
+		t.Errorf("read while it ends: got %q (%v)", body, err)
+	}
+	r.write("late", "content")
+	eventually(t, "the mount is gone", func() bool { return !isMounted(t, r.mnt) })
+	for _, name := range []string{"hello", "late"} {
+		eventually(t, name+" is sent", func() bool { _, there := r.object(name); return there })
+	}
 }
 
 func TestLogRotationAndReport(t *testing.T) {
