@@ -78,6 +78,7 @@ type Bucket struct {
 	transport *http.Transport
 	log       *slog.Logger
 	gate      *gate
+	alarm     *alarm
 	patience  patience
 	counters  counters
 	slow      [slots]latencies
@@ -110,6 +111,7 @@ func open(ctx context.Context, cfg Config, p patience) (*Bucket, error) {
 		transport: transport,
 		log:       cfg.Logger,
 		gate:      newGate(cfg.MaxConns),
+		alarm:     newAlarm(),
 		patience:  p,
 	}
 	if t.region == "" && cfg.Credentials != nil && cfg.Sign == signV4 {

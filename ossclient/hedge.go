@@ -22,11 +22,11 @@ type race struct {
 	ctx    context.Context
 	req    *request
 	delay  time.Duration
+	bell   bell          // rings when the second is to be sent
 	done   chan struct{} // closed when the second has ended; nil: there is none
 
-	mu      sync.Mutex  // guards the fields below
-	timer   *time.Timer // until the second is sent
-	over    bool        // the first has ended, and does not wait for the second
+	mu      sync.Mutex // guards the fields below
+	over    bool       // the first has ended, and does not wait for the second
 	first   *watch
 	second  *watch
 	answer  *answer // the second's
@@ -49,17 +49,11 @@ func (b *Bucket) hedged(ctx context.Context, r *request) (*answer, *failure) {
 		return a, f
 	}
 	x := &race{bucket: b, ctx: ctx, req: r, delay: delay}
-	x.arm()
+	x.bell = bell{alarm: b.alarm, ring: x.sendSecond}
+	x.bell.reset(delay)
 	a, f := b.send(ctx, r, x.beginFirst)
 	l.add(time.Since(start)) // of a first that was outrun it is less than the truth, which is long enough
 	return x.settle(a, f)
-}
-
-// arm has the second sent after the delay.
-func (x *race) arm() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.timer = time.AfterFunc(x.delay, x.sendSecond)
 }
 
 // crowded says whether the first is one of many.
@@ -83,7 +77,7 @@ func (x *race) beginSecond(w *watch) {
 	}
 }
 
-// sendSecond is run by the timer.
+// sendSecond is what the bell calls.
 func (x *race) sendSecond() {
 	b := x.bucket
 	x.mu.Lock()
@@ -92,7 +86,7 @@ func (x *race) sendSecond() {
 		return
 	}
 	if x.crowded() {
-		x.timer.Reset(x.delay)
+		x.bell.reset(x.delay)
 		x.mu.Unlock()
 		return
 	}
@@ -135,7 +129,7 @@ func (x *race) sendSecond() {
 // settle picks the winner after the first has ended.
 func (x *race) settle(a *answer, f *failure) (*answer, *failure) {
 	x.mu.Lock()
-	x.timer.Stop()
+	x.bell.stop()
 	done := x.done
 	if f == nil || !f.retry || done == nil {
 		x.over = true

@@ -22,7 +22,7 @@ func (b *Bucket) send(ctx context.Context, r *request, begun func(*watch)) (*ans
 	u := &upload{content: r.body}
 	hr := b.build(inner, r, cred, u)
 	a := &answer{bucket: b, req: r, start: time.Now()}
-	a.watch = newWatch(cancel, u, patience{b.patience.stall, min(r.op.deadline(), b.patience.answer)})
+	a.watch = newWatch(b.alarm, cancel, u, patience{b.patience.stall, min(r.op.deadline(), b.patience.answer)})
 	if begun != nil {
 		begun(a.watch)
 	}

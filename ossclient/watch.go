@@ -30,15 +30,15 @@ type watch struct {
 	upload   *upload
 	deadline time.Duration // for the answer
 	stall    time.Duration
+	bell     bell // rings look when the present wait may have lasted for too long
 
 	phase atomic.Int32
-	since atomic.Int64 // when the present wait began, UnixNano; 0: not waiting
+	since atomic.Int64 // when the present wait began, on the alarm's clock; notWaiting
 
-	mu    sync.Mutex // guards the fields below
-	timer *time.Timer
-	sent  int64 // bytes of the request's body when the timer last looked
-	done  bool
-	why   error
+	mu   sync.Mutex // guards the fields below
+	sent int64      // bytes of the request's body when look last looked
+	done bool
+	why  error
 }
 
 const (
@@ -46,12 +46,13 @@ const (
 	phaseBody
 )
 
-func newWatch(cancel context.CancelCauseFunc, u *upload, p patience) *watch {
+const notWaiting = -1
+
+func newWatch(a *alarm, cancel context.CancelCauseFunc, u *upload, p patience) *watch {
 	w := &watch{cancel: cancel, upload: u, deadline: p.answer, stall: p.stall}
-	w.since.Store(time.Now().UnixNano())
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.timer = time.AfterFunc(w.allowed(), w.look)
+	w.bell = bell{alarm: a, ring: w.look}
+	w.reading()
+	w.bell.reset(w.allowed())
 	return w
 }
 
@@ -70,18 +71,18 @@ func (w *watch) look() {
 	if w.done {
 		return
 	}
-	now := time.Now().UnixNano()
+	now := int64(w.bell.alarm.now())
 	if moved := w.upload.moved.Load(); w.phase.Load() == phaseHeaders && moved != w.sent {
 		w.sent = moved
 		w.since.Store(now)
 	}
 	since, allowed := w.since.Load(), w.allowed()
-	if since == 0 {
-		w.timer.Reset(w.stall)
+	if since == notWaiting {
+		w.bell.reset(w.stall)
 		return
 	}
 	if left := allowed - time.Duration(now-since); left > 0 {
-		w.timer.Reset(left)
+		w.bell.reset(left)
 		return
 	}
 	w.done = true
@@ -95,18 +96,18 @@ func (w *watch) look() {
 
 // answered says that the headers are there: from now on only reads of the body are timed.
 func (w *watch) answered() {
-	w.since.Store(0)
+	w.read()
 	w.phase.Store(phaseBody)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.done {
-		w.timer.Reset(w.stall)
+		w.bell.reset(w.stall)
 	}
 }
 
 // reading and read bracket a read of the body.
-func (w *watch) reading() { w.since.Store(time.Now().UnixNano()) }
-func (w *watch) read()    { w.since.Store(0) }
+func (w *watch) reading() { w.since.Store(int64(w.bell.alarm.now())) }
+func (w *watch) read()    { w.since.Store(notWaiting) }
 
 // abort cancels the attempt.
 func (w *watch) abort(why error) {
@@ -129,7 +130,7 @@ func (w *watch) cause() error {
 func (w *watch) stop() {
 	w.mu.Lock()
 	w.done = true
-	w.timer.Stop()
+	w.bell.stop()
 	w.mu.Unlock()
 	w.cancel(nil)
 }

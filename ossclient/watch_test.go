@@ -13,7 +13,7 @@ func watched(t *testing.T, size int64, script func(w *watch, u *upload)) (after 
 	u := &upload{content: content{reader: strings.NewReader(""), size: size}}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	start := time.Now()
-	w := newWatch(cancel, u, patience{stall: 20 * time.Second, answer: time.Minute})
+	w := newWatch(newAlarm(), cancel, u, patience{stall: 20 * time.Second, answer: time.Minute})
 	stop := context.AfterFunc(ctx, func() { after, why = time.Since(start), context.Cause(ctx) })
 	script(w, u)
 	synctest.Wait()
