@@ -27,9 +27,18 @@ type signerV4 struct {
 	key    atomic.Pointer[keyV4] // the last signing key derived: one for each secret and day
 }
 
+// keyV4 is the key that a secret gives for a day.
 type keyV4 struct {
 	secret, date string
-	macs         *sync.Pool // of hash.Hash: the key is worked into them once
+	scope        string    // what the key is good for
+	desks        sync.Pool // of *deskV4
+}
+
+// deskV4 is what making a signature takes: memory for its texts, and an HMAC into which the key is worked once.
+type deskV4 struct {
+	mac  hash.Hash
+	text []byte
+	sum  [sha256.Size]byte
 }
 
 func (v *signerV4) sign(s *signing) {
@@ -39,31 +48,30 @@ func (v *signerV4) sign(s *signing) {
 	if s.cred.Token != "" {
 		s.header[headerToken] = []string{s.cred.Token}
 	}
-	scope := v.scope(stamp[:8])
-	signature := v.signature(s, stamp, scope)
+	key := v.signingKey(s.cred.Secret, stamp[:8])
 
 	b := make([]byte, 0, 256)
 	b = append(b, algorithmV4+" Credential="...)
 	b = append(b, s.cred.ID...)
 	b = append(b, '/')
-	b = append(b, scope...)
+	b = append(b, key.scope...)
 	if len(s.extra) > 0 {
 		b = append(b, ",AdditionalHeaders="...)
 		b = append(b, strings.Join(s.extra, ";")...)
 	}
 	b = append(b, ",Signature="...)
-	b = append(b, signature...)
+	b = key.appendSignature(b, s, stamp)
 	s.header[headerAuthorization] = []string{string(b)}
 }
 
 func (v *signerV4) presign(s *signing, ttl time.Duration) []param {
 	stamp := s.now.UTC().Format(timeV4)
-	scope := v.scope(stamp[:8])
+	key := v.signingKey(s.cred.Secret, stamp[:8])
 	params := append(slices.Clone(s.params),
 		param{"x-oss-signature-version", algorithmV4},
 		param{"x-oss-date", stamp},
 		param{"x-oss-expires", strconv.FormatInt(int64(ttl/time.Second), 10)},
-		param{"x-oss-credential", s.cred.ID + "/" + scope},
+		param{"x-oss-credential", s.cred.ID + "/" + key.scope},
 	)
 	if s.cred.Token != "" {
 		params = append(params, param{"x-oss-security-token", s.cred.Token})
@@ -74,31 +82,32 @@ func (v *signerV4) presign(s *signing, ttl time.Duration) []param {
 	sortParams(params)
 	signed := *s
 	signed.params = params
-	params = append(params, param{"x-oss-signature", v.signature(&signed, stamp, scope)})
+	params = append(params, param{"x-oss-signature", string(key.appendSignature(nil, &signed, stamp))})
 	sortParams(params)
 	return params
 }
 
-func (v *signerV4) scope(date string) string { return date + "/" + v.region + "/oss/aliyun_v4_request" }
+// appendSignature appends the hexadecimal signature of the request as it stands.
+func (k *keyV4) appendSignature(b []byte, s *signing, stamp string) []byte {
+	d := k.desks.Get().(*deskV4)
+	defer k.desks.Put(d)
+	d.text = appendCanonicalV4(d.text[:0], s)
+	hashed := sha256.Sum256(d.text)
 
-// signature is the hexadecimal signature of the request as it stands.
-func (v *signerV4) signature(s *signing, stamp, scope string) string {
-	buf := make([]byte, 0, 1024)
-	buf = v.appendCanonical(buf, s)
-	hashed := sha256.Sum256(buf)
-
-	text := append(buf[:0], algorithmV4+"\n"...)
-	text = append(text, stamp...)
-	text = append(text, '\n')
-	text = append(text, scope...)
-	text = append(text, '\n')
-	text = hex.AppendEncode(text, hashed[:])
-	return v.signingKey(s.cred.Secret, stamp[:8]).sign(text)
+	d.text = append(d.text[:0], algorithmV4+"\n"...)
+	d.text = append(d.text, stamp...)
+	d.text = append(d.text, '\n')
+	d.text = append(d.text, k.scope...)
+	d.text = append(d.text, '\n')
+	d.text = hex.AppendEncode(d.text, hashed[:])
+	d.mac.Reset()
+	d.mac.Write(d.text)
+	return hex.AppendEncode(b, d.mac.Sum(d.sum[:0]))
 }
 
-// appendCanonical appends the canonical request: method, path, query, headers, the names of the
+// appendCanonicalV4 appends the canonical request: method, path, query, headers, the names of the
 // additional headers, and the payload's hash, a line each.
-func (v *signerV4) appendCanonical(b []byte, s *signing) []byte {
+func appendCanonicalV4(b []byte, s *signing) []byte {
 	b = append(b, s.method...)
 	b = append(b, "\n/"...)
 	if s.bucket != "" {
@@ -125,23 +134,15 @@ func (v *signerV4) signingKey(secret, date string) *keyV4 {
 	key = hmac256(key, []byte(v.region))
 	key = hmac256(key, []byte("oss"))
 	key = hmac256(key, []byte("aliyun_v4_request"))
-	k := newKeyV4(secret, date, key)
+	k := newKeyV4(secret, date, v.region, key)
 	v.key.Store(k)
 	return k
 }
 
-func newKeyV4(secret, date string, key []byte) *keyV4 {
-	return &keyV4{secret: secret, date: date, macs: &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
-}
-
-// sign is the hexadecimal HMAC of a text.
-func (k *keyV4) sign(text []byte) string {
-	m := k.macs.Get().(hash.Hash)
-	defer k.macs.Put(m)
-	m.Reset()
-	m.Write(text)
-	var room [sha256.Size]byte
-	return hex.EncodeToString(m.Sum(room[:0]))
+func newKeyV4(secret, date, region string, key []byte) *keyV4 {
+	k := &keyV4{secret: secret, date: date, scope: date + "/" + region + "/oss/aliyun_v4_request"}
+	k.desks.New = func() any { return &deskV4{mac: hmac.New(sha256.New, key)} }
+	return k
 }
 
 func hmac256(key, text []byte) []byte {
