@@ -20,17 +20,52 @@ const (
 
 // objectOf reads an object's description from the headers of a HEAD or GET.
 func objectOf(key Key, size int64, h http.Header) Object {
-	o := Object{
-		Version:      Version{Key: key, ETag: trimETag(h.Get("Etag")), Size: size},
-		LastModified: httpTime(h.Get("Last-Modified")),
-		Type:         ObjectType(h.Get("X-Oss-Object-Type")),
-		StorageClass: h.Get("X-Oss-Storage-Class"),
-		Metadata:     metadataOf(h),
-		VersionID:    h.Get("X-Oss-Version-Id"),
-		Restore:      h.Get("X-Oss-Restore"),
+	o := Object{Version: Version{Key: key, Size: size}}
+	for name, values := range h {
+		if len(values) > 0 {
+			o.set(name, values[0])
+		}
 	}
 	o.CRC64, o.HasCRC64 = crcOf(h)
 	return o
+}
+
+// set takes what one header says.
+func (o *Object) set(name, value string) {
+	m := &o.Metadata
+	switch name {
+	case "Etag":
+		o.ETag = trimETag(value)
+	case "Last-Modified":
+		o.LastModified = httpTime(value)
+	case "X-Oss-Object-Type":
+		o.Type = ObjectType(value)
+	case "X-Oss-Storage-Class":
+		o.StorageClass = value
+	case "X-Oss-Version-Id":
+		o.VersionID = value
+	case "X-Oss-Restore":
+		o.Restore = value
+	case headerContentType:
+		m.ContentType = value
+	case "Content-Encoding":
+		m.ContentEncoding = value
+	case "Content-Disposition":
+		m.ContentDisposition = value
+	case "Content-Language":
+		m.ContentLanguage = value
+	case "Cache-Control":
+		m.CacheControl = value
+	case "Expires":
+		m.Expires = value
+	default:
+		if user, ok := strings.CutPrefix(name, metaPrefix); ok {
+			if m.User == nil {
+				m.User = make(map[string]string, 8)
+			}
+			m.User[strings.ToLower(user)] = value
+		}
+	}
 }
 
 // crcOf reads the checksum of the whole object.
@@ -49,26 +84,6 @@ func httpTime(s string) time.Time {
 		return time.Time{}
 	}
 	return t
-}
-
-func metadataOf(h http.Header) Metadata {
-	m := Metadata{
-		ContentType:        h.Get(headerContentType),
-		ContentEncoding:    h.Get("Content-Encoding"),
-		ContentDisposition: h.Get("Content-Disposition"),
-		ContentLanguage:    h.Get("Content-Language"),
-		CacheControl:       h.Get("Cache-Control"),
-		Expires:            h.Get("Expires"),
-	}
-	for name, values := range h {
-		if user, ok := strings.CutPrefix(name, metaPrefix); ok && len(values) > 0 {
-			if m.User == nil {
-				m.User = make(map[string]string, 8)
-			}
-			m.User[strings.ToLower(user)] = values[0]
-		}
-	}
-	return m
 }
 
 // setMetadata writes metadata into the headers of a request that makes an object.
