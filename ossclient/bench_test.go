@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -117,15 +118,21 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// versus runs two things in turn, so that a busy machine disturbs both alike, and reports their ratios:
-// of time, and of this process's processor time. size is what each moves, in bytes; 0: not said.
+// pairs is how many runs of each of two things make one ratio: enough for the garbage collector to have its part in
+// them.
+const pairs = 16
+
+// versus runs two things in turn, so that a busy machine disturbs both alike, and reports their ratios: of
+// time, and of this process's processor time. Each is the median of the ratios of short rounds, of which a busy
+// machine spoils some. size is what each moves, in bytes; 0: not said.
 func versus(b *testing.B, size int64, ours, bare func()) {
 	var a, z spent
+	var walls, cpus, took, used []float64
 	ours()
 	bare()
 	b.ReportAllocs()
 	b.ResetTimer()
-	for i := 0; b.Loop(); i++ {
+	for i := 1; b.Loop(); i++ {
 		if i%2 == 0 {
 			a.measure(ours)
 			z.measure(bare)
@@ -133,14 +140,29 @@ func versus(b *testing.B, size int64, ours, bare func()) {
 			z.measure(bare)
 			a.measure(ours)
 		}
+		if i%pairs == 0 {
+			walls = append(walls, float64(z.wall)/float64(a.wall))
+			cpus = append(cpus, float64(z.cpu)/float64(a.cpu))
+			took = append(took, a.wall.Seconds()/pairs)
+			used = append(used, a.cpu.Seconds()/pairs)
+			a, z = spent{}, spent{}
+		}
 	}
-	b.ReportMetric(float64(a.wall.Microseconds())/float64(b.N), "us")
-	b.ReportMetric(float64(a.cpu.Microseconds())/float64(b.N), "cpu-us")
-	b.ReportMetric(float64(z.wall)/float64(a.wall), "of-bare")
-	b.ReportMetric(float64(z.cpu)/float64(a.cpu), "cpu-of-bare")
+	if len(walls) == 0 {
+		return // the first trial of a benchmark is one run
+	}
+	b.ReportMetric(median(took)*1e6, "us")
+	b.ReportMetric(median(used)*1e6, "cpu-us")
+	b.ReportMetric(median(walls), "of-bare")
+	b.ReportMetric(median(cpus), "cpu-of-bare")
 	if size >= 1<<20 {
-		b.ReportMetric(a.cpu.Seconds()/(float64(b.N)*float64(size)/(1<<30)), "cpu-s/GiB")
+		b.ReportMetric(median(used)/(float64(size)/(1<<30)), "cpu-s/GiB")
 	}
+}
+
+func median(v []float64) float64 {
+	slices.Sort(v)
+	return v[len(v)/2]
 }
 
 func BenchmarkGet(b *testing.B) {
