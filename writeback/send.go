@@ -29,8 +29,6 @@ func (s *Store) send(ctx context.Context, key Key) outcome {
 	switch {
 	case e.kind == Attributes:
 		err = s.sendAttributes(ctx, e)
-	case e.kind == Content && f == nil && e.stage != 0:
-		err = errors.New("writeback: the staged file cannot be used")
 	case e.kind == Content && e.size > s.opt.SinglePut:
 		err = s.sendParts(ctx, e, f)
 	case e.kind == Content:
@@ -65,8 +63,8 @@ func (s *Store) begin(key Key, f *File, cancel context.CancelFunc) (*entry, erro
 	switch {
 	case e == nil || e.kind == Absent:
 		return nil, nil
-	case e.has(flagDirty), f == nil && e.stage != 0, f != nil && f.stage != e.stage && e.stage != 0:
-		return nil, errAgain // replaced in between
+	case e.has(flagDirty), e.kind == Content && f.number() != e.stage:
+		return nil, errAgain // replaced in between: by another file, or by what is no file
 	}
 	s.mu.Lock()
 	s.inflight[key] = flight{e.seq, cancel, make(chan struct{})}
@@ -75,6 +73,14 @@ func (s *Store) begin(key Key, f *File, cancel context.CancelFunc) (*entry, erro
 		f.sent = &sentState{size: e.size, done: make(chan struct{})}
 	}
 	return e, nil
+}
+
+// number is that of the staged file; 0 of no File, as of content that is no file.
+func (f *File) number() uint64 {
+	if f == nil {
+		return 0
+	}
+	return f.stage
 }
 
 func (s *Store) use(key Key) *File {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
 )
@@ -80,4 +81,38 @@ func TestRenameWhileParts(t *testing.T) {
 	if n := len(r.server.Uploads(ossservertest.Bucket)); n > 0 {
 		t.Errorf("%d uploads left over", n)
 	}
+}
+
+// What replaces a file while one who is to send it waits for his turn is sent itself, and not bytes of the file.
+func TestLinkThatReplacedAFile(t *testing.T) {
+	r := newRig(t)
+	r.opt.Delay = time.Hour
+	s := r.open()
+	r.write(s, "a", noise(5000, 1))
+	f := s.use("a")
+	if err := f.turn.take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- s.Sync(ctx, "a") }()
+	for waits := false; !waits && ctx.Err() == nil; runtime.Gosched() {
+		s.mu.RLock()
+		waits = f.uses == 2
+		s.mu.RUnlock()
+	}
+	if err := s.Remove("a", ossclient.Version{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Put("a", attr.Attr{}, "target", ossclient.Version{}); err != nil {
+		t.Fatal(err)
+	}
+	f.turn.give()
+	f.unuse()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	r.flush(s)
+	r.want("a", "target")
 }
