@@ -33,13 +33,18 @@ func (n *node) unpaged() {
 }
 
 // dropPages makes the kernel forget what it may have of a range that was written around its pages. No lock is
-// held: the kernel waits for a page that is being read, until that read is answered.
+// held: the kernel waits for a page that is being read, until that read is answered. What a handle that can be mapped
+// writes may be such a page itself, for which the kernel would wait until this write is answered: there it is left to
+// the kernel.
 func (h *handle) dropPages(off, size int64) {
+	if h.paged || !h.writesOnly() {
+		return
+	}
 	n := h.n
 	n.mu.Lock()
 	paged := n.paged
 	n.mu.Unlock()
-	if h.paged || !paged {
+	if !paged {
 		return
 	}
 	_ = n.settlePages(context.Background()) // it fails only when the context ends

@@ -144,7 +144,7 @@ func (o *Options) profile(direct bool) *fusefs.Options {
 		ExplicitDataCacheControl: true,
 		EnableSymlinkCaching:     true,
 		ExtraCapabilities: fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_ATOMIC_O_TRUNC | fuse.CAP_HANDLE_KILLPRIV_V2 |
-			fuse.CAP_ASYNC_DIO,
+			fuse.CAP_ASYNC_DIO | fuse.CAP_DIRECT_IO_ALLOW_MMAP,
 		Debug:  o.Debug,
 		Logger: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
 	}

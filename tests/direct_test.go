@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ossfs/ossfs/tests/harness"
 )
 
@@ -92,4 +94,22 @@ func TestEmptiedFileIsWrittenAroundThePages(t *testing.T) {
 		wantBytes(t, fmt.Sprintf("%d bytes", size), got, want)
 	}
 	wantEverywhere(t, b, "f", noise(13, 1))
+}
+
+// A file that is open with O_DIRECT can be mapped, and what is written through the mapping is the file's.
+func TestMmapOfADirectFile(t *testing.T) {
+	var kernel unix.Utsname
+	must(t, unix.Uname(&kernel))
+	var major, minor int
+	if _, err := fmt.Sscanf(unix.ByteSliceToString(kernel.Release[:]), "%d.%d", &major, &minor); err != nil || major < 6 || major == 6 && minor < 6 {
+		t.Skip("FUSE_DIRECT_IO_ALLOW_MMAP came with Linux 6.6")
+	}
+	b := harness.New(t)
+	content := noise(3, 350<<10)
+	must(t, os.WriteFile(b.Path("f"), content, 0o644))
+	harness.Helper(t, "mmap-shared", b.Path("f"), "by a mapping", "direct")
+	for off := 0; off < len(content); off += 100 << 10 {
+		copy(content[off:], "by a mapping")
+	}
+	wantEverywhere(t, b, "f", content)
 }

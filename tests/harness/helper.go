@@ -105,9 +105,13 @@ func mmapRead(args []string) error {
 }
 
 // mmapShared writes args[1] at the start of each 100 KiB through a shared mapping, and closes the file
-// before it unmaps, as programs do.
+// before it unmaps, as programs do. With a third argument the file is opened with O_DIRECT.
 func mmapShared(args []string) error {
-	return mapped(args[0], os.O_RDWR, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED, func(_ *os.File, p []byte) error {
+	flags := os.O_RDWR
+	if len(args) > 2 {
+		flags |= unix.O_DIRECT
+	}
+	return mapped(args[0], flags, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED, func(_ *os.File, p []byte) error {
 		for off := 0; off < len(p); off += 100 << 10 {
 			copy(p[off:], args[1])
 		}
