@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -157,6 +158,74 @@ func TestEventsTellEachAttempt(t *testing.T) {
 	}
 	if st := b.Stats(); st.Requests != 2 || st.Retries != 1 || st.Received != 5000 || st.InFlight != 0 {
 		t.Errorf("stats: %+v", st)
+	}
+}
+
+// A body is counted while it moves, before its request is over.
+func TestBytesAreCountedAsTheyMove(t *testing.T) {
+	const size, some = 32 << 20, 1 << 20 // more than the sockets hold
+	handler := func(goOn chan struct{}) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPut {
+				io.CopyN(io.Discard, r.Body, some)
+				<-goOn
+				io.Copy(io.Discard, r.Body)
+				return
+			}
+			w.Header().Set("Content-Length", strconv.Itoa(size))
+			w.Write(make([]byte, some))
+			w.(http.Flusher).Flush()
+			<-goOn
+			w.Write(make([]byte, size-some))
+		}
+	}
+	for name, do := range map[string]func(context.Context, *Bucket) error{
+		"put": func(ctx context.Context, b *Bucket) error {
+			_, err := b.Put(ctx, PutRequest{Key: "k", Body: bytes.NewReader(make([]byte, size)), Size: size})
+			return err
+		},
+		"get": func(ctx context.Context, b *Bucket) error {
+			body, err := b.Get(ctx, GetRequest{Key: "k", Length: -1})
+			if err == nil {
+				_, err = io.Copy(io.Discard, body)
+				body.Close()
+			}
+			return err
+		},
+	} {
+		goOn := make(chan struct{})
+		s := httptest.NewServer(handler(goOn))
+		defer s.Close()
+		var told atomic.Int64
+		moves := make(chan int64, 1<<20)
+		b := openAt(t, s.URL, func(c *Config) {
+			c.Moved = func(sent, received int64) {
+				told.Add(sent + received)
+				moves <- told.Load()
+			}
+		})
+		end := make(chan error, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+		defer cancel()
+		go func() { end <- do(ctx, b) }()
+		for n := int64(0); n < some; {
+			select {
+			case n = <-moves:
+			case err := <-end:
+				close(goOn)
+				t.Fatalf("%s: it ended before it was let go on: %v", name, err)
+			}
+		}
+		if st := b.Stats(); st.Sent+st.Received < some || st.Sent+st.Received >= size {
+			t.Errorf("%s: halfway %+v", name, st)
+		}
+		close(goOn)
+		if err := <-end; err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if st := b.Stats(); told.Load() != size || st.Sent+st.Received != size {
+			t.Errorf("%s: told of %d bytes, and counted %+v; want %d", name, told.Load(), st, size)
+		}
 	}
 }
 

@@ -44,6 +44,10 @@ type Config struct {
 	// Observer is told of each attempt when it is over. It is called from many goroutines and must
 	// not block; nil: nobody is told.
 	Observer func(Event)
+
+	// Moved is told of bytes of bodies as they move, those of requests that fail included, many times a
+	// request. It is called like Observer.
+	Moved func(sent, received int64)
 }
 
 // Credential is an access key, with a token when it is temporary. It prints as its ID alone.

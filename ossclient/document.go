@@ -69,6 +69,7 @@ func (w *watchedBody) Read(p []byte) (int, error) {
 	n, err := w.body.Read(p)
 	w.watch.read()
 	w.received += int64(n)
+	w.bucket.moved(0, int64(n))
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = withCause(w.watch, err)
 	}

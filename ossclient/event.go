@@ -31,8 +31,8 @@ type Stats struct {
 	Throttled int64 // answers that told us to slow down
 	Failures  int64 // requests that failed for good, cancelled and expected ones (404, 412, ...) excluded
 	Corrupt   int64 // checksums that did not match
-	Sent      int64 // bytes of bodies
-	Received  int64 // bytes of bodies
+	Sent      int64 // bytes of bodies, as they move
+	Received  int64 // bytes of bodies, as they move
 	InFlight  int   // requests waiting for an answer now
 	Limit     int   // how many may wait at once now
 	ClockSkew time.Duration
@@ -40,6 +40,15 @@ type Stats struct {
 
 type counters struct {
 	requests, retries, hedges, hedgesWon, resumes, throttled, failures, corrupt, sent, received atomic.Int64
+}
+
+// moved counts bytes of bodies.
+func (b *Bucket) moved(sent, received int64) {
+	b.counters.sent.Add(sent)
+	b.counters.received.Add(received)
+	if b.cfg.Moved != nil {
+		b.cfg.Moved(sent, received)
+	}
 }
 
 // Stats is a snapshot of the counters.

@@ -19,7 +19,7 @@ func (b *Bucket) send(ctx context.Context, r *request, begun func(*watch)) (*ans
 		return nil, f
 	}
 	inner, cancel := context.WithCancelCause(ctx)
-	u := &upload{content: r.body}
+	u := &upload{content: r.body, told: func(n int64) { b.moved(n, 0) }}
 	hr := b.build(inner, r, cred, u)
 	a := &answer{bucket: b, req: r, start: time.Now()}
 	a.watch = newWatch(b.alarm, cancel, u, patience{b.patience.stall, min(r.op.deadline(), b.patience.answer)})
@@ -30,7 +30,6 @@ func (b *Bucket) send(ctx context.Context, r *request, begun func(*watch)) (*ans
 	a.firstByte = time.Since(a.start)
 	var readErr error
 	a.sum, a.sent, readErr = u.finish()
-	b.counters.sent.Add(a.sent)
 	if err != nil {
 		f := b.unsent(ctx, a, err, readErr)
 		a.watch.stop()
@@ -95,7 +94,6 @@ func (a *answer) close() {
 // connection can be used again and the caller does not wait for it.
 func (a *answer) release() {
 	b, left := a.bucket, a.length-a.received
-	b.counters.received.Add(a.received)
 	if a.body == http.NoBody || left <= 0 || left > drainLimit {
 		a.body.Close()
 		a.watch.stop()

@@ -22,7 +22,7 @@ type content struct {
 // attempt; after Close it touches the content no more.
 type sending struct {
 	content content
-	moved   *atomic.Int64 // bytes handed out, by all passes of the attempt
+	upload  *upload
 
 	mu     sync.Mutex // guards the fields below
 	off    int64
@@ -52,7 +52,7 @@ func (s *sending) Read(p []byte) (int, error) {
 		s.sum.Write(p[:n])
 	}
 	s.off += int64(n)
-	s.moved.Add(int64(n))
+	s.upload.count(int64(n))
 	switch {
 	case n == len(p):
 		return n, nil
@@ -81,18 +81,26 @@ func (s *sending) outcome() (sum uint64, n int64, err error) {
 // upload is the body of one attempt: all its passes, of which the last counts.
 type upload struct {
 	content content
-	moved   atomic.Int64
+	moved   atomic.Int64  // bytes handed out, by all passes
+	told    func(n int64) // of them; nil: nobody is
 
 	mu     sync.Mutex // guards the field below
 	passes []*sending
 }
 
 func (u *upload) open() *sending {
-	s := &sending{content: u.content, moved: &u.moved}
+	s := &sending{content: u.content, upload: u}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.passes = append(u.passes, s)
 	return s
+}
+
+func (u *upload) count(n int64) {
+	u.moved.Add(n)
+	if u.told != nil {
+		u.told(n)
+	}
 }
 
 // attach gives a request the body, its length and the means to begin it again.

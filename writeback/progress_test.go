@@ -48,8 +48,74 @@ func TestProgressOfParts(t *testing.T) {
 	if err == nil || last.DoneEntries != 0 || last.Entries != 1 || last.DoneBytes == 0 || last.DoneBytes >= last.Bytes {
 		t.Errorf("got %v, progress %+v; want one entry, and some parts of it sent", err, last)
 	}
-	if got := s.Status().Bytes; got == 0 || got > last.Bytes-last.DoneBytes {
+	if got := s.Status().Bytes; got == 0 || got >= last.Bytes {
 		t.Errorf("%d bytes are unsent, progress %+v", got, last)
+	}
+}
+
+// A request that takes long is progress while it goes on, and what it has not ended is not confirmed.
+func TestProgressOfARequest(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		size int
+		edit bool
+	}{
+		{"one request", 600 << 10, false},
+		{"the only part", 3 << 19, false},
+		{"a part of an edit", 3 << 20, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t)
+			r.opt.Delay, r.opt.SinglePut, r.opt.partFirst = time.Hour, 1<<20, 4<<20
+			h := newHalfway(r, 1)
+			s := r.open()
+			content := noise(tt.size, 1)
+			if tt.edit {
+				f := must(s.Edit("a", r.put("a", content), fileAttr(), nil))(t)
+				content = content[:10] + "changed" + content[17:]
+				if _, err := f.WriteAt(t.Context(), []byte("changed"), 10); err != nil {
+					t.Fatal(err)
+				}
+				r.close(f)
+			} else {
+				r.write(s, "a", content)
+			}
+			var half, last Progress
+			var confirmed int64
+			stopped := h.stopped
+			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+			defer cancel()
+			err := s.Flush(ctx, "", func(p Progress) {
+				select {
+				case <-stopped:
+					stopped = nil
+				default:
+				}
+				if last = p; stopped == nil && half.DoneBytes == 0 && p.DoneBytes > 0 {
+					st := s.Status()
+					if half, confirmed = p, int64(tt.size)-st.Bytes; st.Passing == 0 {
+						t.Errorf("halfway: %+v, want bytes on their way", st)
+					}
+					close(h.goOn)
+				}
+			})
+			if half.DoneBytes == 0 {
+				close(h.goOn)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if half.DoneEntries != 0 || half.DoneBytes <= 0 || half.DoneBytes > int64(tt.size)/2 || confirmed != 0 {
+				t.Errorf("halfway: %+v, %d bytes confirmed; want up to a half done and nothing confirmed", half, confirmed)
+			}
+			if last.DoneEntries != 1 || last.DoneBytes != last.Bytes {
+				t.Errorf("at the end: %+v", last)
+			}
+			r.want("a", content)
+			if n := len(s.passing.bodies); n != 0 {
+				t.Errorf("%d staged files are still on their way", n)
+			}
+		})
 	}
 }
 

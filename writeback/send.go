@@ -146,7 +146,9 @@ func (s *Store) sendPut(ctx context.Context, e *entry, f *File) error {
 	a := e.attributes()
 	put := ossclient.PutRequest{Key: e.key, Size: e.size, Metadata: metadata(e.key, &a), Options: s.options(a.StorageClass), NoOverwrite: exclusive}
 	if f != nil {
-		put.Body = content{f, 0, f.sent}
+		body := s.passing.begin(e.stage, content{f, 0, f.sent})
+		defer s.passing.end(e.stage, body)
+		put.Body = body
 	} else {
 		put.Body = stringReader(e.body)
 	}

@@ -18,6 +18,9 @@ func (s *Store) sendParts(ctx context.Context, e *entry, f *File) error {
 		return err
 	}
 	defer f.unseal()
+	if e.edit != nil {
+		defer s.passing.forget(e.stage)
+	}
 	exclusive, err := s.mayOverwrite(ctx, e)
 	if err != nil {
 		return s.lost(ctx, e, f, err)
@@ -111,10 +114,16 @@ func (s *Store) sendPiece(ctx context.Context, e *entry, f *File, u *upload, num
 	if err := f.complete(ctx, p.off, p.off+p.n); err != nil {
 		return ossclient.Part{}, err
 	}
-	if e.edit != nil { // another attempt may cut it otherwise
-		return s.uploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: content{f, p.off, f.sent}, Size: p.n})
+	if e.edit == nil {
+		return f.fly(ctx, number, p)
 	}
-	return f.fly(ctx, number, p)
+	// Another attempt may cut it otherwise: the part is not journaled, and passes until all have arrived.
+	body := s.passing.begin(e.stage, content{f, p.off, f.sent})
+	part, err := s.uploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: body, Size: p.n})
+	if err != nil {
+		s.passing.end(e.stage, body)
+	}
+	return part, err
 }
 
 // sumOfParts is the checksum and the size of the object they make.

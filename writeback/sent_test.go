@@ -34,15 +34,24 @@ type halfBody struct {
 }
 
 func (b *halfBody) ReadAt(p []byte, off int64) (int, error) {
-	if off+int64(len(p)) > b.off {
-		select {
-		case <-b.h.times:
-			b.h.stopped <- struct{}{}
-			<-b.h.goOn
-		default:
+	if off+int64(len(p)) <= b.off {
+		return b.ReaderAt.ReadAt(p, off)
+	}
+	n := 0
+	if off < b.off {
+		var err error
+		if n, err = b.ReaderAt.ReadAt(p[:b.off-off], off); err != nil {
+			return n, err
 		}
 	}
-	return b.ReaderAt.ReadAt(p, off)
+	select {
+	case <-b.h.times:
+		b.h.stopped <- struct{}{}
+		<-b.h.goOn
+	default:
+	}
+	m, err := b.ReaderAt.ReadAt(p[n:], off+int64(n))
+	return n + m, err
 }
 
 func (h *halfway) Put(ctx context.Context, p ossclient.PutRequest) (ossclient.PutResult, error) {

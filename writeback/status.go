@@ -10,6 +10,7 @@ import (
 type Status struct {
 	Waiting, Sending, Failed int           // entries
 	Bytes                    int64         // of content that the bucket has not taken yet; parts of a file that were sent are left out
+	Passing                  int64         // of Bytes, how much requests that have not ended have taken
 	SentObjects, SentBytes   int64         // since the Store was opened
 	Oldest                   time.Duration // since the oldest change that the bucket does not have
 	StageUsed, StageBudget   int64         // bytes
@@ -37,7 +38,9 @@ func (s *Store) Status() Status {
 	total := 0
 	s.v.tree.Scan(func(_ Key, e *entry) bool {
 		total++
-		st.Bytes += s.unsentLocked(e)
+		left := s.unsentLocked(e)
+		st.Bytes += left
+		st.Passing += min(s.passing.bytes(e.stage), left)
 		st.Oldest = max(st.Oldest, e.age(now))
 		return true
 	})

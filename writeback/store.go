@@ -29,6 +29,7 @@ type Store struct {
 	loop    *loop
 	sync    *syncer
 	space   *space
+	passing passing
 
 	ctx       context.Context // ends when the Store is closed: every request's parent
 	cancel    context.CancelFunc

@@ -215,7 +215,9 @@ func (s *Store) uploadPiece(ctx context.Context, f *File, number int, p *flyingP
 	if u == nil {
 		return ossclient.Part{}, errAgain
 	}
-	part, err := s.uploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: content{f, p.off, nil}, Size: p.n})
+	body := s.passing.begin(f.stage, content{f, p.off, nil})
+	defer s.passing.end(f.stage, body)
+	part, err := s.uploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: body, Size: p.n})
 	if err != nil {
 		return part, err
 	}

@@ -24,8 +24,8 @@ func (e *Unsent) Unwrap() error { return e.Err }
 // Progress is how far a Flush has come.
 type Progress struct {
 	Entries, DoneEntries int64
-	Bytes, DoneBytes     int64
-	Failed               int // entries that trying again does not help
+	Bytes, DoneBytes     int64 // done: what is on its way counts as far as it has come, and again when it must be sent again
+	Failed               int   // entries that trying again does not help
 }
 
 // waiter waits until the bucket has everything below a prefix, or one key, as it was when it began.
@@ -151,7 +151,7 @@ func (s *Store) progress(prefix Key, start Progress) Progress {
 	s.mu.RLock()
 	s.v.tree.below(prefix, "", func(e *entry) bool {
 		now.Entries++
-		now.Bytes += s.unsentLocked(e)
+		now.Bytes += max(s.unsentLocked(e)-s.passing.bytes(e.stage), 0)
 		if seq, in := failed[e.key]; in && seq == e.seq {
 			now.Failed++
 		}

@@ -145,13 +145,13 @@ func TestProgressLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var buf bytes.Buffer
 		show := newProgress(&buf, "sending")
-		const seconds = int64(plainLineWait / time.Second)
-		for i := range seconds + 1 {
+		const tick = 200 * time.Millisecond
+		for i := range int64(plainLineWait/tick) + 1 {
 			if buf.Len() != 0 {
-				t.Errorf("after %d s: got %q, want nothing", i, buf.String())
+				t.Errorf("after %v: got %q, want nothing", time.Duration(i)*tick, buf.String())
 			}
-			show.report(control.Progress{Files: 13 - i, TotalFiles: 20, Bytes: (13 - i) << 20, TotalBytes: 13 << 20})
-			time.Sleep(time.Second)
+			show.report(control.Progress{Files: 13 - i/5, TotalFiles: 20, Bytes: 13<<20 - i<<20/5, TotalBytes: 13 << 20})
+			time.Sleep(tick)
 		}
 		show.report(control.Progress{Files: 2, TotalFiles: 20, Bytes: 2 << 20, TotalBytes: 13 << 20})
 		show.end()

@@ -3,8 +3,6 @@ package main
 import (
 	"sync"
 	"time"
-
-	"github.com/ossfs/ossfs/ossclient"
 )
 
 // paceSeconds is over how many seconds a rate is told.
@@ -41,13 +39,17 @@ type traffic struct {
 	out, in pace
 }
 
-// observe takes an attempt of a request that is over.
-func (t *traffic) observe(e ossclient.Event) {
+// moved counts bytes as they move: those of a request that takes long are not told at its end, all at once.
+func (t *traffic) moved(sent, received int64) {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.out.add(now, e.Sent)
-	t.in.add(now, e.Received)
+	if sent > 0 {
+		t.out.add(now, sent)
+	}
+	if received > 0 {
+		t.in.add(now, received)
+	}
 }
 
 // rates are bytes a second, of late.
@@ -58,7 +60,8 @@ func (t *traffic) rates() (out, in float64) {
 	return t.out.rate(now), t.in.rate(now)
 }
 
-// rate is bytes a second, over the time since the last pause when that is shorter.
+// rate is bytes a second, over the time since the last pause when that is shorter. The second that now lies in counts as
+// far as it has come.
 func (p *pace) rate(now time.Time) float64 {
 	var sum int64
 	for _, s := range p.seconds {
@@ -66,5 +69,6 @@ func (p *pace) rate(now time.Time) float64 {
 			sum += s.bytes
 		}
 	}
-	return float64(sum) / min(max(now.Sub(p.first).Seconds(), 1), paceSeconds)
+	counted := now.Sub(now.Truncate(time.Second)).Seconds() + paceSeconds - 1
+	return float64(sum) / min(max(now.Sub(p.first).Seconds(), 1), counted)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -12,17 +13,21 @@ func TestPace(t *testing.T) {
 	if got := p.rate(start); got != 0 {
 		t.Errorf("nothing sent: %v", got)
 	}
-	for i := range 30 {
-		p.add(start.Add(time.Duration(i)*time.Second), 1000)
+	for tenths := range 300 {
+		p.add(start.Add(time.Duration(tenths)*time.Second/10), 100)
 	}
-	for at, want := range map[int]float64{29: 1000, 34: 500, 60: 0} {
-		if got := p.rate(start.Add(time.Duration(at) * time.Second)); got != want {
-			t.Errorf("after %d s: %v bytes a second, want %v", at, got, want)
+	rate := func(at time.Duration, want float64) {
+		t.Helper()
+		if got := p.rate(start.Add(at)); math.Abs(got-want) > want/100 {
+			t.Errorf("after %v: %v bytes a second, want %v", at, got, want)
 		}
+	}
+	for at, want := range map[time.Duration]float64{
+		29990 * time.Millisecond: 1000, 30500 * time.Millisecond: 1000 * 9 / 9.5, 35 * time.Second: 1000 * 4 / 9.0, time.Minute: 0,
+	} {
+		rate(at, want)
 	}
 	p.add(start.Add(time.Hour), 1000) // after a pause it is the pace of what came since
 	p.add(start.Add(time.Hour+time.Second), 1000)
-	if got := p.rate(start.Add(time.Hour + 2*time.Second)); got != 1000 {
-		t.Errorf("after a pause: %v bytes a second, want 1000", got)
-	}
+	rate(time.Hour+2*time.Second, 1000)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ossfs/ossfs/fs"
+	"github.com/ossfs/ossfs/internal/control"
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/ossclient/credentials"
 	"github.com/ossfs/ossfs/writeback"
@@ -44,6 +45,7 @@ type queueReport struct {
 	Sending     int             `json:"sending"`
 	Failed      int             `json:"failed"`
 	Bytes       int64           `json:"bytes"`
+	Passing     int64           `json:"passingBytes"` // of them, what is on its way and not confirmed
 	Oldest      float64         `json:"oldestSeconds"`
 	SentObjects int64           `json:"sentObjects"` // since the mount
 	SentBytes   int64           `json:"sentBytes"`
@@ -108,7 +110,7 @@ func (x *session) report() report {
 
 func reportQueue(w writeback.Status) queueReport {
 	q := queueReport{
-		Waiting: w.Waiting, Sending: w.Sending, Failed: w.Failed, Bytes: w.Bytes, Oldest: w.Oldest.Seconds(),
+		Waiting: w.Waiting, Sending: w.Sending, Failed: w.Failed, Bytes: w.Bytes, Passing: w.Passing, Oldest: w.Oldest.Seconds(),
 		SentObjects: w.SentObjects, SentBytes: w.SentBytes, StageUsed: w.StageUsed, StageBudget: w.StageBudget,
 		Conflicts: w.Conflicts, Moves: w.Moves,
 	}
@@ -148,7 +150,7 @@ func (r report) write(w io.Writer, now time.Time) {
 	printable := func(s string) string { return strings.Map(visible, s) }
 	fmt.Fprintf(w, "%s on %s (pid %d, %s%s)\n", printable(r.Source), printable(r.Mountpoint), r.PID, age(now.Sub(r.Started)), mode)
 	q := r.Queue
-	fmt.Fprintf(w, "  unsent    %s\n", q.summary())
+	fmt.Fprintf(w, "  unsent    %s\n", q.summary(r.Requests.Out))
 	fmt.Fprintf(w, "  sent      %d objects, %s\n", q.SentObjects, formatSize(q.SentBytes))
 	fmt.Fprintf(w, "  staged    %s of %s in %s\n", formatSize(q.StageUsed), formatSize(q.StageBudget), printable(r.StateDir))
 	rq := r.Requests
@@ -170,12 +172,16 @@ func (r report) write(w io.Writer, now time.Time) {
 	}
 }
 
-func (q queueReport) summary() string {
+// summary is for one line. rate is how many bytes a second go out.
+func (q queueReport) summary(rate float64) string {
 	if q.Waiting+q.Sending+q.Failed == 0 {
 		return "nothing: the bucket has everything"
 	}
 	text := fmt.Sprintf("%d waiting, %d being sent, %d failed; %s, the oldest %s old",
 		q.Waiting, q.Sending, q.Failed, formatSize(q.Bytes), age(time.Duration(q.Oldest*float64(time.Second))))
+	if q.Passing > 0 {
+		text += fmt.Sprintf(", %s on its way%s", formatSize(q.Passing), toGo(control.Progress{Bytes: q.Bytes - q.Passing}, rate))
+	}
 	if q.Moves > 0 {
 		text += fmt.Sprintf("; %d renames under way", q.Moves)
 	}

@@ -206,7 +206,7 @@ func (x *session) openBucket(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg.Observer = x.observe
+	cfg.Observer, cfg.Moved = x.observe, x.traffic.moved
 	if cfg, err = checkBucket(ctx, cfg, x.source.prefix); err != nil {
 		return err
 	}
@@ -219,7 +219,6 @@ func (x *session) openBucket(ctx context.Context) error {
 
 // observe tells whoever wants to hear of requests.
 func (x *session) observe(e ossclient.Event) {
-	x.traffic.observe(e)
 	logRequest(x.log.Logger, e)
 	if x.observer != nil {
 		x.observer(e)
