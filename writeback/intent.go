@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -83,14 +84,15 @@ func (s *Store) commitOps(ops ...op) error {
 	return s.commitLocked(ops...)
 }
 
-// settleIntents looks for the uploads that were begun without our knowing.
-func (s *Store) settleIntents(ctx context.Context) {
+// intents are those that the journal has.
+func (s *Store) intents() []*intent {
 	s.mu.RLock()
-	list := make([]*intent, 0, len(s.v.intents))
-	for _, in := range s.v.intents {
-		list = append(list, in)
-	}
-	s.mu.RUnlock()
+	defer s.mu.RUnlock()
+	return slices.Collect(maps.Values(s.v.intents))
+}
+
+// settleIntents looks for the uploads that were begun without our knowing.
+func (s *Store) settleIntents(ctx context.Context, list []*intent) {
 	var g errgroup.Group
 	g.SetLimit(partsAtOnce)
 	for _, in := range list {

@@ -33,10 +33,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.recover(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	forgotten := s.forgotten() // before new ones are made
+	forgotten, intents := s.forgotten(), s.intents() // before new ones are made
 	s.wg.Go(func() {
 		s.abandonAll(forgotten)
-		s.settleIntents(s.ctx)
+		s.settleIntents(s.ctx, intents)
 	})
 	s.wg.Go(func() { s.loop.run(s.ctx) })
 	s.wg.Go(func() { s.sync.run(s.ctx) })

@@ -207,7 +207,7 @@ func (s *Store) Close(ctx context.Context) error {
 	}
 	s.abandonAll(s.forgotten())
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortWithin)
-	s.settleIntents(patience)
+	s.settleIntents(patience, s.intents())
 	cancel()
 	err := errors.Join(s.commitOps(op{code: opClosed}), s.sync.flush())
 	s.sync.clear()
