@@ -137,6 +137,14 @@ func (e *entry) clone() *entry {
 	return &c
 }
 
+// onto is a state that was made of an object which is v now, by our doing.
+func (e *entry) onto(v ossclient.Version) *entry {
+	next := e.clone()
+	next.key, next.base, next.trial = v.Key, baseOf(v), nil
+	next.flags &^= flagUnknown | flagSuspect
+	return next
+}
+
 // baseOf keeps what the bucket has; nil for nothing.
 func baseOf(v ossclient.Version) *ossclient.Version {
 	if v.ETag == "" {

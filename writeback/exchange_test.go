@@ -134,6 +134,13 @@ func (r *rig) seen(s *Store) map[string]string {
 	return m
 }
 
+func (r *rig) wantSeen(s *Store, want map[string]string) {
+	r.t.Helper()
+	if got := r.seen(s); !maps.Equal(got, want) {
+		r.t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // SEMANTICS 6.3
 func TestExchange(t *testing.T) {
 	for _, w := range swaps() {
@@ -145,13 +152,9 @@ func TestExchange(t *testing.T) {
 			if err := w.do(t.Context(), r, s); err != nil {
 				t.Fatal(err)
 			}
-			if got := r.seen(s); !maps.Equal(got, w.want) {
-				t.Errorf("got %q, want %q", got, w.want)
-			}
+			r.wantSeen(s, w.want)
 			r.flush(s)
-			if got := r.seen(s); !maps.Equal(got, w.want) {
-				t.Errorf("sent: got %q, want %q", got, w.want)
-			}
+			r.wantSeen(s, w.want)
 			s.mu.RLock()
 			defer s.mu.RUnlock()
 			if len(s.v.moves) > 0 {
@@ -283,9 +286,7 @@ func TestExchangeGoesOn(t *testing.T) {
 	if err := <-over; err != nil {
 		t.Errorf("it goes on: got %v", err)
 	}
-	if got := r.seen(s); !maps.Equal(got, w.want) {
-		t.Errorf("got %q, want %q", got, w.want)
-	}
+	r.wantSeen(s, w.want)
 }
 
 // What passes is tried again, not taken back.
@@ -305,9 +306,7 @@ func TestExchangeIsTriedAgain(t *testing.T) {
 	if err := w.do(t.Context(), r, s); err != nil {
 		t.Error(err)
 	}
-	if got := r.seen(s); !maps.Equal(got, w.want) {
-		t.Errorf("got %q, want %q", got, w.want)
-	}
+	r.wantSeen(s, w.want)
 	if n != 4 {
 		t.Errorf("%d copies, want 4", n)
 	}

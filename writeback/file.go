@@ -471,6 +471,17 @@ func (f *File) shut(pending bool) {
 	}
 }
 
+// rebase has clean bytes read from the version that the bucket is known to have, the same bytes by another key or ETag. Which
+// that is, is looked up now: whoever told of it may come late. It needs f.mu.
+func (f *File) rebase() {
+	f.s.mu.RLock()
+	v, key := f.confirmed, f.key
+	f.s.mu.RUnlock()
+	if v != nil && v.Key == key && f.base != nil && *f.base != *v {
+		f.base, f.fill = v, nil
+	}
+}
+
 // abandon closes the handle at the end of the Store.
 func (f *File) abandon() {
 	f.mu.Lock()

@@ -42,6 +42,7 @@ func (f *File) soilLocked() error {
 	if err := s.usable(); err != nil {
 		return err
 	}
+	f.rebase()
 	s.mu.RLock()
 	key, detached, packed := f.key, f.detached, f.attr
 	s.mu.RUnlock()

@@ -87,8 +87,9 @@ func (f *File) replaced(ctx context.Context, base *ossclient.Version) (bool, err
 			return false, ctx.Err()
 		}
 	}
-	f.mu.RLock()
-	defer f.mu.RUnlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rebase()
 	return f.base == nil || f.base.ETag != base.ETag || f.base.Key != base.Key, nil
 }
 

@@ -137,18 +137,24 @@ func (s *Store) copyFor(ctx context.Context, m *move, a *attr.Attr) (Confirmatio
 	return Confirmation{Key: m.to, Object: obj, Exact: true, Attr: *a}, err
 }
 
-// endMove notes that the move of an object is done, and in the same record that the old key shall be absent.
+// endMove notes that the move of an object is done, and in the same record that the old key shall be absent. What was
+// written meanwhile, through a file that was open, goes with it.
 func (s *Store) endMove(m *move, c *Confirmation) error {
 	c.Source = m.source
 	s.tell(*c)
 	s.change.Lock()
 	defer s.change.Unlock()
 	ops := m.ended(m.then)
-	if s.get(m.to) != nil {
+	gone := s.replaceLocked(m.from, Absent, nil, m.source)
+	var next *entry
+	if cur := s.get(m.from); cur != nil && cur.kind != Absent {
+		next = cur.onto(c.Object.Version)
+		next.seq, gone.seq, gone.since = gone.seq, gone.seq+1, gone.seq+1
+		ops = append(ops, op{code: opSet, entry: next})
+	} else if s.get(m.to) != nil {
 		ops = append(ops, op{code: opDel, key: m.to})
 	}
-	gone := s.replaceLocked(m.from, Absent, nil, m.source)
-	ops = append(ops, op{code: opSet, entry: gone})
+	ops = append(ops, op{code: opSet, entry: gone, moved: true})
 	if err := s.commitLocked(ops...); err != nil {
 		return err
 	}
@@ -156,12 +162,13 @@ func (s *Store) endMove(m *move, c *Confirmation) error {
 	s.recent.note(m.to, nil, c.Object.Version)
 	s.rekey(m.from, m.to)
 	if f := s.liveFile(m.to); f != nil {
-		s.mu.Lock()
-		f.confirmed = baseOf(c.Object.Version)
-		s.mu.Unlock()
-		s.rebase(f, c.Object.Version)
+		s.rebaseLocked(f, c.Object.Version)
 	}
-	s.loop.gone(m.to)
+	if next != nil {
+		s.loop.changed(next, s.opt.rest(next))
+	} else {
+		s.loop.gone(m.to)
+	}
 	s.loop.changed(gone, 0)
 	return nil
 }
@@ -173,14 +180,15 @@ func (s *Store) giveUp(m, next *move) error {
 	return s.commitLocked(m.ended(next)...)
 }
 
-// rebase tells a clean File which version its bytes are to be had from.
-func (s *Store) rebase(f *File, v ossclient.Version) {
+// rebaseLocked tells a File that the bucket has the bytes it is made of as another version, by our doing. It needs change.
+func (s *Store) rebaseLocked(f *File, v ossclient.Version) {
+	s.mu.Lock()
+	f.confirmed = baseOf(v)
+	s.mu.Unlock()
 	s.spawn(func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if f.Key() == v.Key {
-			f.base, f.fill = baseOf(v), nil
-		}
+		f.rebase()
 	})
 }
 

@@ -202,22 +202,10 @@ func (s *Store) movePage(ctx context.Context, m *move, objects []ossclient.Objec
 	s.change.Lock()
 	defer s.change.Unlock()
 	var ops []op
-	var copied []*entry
 	seq := s.nextSeqLocked()
 	for i, o := range objects {
-		if confirmations[i].Key == "" {
-			continue
-		}
-		e := s.replaceLocked(o.Key, Absent, s.get(o.Key), o.Version)
-		e.seq, e.since, seq = seq, seq, seq+1
-		copied = append(copied, e)
-		s.recent.note(confirmations[i].Key, nil, confirmations[i].Object.Version)
-		ops = append(ops, op{code: opSet, entry: e})
-		if old := s.get(confirmations[i].Key); old != nil && old.kind == Absent {
-			ops = append(ops, op{code: opDel, key: old.key})
-		}
-		if f := s.liveFile(confirmations[i].Key); f != nil {
-			s.rebase(f, confirmations[i].Object.Version)
+		if confirmations[i].Key != "" {
+			ops = append(ops, s.movedOps(o.Version, confirmations[i].Object.Version, &seq)...)
 		}
 	}
 	if len(ops) == 0 {
@@ -226,10 +214,48 @@ func (s *Store) movePage(ctx context.Context, m *move, objects []ossclient.Objec
 	if err := s.commitLocked(ops...); err != nil {
 		return errors.Join(failed, err)
 	}
-	for _, e := range copied {
-		s.loop.changed(e, 0)
+	for _, o := range ops {
+		switch {
+		case o.entry == nil:
+		case o.entry.kind == Absent:
+			s.loop.changed(o.entry, 0)
+		default:
+			s.loop.changed(o.entry, s.opt.rest(o.entry))
+		}
 	}
 	return failed
+}
+
+// movedOps say that an object of a directory that is moved was copied; what was written meanwhile, through a file that was open,
+// is on top of the copy. It needs change.
+func (s *Store) movedOps(from, to ossclient.Version, seq *uint64) (ops []op) {
+	s.recent.note(to.Key, nil, to)
+	if old := s.get(from.Key); old == nil || old.kind == Absent { // else it was made anew since
+		gone := s.replaceLocked(from.Key, Absent, old, from)
+		gone.seq, gone.since, *seq = *seq, *seq, *seq+1
+		ops = append(ops, op{code: opSet, entry: gone})
+	}
+	same := func(v *ossclient.Version) bool { return v != nil && v.Key == from.Key && v.ETag == from.ETag }
+	switch cur := s.get(to.Key); {
+	case cur == nil:
+	case cur.kind == Absent:
+		ops = append(ops, op{code: opDel, key: to.Key})
+	case same(cur.base):
+		next := cur.onto(to)
+		next.seq, *seq = *seq, *seq+1
+		ops = append(ops, op{code: opSet, entry: next})
+	}
+	f := s.liveFile(to.Key)
+	if f == nil {
+		return ops
+	}
+	s.mu.RLock()
+	made := same(f.confirmed)
+	s.mu.RUnlock()
+	if made {
+		s.rebaseLocked(f, to)
+	}
+	return ops
 }
 
 // copyPage copies the objects of a page that are to be copied, and returns which it did, also when it fails: after a failure
@@ -244,8 +270,8 @@ func (s *Store) copyPage(ctx context.Context, m *move, objects []ossclient.Objec
 		if e := s.get(o.Key); e != nil && e.kind == Absent {
 			continue // deleted, or its content is pending under the new key
 		}
-		if e := s.get(to); e != nil && e.kind != Absent {
-			continue // what is pending there is newer
+		if e := s.get(to); e != nil && e.kind != Absent && (e.base == nil || e.base.Key != o.Key) {
+			continue // what is pending there is newer, and not made of it
 		}
 		g.Go(func() error {
 			if failed.Load() {

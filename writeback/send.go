@@ -274,11 +274,12 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation) error {
 	if f != nil {
 		f.confirmLocked(e, cur, c.Object.Version)
 	} else if live := s.liveFile(e.key); live != nil {
-		s.mu.Lock()
-		live.confirmed = baseOf(c.Object.Version)
-		s.mu.Unlock()
 		if e.kind == Attributes && !c.Deleted {
-			s.rebase(live, c.Object.Version) // the same bytes, by another ETag
+			s.rebaseLocked(live, c.Object.Version) // the same bytes, by another ETag
+		} else {
+			s.mu.Lock()
+			live.confirmed = baseOf(c.Object.Version)
+			s.mu.Unlock()
 		}
 	}
 	switch {
