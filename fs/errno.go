@@ -70,7 +70,7 @@ func expected(e syscall.Errno) bool {
 	switch e {
 	case 0, syscall.ENOENT, syscall.EEXIST, syscall.EINTR, syscall.ENOTEMPTY, syscall.EISDIR, syscall.ENOTDIR,
 		syscall.EINVAL, syscall.ENAMETOOLONG, syscall.EROFS, syscall.EOPNOTSUPP, syscall.ENOSPC, syscall.ERANGE,
-		syscall.EPERM, syscall.ENXIO:
+		syscall.EPERM, syscall.ENXIO, syscall.ENODATA, syscall.EFBIG:
 		return true
 	}
 	return false
