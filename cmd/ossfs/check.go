@@ -48,7 +48,11 @@ func explain(err error, cfg ossclient.Config, endpoint string) error {
 		cause.Cure = "grant oss:ListObjects (and GetObject, PutObject, DeleteObject, AbortMultipartUpload, ListParts) on the bucket to these credentials"
 	}
 	text := fmt.Sprintf("oss://%s: %s: %s", cfg.Bucket, cause.What, cause.Cure) + doctor.Reference(err)
-	return &failure{status: exitFailed, text: text, cause: err}
+	status := exitFailed
+	if refused.Op == "Open" && errors.Is(err, ossclient.ErrInvalid) { // nobody was asked: an endpoint or a region that is none
+		status = exitUsage
+	}
+	return &failure{status: status, text: text, cause: err}
 }
 
 // causeOf is the innermost error.

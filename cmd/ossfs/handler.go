@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 
 	"golang.org/x/sys/unix"
 
@@ -17,11 +18,24 @@ var _ control.Handler = (*handler)(nil)
 func (h *handler) Status(context.Context) (any, error) { return h.x.report(), nil }
 
 func (h *handler) Flush(ctx context.Context, path string, report func(control.Progress)) (control.Result, error) {
-	return h.x.flush(ctx, path, report)
+	result, err := h.x.flush(ctx, path, report)
+	return result, plainly(err)
 }
 
 func (h *handler) Refresh(ctx context.Context, path string) error {
-	return h.x.mount.Refresh(ctx, path)
+	return plainly(h.x.mount.Refresh(ctx, path))
+}
+
+// plainly is the failure of a path's lookup as the caller, who knows the path, is told it.
+func plainly(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return unix.ENOENT
+	case errors.Is(err, unix.ENOTDIR):
+		return unix.ENOTDIR
+	default:
+		return err
+	}
 }
 
 // Unmount sends, unmounts, and answers when the session has sent what came in between. A mount that is

@@ -54,6 +54,9 @@ func TestMountWriteUmount(t *testing.T) {
 	if body, _ := r.object("hello"); got.status != 0 || body != "world" {
 		t.Errorf("flush: got %d %q, the bucket has %q", got.status, got.err, body)
 	}
+	missing := filepath.Join(r.mnt, "missing")
+	wantOneLine(t, "flush of nothing", r.run("flush", missing), exitFailed, "flush "+missing+": no such file or directory")
+	wantOneLine(t, "refresh of a file", r.run("flush", "--refresh", filepath.Join(r.mnt, "hello")), exitFailed, "refresh "+filepath.Join(r.mnt, "hello")+": not a directory")
 	r.write("more", "words")
 	r.umount()
 	if body, _ := r.object("more"); body != "words" {

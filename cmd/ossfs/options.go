@@ -56,10 +56,13 @@ func (v *optionsValue) apply(option string) error {
 	if name == "" {
 		return nil
 	}
-	if v.generic(name) {
-		return nil
-	}
 	flag := v.flags.Lookup(name)
+	switch plain := !hasValue || isForOthers(name); {
+	case plain && v.generic(name):
+		return nil
+	case !plain && flag == nil && isGeneric(name): // ro=false would be ro
+		return usagef("mount option %s takes no value", name)
+	}
 	if flag == nil || flag.Name == optionsFlag {
 		if v.settings.sloppy {
 			return nil

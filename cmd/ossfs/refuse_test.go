@@ -59,6 +59,10 @@ func TestMountsThatCannotBe(t *testing.T) {
 			src + ": the name no-such-host.invalid cannot be resolved: check --endpoint, --region and /etc/resolv.conf", true},
 		{"no TLS", nil, []string{"--endpoint", "https://" + strings.TrimPrefix(r.server.Endpoint, "http://"), src, r.mnt},
 			src + ": https://" + strings.TrimPrefix(r.server.Endpoint, "http://") + " does not speak TLS: write http:// before the endpoint if that is meant", false},
+		{"a proxy that refuses", []string{"HTTP_PROXY=http://user:hush@" + strings.TrimPrefix(closed, "http://")}, []string{"--endpoint", "http://oss.example.com", src, r.mnt},
+			src + ": the proxy " + closed + " refuses the connection: correct HTTPS_PROXY (for http endpoints HTTP_PROXY), or name the endpoint in NO_PROXY", false},
+		{"a proxy that is nowhere", []string{"HTTPS_PROXY=http://no-such-host.invalid:3128"}, []string{"--endpoint", "https://oss.example.com", src, r.mnt},
+			src + ": the proxy http://no-such-host.invalid:3128: the name no-such-host.invalid cannot be resolved: correct HTTPS_PROXY (for http endpoints HTTP_PROXY), or name the endpoint in NO_PROXY", true},
 		{"no mountpoint", nil, []string{src, "/nowhere/at/all"},
 			"mountpoint /nowhere/at/all: it does not exist: mkdir -p /nowhere/at/all", false},
 		{"no directory", nil, []string{src, plainFile},
@@ -74,6 +78,8 @@ func TestMountsThatCannotBe(t *testing.T) {
 		{"a port that is taken", nil, []string{"--metrics", strings.TrimPrefix(r.server.Endpoint, "http://"), src, r.mnt},
 			"--metrics " + strings.TrimPrefix(r.server.Endpoint, "http://") + ": address already in use: choose another port", false},
 	}
+	noEndpoint := r.run("mount", "--endpoint", "http://127.0.0.1/x", src, r.mnt)
+	wantOneLine(t, "an endpoint that is none", noEndpoint, exitUsage, src+`: endpoint "http://127.0.0.1/x": want [http://]host[:port] and nothing more: correct the command line`)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.slowly {

@@ -96,6 +96,8 @@ func TestWrongCommandLines(t *testing.T) {
 		{"mount -o atr_ttl=5s" + where, "no such mount option atr_ttl: did you mean attr-ttl?"},
 		{"mount -o attr_ttl" + where, "mount option attr_ttl needs a value: attr_ttl=DUR"},
 		{"mount -o ro,memory=x" + where, "mount option memory=x: want a size such as 64MiB, 1G or 2GB"},
+		{"mount -o ro=false" + where, "mount option ro takes no value"},
+		{"mount -o allow_other=perhaps" + where, "mount option allow_other=perhaps: it takes no value, or true or false"},
 		{"mount -o options=ro" + where, "no such mount option options: ossfs help mount lists them"},
 		{"mount -o ro,nosiud" + where, "no such mount option nosiud: did you mean nosuid?"},
 

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 
@@ -29,6 +31,9 @@ func Explain(err error, cfg ossclient.Config, endpoint string) Cause {
 		if c := byCode(refused, cfg, endpoint); c.What != "" {
 			return c
 		}
+	}
+	if c := byProxy(err, endpoint); c.What != "" {
+		return c
 	}
 	if c := byNetwork(err, endpoint); c.What != "" {
 		return c
@@ -108,6 +113,30 @@ func innermost(e *ossclient.Error) string {
 		}
 		e = inner
 	}
+}
+
+// byProxy is for requests that did not get past the proxy of the environment, which the endpoint has no part in.
+func byProxy(err error, endpoint string) Cause {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "proxyconnect" { // so net/http wraps what keeps it from a proxy
+		return Cause{}
+	}
+	name := "the proxy"
+	if u, err := url.Parse(endpoint); err == nil {
+		if p, err := http.ProxyFromEnvironment(&http.Request{URL: u}); err == nil && p != nil {
+			name += " " + p.Scheme + "://" + p.Host // without its user and password
+		}
+	}
+	c := byNetwork(op.Err, name)
+	if c.What == "" {
+		c.What = fmt.Sprintf("%s cannot be reached (%s)", name, oneLine(op.Err.Error()))
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		c.What = name + ": " + c.What
+	}
+	c.Cure = "correct HTTPS_PROXY (for http endpoints HTTP_PROXY), or name the endpoint in NO_PROXY"
+	return c
 }
 
 // byNetwork is for requests that no service answered.
