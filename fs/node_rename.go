@@ -192,7 +192,7 @@ func (r *renaming) exchange(ctx context.Context, open func()) error {
 func source(e namespace.Entry) writeback.RenameSource {
 	v := e.Version
 	v.Key = e.Key
-	return writeback.RenameSource{Version: v, Attr: e.Raw.Clone()}
+	return writeback.RenameSource{Version: v, Attr: e.Raw.Clone(), Class: e.Object.StorageClass}
 }
 
 // rekey gives the live nodes at and below the old keys their new ones, all at once for those who look

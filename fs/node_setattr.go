@@ -143,7 +143,7 @@ func (n *node) tryChange(ctx context.Context, edit func(a *attr.Attr, shown attr
 	case e.Dir && !e.Marker && !e.Staged:
 		err = n.m.store.Keep(key, a)
 	default:
-		err = n.m.store.SetAttr(key, e.Version, a)
+		err = n.m.store.SetAttr(key, e.Version, e.Object.StorageClass, a)
 	}
 	if err != nil {
 		return true, err

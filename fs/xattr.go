@@ -55,7 +55,7 @@ func ossAttrs() []ossAttr {
 		{name: "type", get: of(func(o ossclient.Object) string { return string(o.Type) })},
 		{name: "version-id", get: of(versionID), ask: versionID},
 		{name: "crc64", get: of(crc64Text), ask: crc64Text},
-		{name: "storage-class", get: of(func(o ossclient.Object) string { return o.StorageClass }),
+		{name: "storage-class", get: of(storageClass), ask: storageClass,
 			set: setField(func(a *attr.Attr, v string) { a.StorageClass = v })},
 		{name: "content-type", get: contentType, set: setField(func(a *attr.Attr, v string) { a.ContentType = v })},
 		{name: "cache-control", get: func(_ *node, e namespace.Entry) (string, error) { return e.Raw.CacheControl, nil },
@@ -66,6 +66,8 @@ func ossAttrs() []ossAttr {
 		{name: "refresh", hidden: true, set: refresh},
 	}
 }
+
+func storageClass(o ossclient.Object) string { return o.StorageClass }
 
 func versionID(o ossclient.Object) string { return o.VersionID }
 

@@ -250,6 +250,13 @@ func TestXattrsThatAskOSS(t *testing.T) {
 	if o, body := b.Object("f"); o.StorageClass != "IA" || string(body) != "content" {
 		t.Errorf("after storage-class: got %s, %q", o.StorageClass, body)
 	}
+	must(t, s.Put(harness.Bucket, "foreign", []byte("content"), http.Header{"X-Oss-Storage-Class": {"IA"}}))
+	must(t, os.Chmod(b.Path("foreign"), 0o600))
+	b.Flush()
+	must(t, os.Rename(b.Path("foreign"), b.Path("renamed")))
+	if o, _ := b.Object("renamed"); o.StorageClass != "IA" { // SEMANTICS 1.11
+		t.Errorf("after chmod and rename: got %s", o.StorageClass)
+	}
 
 	_, err = os.ReadFile(b.Path("cold"))
 	wantErrno(t, "read of an archived object", err, syscall.ENODATA)

@@ -66,8 +66,9 @@ func (s *Store) put(key Key, a attr.Attr, body string, followLocked func(old *en
 	return nil
 }
 
-// SetAttr gives a key other attributes: those of its pending content, or of the object, base, in the bucket.
-func (s *Store) SetAttr(key Key, base ossclient.Version, a attr.Attr) error {
+// SetAttr gives a key other attributes: those of its pending content, or of the object, base, in the bucket. class is the
+// object's storage class, which it keeps; "" when it is not known.
+func (s *Store) SetAttr(key Key, base ossclient.Version, class string, a attr.Attr) error {
 	if err := s.usable(); err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (s *Store) SetAttr(key Key, base ossclient.Version, a attr.Attr) error {
 			base = *f.confirmed
 		}
 		e = s.replaceLocked(key, Attributes, nil, base)
-		e.attr, e.size = packed, e.version().Size
+		e.attr, e.size, e.class = packed, e.version().Size, class
 	}
 	if err := s.startLocked(op{code: opSet, entry: e}); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,7 +127,7 @@ func (s *Store) confirmSame(ctx context.Context, e *entry, f *File, now ossclien
 	want := metadata(e.key, &a)
 	have := attr.FromMetadata(now.Metadata)
 	if packAttr(&have) != packOf(want) {
-		r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: now.Version, Key: e.key, Replace: &want, Options: s.copyOptions(a.StorageClass)})
+		r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: now.Version, Key: e.key, Replace: &want, Options: s.copyOptions(cmp.Or(a.StorageClass, now.StorageClass))})
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -20,14 +21,25 @@ func tooLargeToCopy(err error) bool {
 	return e.Code == "EntityTooLarge" || e.Code == "InvalidArgument" && e.Op == "CopyObject" || errors.Is(err, ossclient.ErrUnsupported)
 }
 
+// classOf is the storage class that a copy of an object is to have: the one that was asked for, or the object's own, which may
+// be known. OSS gives a copy the bucket's where none is named: that could cost a fee for what was not stored long enough.
+func (s *Store) classOf(ctx context.Context, source ossclient.Version, asked, known string) (string, error) {
+	if class := cmp.Or(asked, known); class != "" {
+		return class, nil
+	}
+	o, err := s.bucket.Head(ctx, source.Key)
+	return o.StorageClass, err
+}
+
 // copyParts is sendAttributes for what CopyObject refuses.
-func (s *Store) copyParts(ctx context.Context, e *entry, source ossclient.Version, m ossclient.Metadata) error {
-	a := e.attributes()
-	r, err := s.copyByParts(ctx, source, e.key, m, s.options(a.StorageClass))
+func (s *Store) copyParts(ctx context.Context, e *entry, source ossclient.Version, m ossclient.Metadata, class string) error {
+	r, err := s.copyByParts(ctx, source, e.key, m, s.options(class))
 	if err != nil {
 		return err
 	}
-	return s.stored(e, nil, r, ossclient.Multipart, m)
+	o := ossclient.Object{Version: r.Version, LastModified: r.Date, Type: ossclient.Multipart, StorageClass: class, Metadata: m, CRC64: r.CRC64,
+		HasCRC64: true, VersionID: r.VersionID}
+	return s.confirm(e, nil, Confirmation{Key: e.key, Object: o, Attr: e.attributes()})
 }
 
 // copyByParts copies an object with a multipart upload.
@@ -74,12 +86,13 @@ func (s *Store) noteCopy(u *upload, done []op) (stage uint64, err error) {
 	return s.lastStage, s.commitLocked(append(done, op{code: opUpload, stage: s.lastStage, upload: u})...)
 }
 
-// copyObject copies an object of some storage class with all that is stored with it.
+// copyObject copies an object with all that is stored with it, to one of some storage class.
 func (s *Store) copyObject(ctx context.Context, source ossclient.Version, class string, to Key) (Confirmation, error) {
 	r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: source, Key: to, Options: s.copyOptions(class)})
 	c := Confirmation{Key: to, Exact: true}
 	if err == nil {
-		c.Object = ossclient.Object{Version: ossclient.Version{Key: to, ETag: r.ETag, Size: source.Size}, LastModified: r.LastModified, CRC64: r.CRC64, HasCRC64: r.HasCRC64}
+		c.Object = ossclient.Object{Version: ossclient.Version{Key: to, ETag: r.ETag, Size: source.Size}, LastModified: r.LastModified, CRC64: r.CRC64,
+			HasCRC64: r.HasCRC64, StorageClass: class}
 		return c, nil
 	}
 	if !tooLargeToCopy(err) {
@@ -89,11 +102,11 @@ func (s *Store) copyObject(ctx context.Context, source ossclient.Version, class 
 	if err != nil {
 		return c, err
 	}
-	p, err := s.copyByParts(ctx, o.Version, to, o.Metadata, s.options(o.StorageClass))
+	p, err := s.copyByParts(ctx, o.Version, to, o.Metadata, s.options(class))
 	if err != nil {
 		return c, err
 	}
 	c.Exact, c.Attr = false, attr.FromMetadata(o.Metadata)
-	c.Object = ossclient.Object{Version: p.Version, LastModified: p.Date, CRC64: p.CRC64, HasCRC64: true, Type: ossclient.Multipart, Metadata: o.Metadata}
+	c.Object = ossclient.Object{Version: p.Version, LastModified: p.Date, CRC64: p.CRC64, HasCRC64: true, Type: ossclient.Multipart, StorageClass: class, Metadata: o.Metadata}
 	return c, nil
 }

@@ -23,6 +23,7 @@ type entry struct {
 	when  int64  // the time of that change, nanoseconds since 1970
 	size  int64
 	stage uint64 // the number of its staged file; 0: none
+	class string // of attributes: the storage class of base, when known; not journaled, since it can be asked for
 	sum   uint64 // CRC-64 of the staged file, with flagSum
 	kind  Kind
 	flags flags

@@ -64,9 +64,9 @@ func (s *Store) Exchange(ctx context.Context, a, b Side, aside Key, over func(er
 // legs makes the first leg of an exchange, with all that follows it.
 func (s *Store) legs(a, b Side, aside Key) *move {
 	list := []move{
-		{from: a.Version.Key, to: aside, tree: a.tree(), source: a.Version, attr: packAttr(&a.Attr)},
-		{from: b.Version.Key, to: b.To, tree: b.tree(), source: b.Version, attr: packAttr(&b.Attr)},
-		{from: aside, to: a.To, tree: a.tree(), source: ossclient.Version{Key: aside, Size: a.Version.Size}, attr: packAttr(&a.Attr)},
+		{from: a.Version.Key, to: aside, tree: a.tree(), source: a.Version, attr: packAttr(&a.Attr), class: a.Class},
+		{from: b.Version.Key, to: b.To, tree: b.tree(), source: b.Version, attr: packAttr(&b.Attr), class: b.Class},
+		{from: aside, to: a.To, tree: a.tree(), source: ossclient.Version{Key: aside, Size: a.Version.Size}, attr: packAttr(&a.Attr), class: a.Class},
 	}
 	s.change.Lock()
 	s.mu.Lock()
@@ -81,7 +81,7 @@ func (s *Store) legs(a, b Side, aside Key) *move {
 	var undo *move // of the legs so far
 	for i, m := range list {
 		back := move{from: m.to, to: m.from, tree: m.tree, waiting: true, back: true, then: undo,
-			source: ossclient.Version{Key: m.to, Size: m.source.Size}, attr: m.attr}
+			source: ossclient.Version{Key: m.to, Size: m.source.Size}, attr: m.attr, class: m.class}
 		if undos[i] = undo; m.tree { // a part of it may have been moved
 			undos[i] = number(back)
 		}

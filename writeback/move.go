@@ -15,6 +15,7 @@ type move struct {
 	replace  bool // attr is new, and replaces what is stored with the object
 	source   ossclient.Version
 	attr     string // packAttr
+	class    string // the storage class of source, when known; not journaled, since it can be asked for
 
 	// Of the legs of an exchange:
 	waiting bool  // it is its turn, but it has not begun: what is pending of it has its old keys
@@ -117,23 +118,26 @@ func (s *Store) finishObject(ctx context.Context, m *move) error {
 }
 
 func (s *Store) copyFor(ctx context.Context, m *move, a *attr.Attr) (Confirmation, error) {
+	class, err := s.classOf(ctx, m.source, a.StorageClass, m.class)
+	if err != nil {
+		return Confirmation{}, err
+	}
 	if !m.replace {
-		c, err := s.copyObject(ctx, m.source, a.StorageClass, m.to)
+		c, err := s.copyObject(ctx, m.source, class, m.to)
 		if c.Attr.Has == 0 {
 			c.Attr = *a
 		}
 		return c, err
 	}
 	meta := metadata(m.to, a)
-	o := s.options(a.StorageClass)
-	r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: m.source, Key: m.to, Replace: &meta, Options: s.copyOptions(a.StorageClass)})
+	r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: m.source, Key: m.to, Replace: &meta, Options: s.copyOptions(class)})
 	if tooLargeToCopy(err) {
-		p, err := s.copyByParts(ctx, m.source, m.to, meta, o)
-		obj := ossclient.Object{Version: p.Version, LastModified: p.Date, CRC64: p.CRC64, HasCRC64: true, Type: ossclient.Multipart, Metadata: meta}
+		p, err := s.copyByParts(ctx, m.source, m.to, meta, s.options(class))
+		obj := ossclient.Object{Version: p.Version, LastModified: p.Date, CRC64: p.CRC64, HasCRC64: true, Type: ossclient.Multipart, StorageClass: class, Metadata: meta}
 		return Confirmation{Key: m.to, Object: obj, Attr: *a}, err
 	}
 	obj := ossclient.Object{Version: ossclient.Version{Key: m.to, ETag: r.ETag, Size: m.source.Size}, LastModified: r.LastModified,
-		CRC64: r.CRC64, HasCRC64: r.HasCRC64, Metadata: meta}
+		CRC64: r.CRC64, HasCRC64: r.HasCRC64, StorageClass: class, Metadata: meta}
 	return Confirmation{Key: m.to, Object: obj, Exact: true, Attr: *a}, err
 }
 

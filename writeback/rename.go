@@ -14,6 +14,7 @@ import (
 type RenameSource struct {
 	Version ossclient.Version
 	Attr    attr.Attr // what is stored with it; told with the confirmation
+	Class   string    // its storage class, which it keeps; "" when it is not known
 }
 
 // Rename gives what is at one key another, in place of what is there (toBase in the bucket). Pending
@@ -23,7 +24,7 @@ func (s *Store) Rename(ctx context.Context, from, to Key, src RenameSource, toBa
 	if from == to {
 		return nil
 	}
-	m, release, err := s.beginObject(ctx, &move{from: from, to: to, source: src.Version, attr: packAttr(&src.Attr)}, toBase)
+	m, release, err := s.beginObject(ctx, &move{from: from, to: to, source: src.Version, attr: packAttr(&src.Attr), class: src.Class}, toBase)
 	if m == nil || err != nil {
 		return err
 	}
@@ -171,7 +172,7 @@ func (s *Store) journalMove(m *move) (*move, error) {
 		begun.source = *f.confirmed
 	}
 	if e := s.get(m.from); e != nil && e.kind == Attributes {
-		begun.source, begun.attr, begun.replace = e.version(), e.attr, true
+		begun.source, begun.attr, begun.class, begun.replace = e.version(), e.attr, e.class, true
 	}
 	begun.source.Key = m.from
 	return begun, s.removeLocked(op{code: opMove, move: begun})

@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -121,7 +122,7 @@ func (s *Store) options(class string) ossclient.ObjectOptions {
 	return o
 }
 
-// copyOptions are those of a copy. OSS copies an object's tags by itself, its encryption and its ACL not.
+// copyOptions are those of a copy. OSS copies an object's tags by itself; its encryption, its ACL and its storage class not.
 func (s *Store) copyOptions(class string) ossclient.ObjectOptions {
 	o := s.options(class)
 	o.Tags = nil
@@ -201,12 +202,10 @@ func (s *Store) noteTrial(e *entry, t *trial) error {
 
 // stored confirms content that a Put or a completed upload has stored.
 func (s *Store) stored(e *entry, f *File, r ossclient.PutResult, typ ossclient.ObjectType, m ossclient.Metadata) error {
-	o := ossclient.Object{Version: r.Version, LastModified: r.Date, Type: typ, StorageClass: "Standard", Metadata: m,
+	o := ossclient.Object{Version: r.Version, LastModified: r.Date, Type: typ, Metadata: m,
 		CRC64: r.CRC64, HasCRC64: true, VersionID: r.VersionID}
 	a := e.attributes()
-	if class := s.options(a.StorageClass).StorageClass; class != "" {
-		o.StorageClass = class
-	}
+	o.StorageClass = s.options(a.StorageClass).StorageClass // "": the bucket's, which may be any
 	return s.confirm(e, f, Confirmation{Key: e.key, Object: o, Attr: a, Target: e.body})
 }
 
@@ -215,7 +214,11 @@ func (s *Store) sendAttributes(ctx context.Context, e *entry) error {
 	a := e.attributes()
 	m := metadata(e.key, &a)
 	source := e.version()
-	o := s.copyOptions(a.StorageClass)
+	class, err := s.classOf(ctx, source, a.StorageClass, e.class)
+	if err != nil {
+		return s.vanished(e, err)
+	}
+	o := s.copyOptions(class)
 	r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: source, Key: e.key, Replace: &m, Options: o})
 	if errors.Is(err, ossclient.ErrPrecondition) {
 		// The content was changed by somebody else; the attributes are set on what is there now.
@@ -226,14 +229,14 @@ func (s *Store) sendAttributes(ctx context.Context, e *entry) error {
 		if s.opt.OnConflict == Fail {
 			return &ConflictError{Key: e.key, Base: source, Now: now.Version}
 		}
-		source = now.Version
+		source, o.StorageClass = now.Version, cmp.Or(a.StorageClass, now.StorageClass)
 		r, err = s.bucket.Copy(ctx, ossclient.CopyRequest{Source: source, Key: e.key, Replace: &m, Options: o})
 	}
 	if errors.Is(err, ossclient.ErrNotExist) {
 		return s.vanished(e, err)
 	}
 	if tooLargeToCopy(err) {
-		return s.copyParts(ctx, e, source, m)
+		return s.copyParts(ctx, e, source, m, o.StorageClass)
 	}
 	if err != nil {
 		return err
