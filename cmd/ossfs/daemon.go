@@ -53,7 +53,6 @@ func startDaemon(c *console) error {
 	child.Env = append(os.Environ(), readyVariable+"="+strconv.Itoa(readyFD))
 	child.ExtraFiles = []*os.File{readyWriter}
 	child.Stderr = wordsWriter
-	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = child.Start()
 	if err := errors.Join(err, readyWriter.Close(), wordsWriter.Close()); err != nil {
 		return failf("starting the daemon: %w: use --foreground", err)
@@ -137,9 +136,11 @@ func takeParent() *parent {
 	return &parent{pipe: os.NewFile(uintptr(fd), "parent")}
 }
 
-// tell gives the verdict and lets go of the parent: its terminal, its directory, its pipes.
+// tell gives the verdict and lets go of the parent: its session and terminal, its directory, its pipes. Until then the daemon
+// is of its parent's process group: autofs has everybody else wait who comes near the mountpoint while it is being mounted.
 func (p *parent) tell(v verdict) error {
-	err := json.NewEncoder(p.pipe).Encode(v)
+	_, err := unix.Setsid()
+	err = errors.Join(err, json.NewEncoder(p.pipe).Encode(v))
 	null, openErr := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if openErr == nil {
 		for fd := range 3 {
