@@ -149,6 +149,29 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
+// A shutdown that has taken the network away does not wait for it: the next mount sends what is left.
+func TestSignalWithoutNetwork(t *testing.T) {
+	r := newRig(t)
+	cmd, stderr := r.foreground("--write-back", "1h")
+	r.write("hello", "world")
+	r.server.SetFaults(ossserver.Fault{Kind: ossserver.ResetBefore})
+	start := time.Now()
+	signalTo(t, cmd, syscall.SIGTERM)
+	err := cmd.Wait()
+	if took := time.Since(start); cmd.ProcessState.ExitCode() != exitUnsent || took < exitSilence || took > 3*exitSilence {
+		t.Errorf("got %v after %v, want status 3 some time after %v", err, took, exitSilence)
+	}
+	if want := "OSS does not answer: 1 files (5B) are unsent: they are kept in "; !strings.Contains(stderr.String(), want) {
+		t.Errorf("got %q, want %q", stderr, want)
+	}
+	r.server.SetFaults()
+	r.mount()
+	r.umount()
+	if body, _ := r.object("hello"); body != "world" {
+		t.Errorf("after the next mount the bucket has %q", body)
+	}
+}
+
 // A shutdown unmounts and then sends SIGTERM: that one is the first.
 func TestSignalAfterForeignUmount(t *testing.T) {
 	r := newRig(t)

@@ -53,6 +53,7 @@ type session struct {
 	server   *control.Server
 	metrics  *metricsServer
 	traffic  traffic
+	reach    reach
 	started  time.Time
 	forget   func() // takes the mount out of the registry
 
@@ -220,6 +221,7 @@ func (x *session) openBucket(ctx context.Context) error {
 // observe tells whoever wants to hear of requests.
 func (x *session) observe(e ossclient.Event) {
 	logRequest(x.log.Logger, e)
+	x.reach.observe(e)
 	if x.observer != nil {
 		x.observer(e)
 	}

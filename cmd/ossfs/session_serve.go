@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"syscall"
 	"time"
@@ -13,7 +14,10 @@ import (
 
 const (
 	exitFlushPatience = 5 * time.Second // for a second signal's cleaning up
-	extendTimeout     = "EXTEND_TIMEOUT_USEC=60000000"
+	// exitSilence is how long OSS may not answer after a signal has asked for the end. A shutdown takes the network away
+	// from what was started in a login session, and would then wait for it in vain.
+	exitSilence   = 10 * time.Second
+	extendTimeout = "EXTEND_TIMEOUT_USEC=60000000"
 )
 
 // serve lasts as long as the mount: until somebody unmounts it, or a signal asks to end. It returns
@@ -51,30 +55,17 @@ func (x *session) reopenLog() {
 	x.log.Info("log re-opened")
 }
 
-// finish sends what is staged and takes the mount away. A second signal ends it at once: the journal
-// has the rest. After somebody else's umount the first one is still to come: a shutdown unmounts everything and
+// finish sends what is staged and takes the mount away. A second signal ends it at once, and so does OSS when it is silent
+// after the first: the journal has the rest. After somebody else's umount the first one is still to come: a shutdown unmounts everything and
 // then asks every process to end.
 func (x *session) finish(unmount bool) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
 	stopped := make(chan struct{})
-	go func() { // it ends with finish, or at the second signal
+	go func() { // it ends with finish, or before when it hurries it
 		defer close(stopped)
-		asked := unmount
-		for {
-			select {
-			case sig := <-x.signals:
-				switch {
-				case sig == syscall.SIGHUP || sig == syscall.SIGUSR1:
-				case asked:
-					cancel()
-					return
-				default:
-					asked = true
-				}
-			case <-ctx.Done():
-				return
-			}
+		if err := x.hurry(ctx, unmount); err != nil {
+			cancel(err)
 		}
 	}()
 	show := newProgress(x.err, "sending")
@@ -87,20 +78,52 @@ func (x *session) finish(unmount bool) error {
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
 	result, err := x.drain(ctx, unmount, report)
 	show.end()
-	hurried := ctx.Err() != nil
-	cancel()
+	hurried := context.Cause(ctx)
+	cancel(nil)
 	<-stopped
 	x.settle(result)
 	switch {
-	case hurried && result.Unsent > 0:
-		return unsentf("%s: ended at once: %d files (%s) are unsent: they are kept in %s, and sent by the next mount",
-			x.source, result.Unsent, formatSize(result.UnsentBytes), x.dir)
-	case err != nil && !hurried:
+	case hurried != nil && result.Unsent > 0:
+		return unsentf("%s: %w: %d files (%s) are unsent: they are kept in %s, and sent by the next mount",
+			x.source, hurried, result.Unsent, formatSize(result.UnsentBytes), x.dir)
+	case err != nil && hurried == nil:
 		return err
 	case result.Unsent > 0:
 		return reportResult("umount "+x.place.path, x.entry(), result)
 	}
 	return nil
+}
+
+// Why a session ends before everything is sent.
+var (
+	errTwice  = errors.New("ended at once")
+	errSilent = errors.New("OSS does not answer")
+)
+
+// hurry waits for a reason to end before everything is sent; nil when ctx is done. asked says whether a signal has asked
+// for the end already.
+func (x *session) hurry(ctx context.Context, asked bool) error {
+	since := time.Now()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case sig := <-x.signals:
+			switch {
+			case sig == syscall.SIGHUP || sig == syscall.SIGUSR1:
+			case asked:
+				return errTwice
+			default:
+				asked, since = true, time.Now()
+			}
+		case <-tick.C:
+			if asked && min(x.reach.silence(), time.Since(since)) >= exitSilence {
+				return errSilent
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // drain flushes, unmounts when the kernel has not let go yet, and flushes what came in between.
