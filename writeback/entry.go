@@ -37,6 +37,7 @@ const (
 	flagSuspect                   // a loss of power may have taken later states: look before sending
 	flagSum                       // sum is known: of the whole content
 	flagPart                      // sum is known: of the dirty bytes, one range after the other
+	flagKept                      // with flagDirty: what was last committed is still there, it was only added to
 )
 
 // edit describes a staged file that holds only a part of its content: what is not in dirty and lies
@@ -131,6 +132,11 @@ func (e *entry) staged() int64 {
 		return e.edit.dirty.Len()
 	}
 	return e.size
+}
+
+// untouched says whether it is an edit of which nothing was committed.
+func (e *entry) untouched() bool {
+	return e.edit != nil && e.edit.dirty.Len() == 0 && e.base != nil && e.size == e.base.Size && e.edit.limit == e.size
 }
 
 func (e *entry) clone() *entry {

@@ -36,7 +36,8 @@ type File struct {
 	f       disk.File    // nil: not opened, or not even made
 	made    bool         // the staged file exists
 	size    int64
-	dirty   bool // written to since the last commit
+	dirty   bool  // written to since the last commit
+	kept    int64 // the staged bytes before it are of a committed state: see tearLocked
 	base    *ossclient.Version
 	limit   int64      // bytes before it that are not local are those of base
 	local   extent.Set // bytes the staged file has
@@ -180,10 +181,12 @@ func (s *Store) useLocked(key Key) *File {
 		f.f, f.made = &smallFile{data: []byte(b)}, false
 	}
 	f.confirmed = e.base
-	if e.has(flagSum) {
+	if e.has(flagSum) && !e.has(flagDirty) {
 		f.sum, f.sumEnd = e.sum, e.size
 	}
-	f.dirty = e.has(flagDirty)
+	if f.dirty = e.has(flagDirty); !f.dirty {
+		f.kept = e.size
+	}
 	s.live[key], s.files[e.stage] = f, f
 	return f
 }
@@ -327,6 +330,9 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 func (f *File) readyLocked(ctx context.Context, off, end int64) error {
 	for {
 		if err := f.soilLocked(); err != nil {
+			return err
+		}
+		if err := f.tearLocked(off); err != nil {
 			return err
 		}
 		f.sent.overtake(off)

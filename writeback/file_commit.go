@@ -21,7 +21,7 @@ func (f *File) shapeLocked(size int64) error {
 	e := old.clone()
 	e.size, e.edit = size, &edit{dirty: f.changed.Clone(), limit: min(f.limit, size)}
 	e.edit.dirty.Remove(size, math.MaxInt64)
-	e.flags &^= flagSum | flagPart
+	e.flags &^= flagSum | flagPart | flagKept
 	return s.commitLocked(op{code: opSet, entry: e})
 }
 
@@ -57,7 +57,7 @@ func (f *File) soilLocked() error {
 	}
 	e := s.replaceLocked(key, Content, old, base)
 	if old != nil && old.stage == f.stage {
-		e.size, e.edit, e.flags = old.size, old.edit, old.flags&^(flagSum|flagPart)
+		e.size, e.edit, e.flags, e.sum = old.size, old.edit, old.flags, old.sum
 	} else {
 		e.size, e.edit = f.size, f.editLocked()
 	}
@@ -65,7 +65,7 @@ func (f *File) soilLocked() error {
 		e.base = f.base // gone, perhaps; but what is not staged is in it, and nowhere else
 	}
 	e.attr, e.stage = packed, f.stage
-	e.flags |= flagDirty
+	e.flags |= flagDirty | flagKept
 	s.sync.adopt(f.stage)
 	ops := []op{{code: opSet, entry: e}}
 	if _, journaled := s.small(f.stage); !journaled { // the bucket has got it since
@@ -76,6 +76,38 @@ func (f *File) soilLocked() error {
 	}
 	f.dirty = true
 	return nil
+}
+
+// tearLocked journals, durably, that bytes from off on are about to be overwritten that belong to a committed state. They may
+// reach the disk at any time from now on: after a loss of power such a state counts only if its checksum says that it is
+// whole. What is added behind it does not touch it. It needs f.mu.
+func (f *File) tearLocked(off int64) error {
+	if _, small := f.f.(*smallFile); small || off >= f.kept {
+		return nil
+	}
+	if err := f.tornLocked(); err != nil {
+		return err
+	}
+	// When nothing speaks of the file any more it is that record which must be durable.
+	if err := f.s.sync.ahead(); err != nil {
+		return err
+	}
+	f.kept = 0
+	return nil
+}
+
+// tornLocked journals that the committed state is being overwritten, if the map still speaks of it.
+func (f *File) tornLocked() error {
+	s := f.s
+	s.change.Lock()
+	defer s.change.Unlock()
+	old := s.get(f.Key())
+	if old == nil || old.stage != f.stage {
+		return nil
+	}
+	e := old.clone()
+	e.flags &^= flagKept
+	return s.startLocked(op{code: opSet, entry: e})
 }
 
 // editLocked says which bytes of the staged file count; nil: all, and the base is not needed.
@@ -131,7 +163,7 @@ func (f *File) commitLocked() error {
 	}
 	e := old.clone()
 	e.seq, e.size, e.edit = s.nextSeqLocked(), f.size, f.editLocked()
-	e.flags &^= flagDirty | flagSum | flagPart
+	e.flags &^= flagDirty | flagKept | flagSum | flagPart
 	if err := f.sumLocked(e); err != nil {
 		return err
 	}
@@ -146,7 +178,7 @@ func (f *File) commitLocked() error {
 	if f.made {
 		s.sync.wrote(f)
 	}
-	f.dirty = false
+	f.dirty, f.kept = false, f.size
 	delay := s.opt.Delay
 	if users > 0 {
 		delay *= openFactor

@@ -67,15 +67,16 @@ func (s *Store) recover() error {
 		s.log.Error("the journal is damaged: what it said there is lost; staged files that nothing speaks of any more are kept in salvaged/",
 			"bytes", report.Damaged, "gaps", report.Gaps)
 	}
+	var torn map[uint64]bool
 	if report.Rebooted {
-		s.fallBack(rd.tail)
+		torn = s.fallBack(rd.tail)
 	} else {
 		for _, r := range rd.tail {
 			s.replay(r)
 		}
 	}
 	s.lastStage = s.v.stage
-	torn := s.settle(report.Rebooted)
+	setAside := s.settle(report.Rebooted, torn)
 	if damaged := report.Damaged > 0 || report.Gaps > 0; report.Rebooted || damaged {
 		// What was passed over must not come back: no later marker may speak for it.
 		if err := s.compact(); err != nil {
@@ -90,7 +91,7 @@ func (s *Store) recover() error {
 	}
 	s.sync.all, s.sync.pending = true, true
 	s.sync.wake()
-	return s.adoptStages(torn || report.Damaged > 0 || report.Gaps > 0)
+	return s.adoptStages(setAside || report.Damaged > 0 || report.Gaps > 0)
 }
 
 // reader applies the records of the journal: those before the last marker at once.
@@ -149,8 +150,10 @@ func (s *Store) replay(ops []op) {
 func (s *Store) Told() []Key { return slices.Collect(maps.Keys(s.told)) }
 
 // fallBack applies the records that a loss of power may have torn from their staged files: a state whose
-// file is not what the record says is passed over, and the state before it stays.
-func (s *Store) fallBack(tail [][]op) {
+// file is not what the record says is passed over, and the state before it stays. It returns the staged files that may be
+// torn all the same, since a state in them was being overwritten.
+func (s *Store) fallBack(tail [][]op) (torn map[uint64]bool) {
+	torn = make(map[uint64]bool)
 	for _, ops := range tail {
 		whole := true
 		for i := range ops {
@@ -164,6 +167,7 @@ func (s *Store) fallBack(tail [][]op) {
 			}
 			if e.has(flagDirty) { // never closed: whatever was before is better
 				whole = false
+				torn[e.stage] = torn[e.stage] || !e.has(flagKept)
 			} else if !s.intact(e, open) {
 				s.log.Warn("a change of the last second before the loss of power is lost", "key", string(e.key))
 				whole = false
@@ -173,6 +177,7 @@ func (s *Store) fallBack(tail [][]op) {
 			s.replay(ops)
 		}
 	}
+	return torn
 }
 
 // outgrown says whether the i-th op of a record is the state of content that has a staged file since.
@@ -206,22 +211,22 @@ func (s *Store) intact(e *entry, open func(stage uint64) (disk.File, error)) boo
 	return err == nil && sum == e.sum
 }
 
-// settle prepares the recovered entries to be sent. Files that were never closed before a loss of power are
-// taken out, since nobody knows what their bytes are; it says whether there were any.
-func (s *Store) settle(rebooted bool) (setAside bool) {
+// settle prepares the recovered entries to be sent. After a loss of power those are taken out whose bytes nobody knows:
+// they were never closed, or were being overwritten; it says whether there were any.
+func (s *Store) settle(rebooted bool, torn map[uint64]bool) (setAside bool) {
 	var next, gone []*entry
 	s.v.tree.Scan(func(_ Key, e *entry) bool {
 		_, small := s.v.small[e.stage]
-		if rebooted && e.has(flagDirty) && e.edit == nil && !small {
+		if rebooted && e.stage != 0 && !small && !s.survived(e, torn[e.stage]) {
 			gone = append(gone, e)
 			return true
 		}
 		c := e.clone()
-		c.flags &^= flagDirty
+		c.flags &^= flagDirty | flagKept
 		if rebooted {
 			c.flags |= flagSuspect
 		}
-		if e.has(flagDirty) && !(rebooted && small) { // what is small is as it was last closed
+		if e.has(flagDirty) && (!rebooted || e.untouched()) { // after a loss of power it is as it was last closed
 			s.uncommitted(c)
 		}
 		c.trial = s.mayBeSent(c).over(c.trial)
@@ -239,6 +244,34 @@ func (s *Store) settle(rebooted bool) (setAside bool) {
 		s.v.tree.Delete(e.key)
 	}
 	return len(gone) > 0
+}
+
+// survived says whether a staged file has, after a loss of power, what its entry says that was committed: nothing of it was
+// overwritten since, or its checksum is right. What was written behind that is cut off.
+func (s *Store) survived(e *entry, torn bool) bool {
+	if torn || e.has(flagDirty) && !e.has(flagKept) {
+		if !e.has(flagSum|flagPart) || !s.intact(e, s.openStage) {
+			return false
+		}
+	}
+	if err := s.cutStage(e); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.log.Warn("a staged file may be longer than its content", "key", string(e.key), "file", stageName(e.stage), "error", err)
+	}
+	return true
+}
+
+// cutStage cuts off what a staged file has behind its content: what is written there later must find zeros.
+func (s *Store) cutStage(e *entry) error {
+	f, err := s.openFile(e.stage)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil || size <= e.size {
+		return err
+	}
+	return f.Truncate(e.size)
 }
 
 // mayBeSent is a recovered state as a trial: the process that died may have sent it. What is sent in other
@@ -268,7 +301,7 @@ func (s *Store) mayBeSent(e *entry) *trial {
 func (s *Store) uncommitted(e *entry) {
 	e.flags &^= flagSum | flagPart
 	if e.edit != nil {
-		if e.edit.dirty.Len() == 0 && e.base != nil && e.size == e.base.Size && e.edit.limit == e.size { // nothing was committed
+		if e.untouched() {
 			e.kind, e.stage, e.edit = Attributes, 0, nil
 		}
 		return

@@ -116,7 +116,7 @@ func (f *File) growLocked(size int64) error {
 			return err
 		}
 	}
-	f.f, f.made = df, true
+	f.f, f.made, f.kept = df, true, 0 // what is committed is in the journal
 	return nil
 }
 

@@ -149,6 +149,14 @@ func (y *syncer) durable(rec uint64) error {
 	return y.flush()
 }
 
+// ahead makes the records durable that were journaled before it was called, and not what they speak of.
+func (y *syncer) ahead() error {
+	if y.s.journal.Ahead() == nil {
+		return nil
+	}
+	return y.flush() // which writes anew what may be lost
+}
+
 // syncData makes the staged files durable that were written since the last group.
 func (y *syncer) syncData() error {
 	y.mu.Lock()

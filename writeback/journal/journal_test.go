@@ -242,6 +242,44 @@ func (f *faultyFile) Sync() error {
 	return f.File.Sync()
 }
 
+// Records made durable ahead of what they speak of are there after a power cut, and not believed.
+func TestAhead(t *testing.T) {
+	mem := disktest.New()
+	l, _, _ := open(t, mem)
+	add(t, l, "a")
+	if _, err := l.Sync(nothing); err != nil {
+		t.Fatal(err)
+	}
+	add(t, l, "b")
+	if err := mem.SyncDir("journal"); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Ahead(); err != nil || l.Synced() != 1 {
+		t.Fatalf("%v; synced %d", err, l.Synced())
+	}
+	for seed := range uint64(20) {
+		_, r, _ := open(t, mem.PowerCut(rand.New(rand.NewPCG(seed, 3))))
+		r.want(t, 1, "a", "b")
+	}
+}
+
+// A sync ahead that fails is as bad as any.
+func TestAheadFails(t *testing.T) {
+	fs := &faulty{Mem: disktest.New()}
+	l, _, _ := open(t, fs)
+	add(t, l, "a")
+	fs.fail = true
+	if err := l.Ahead(); !errors.Is(err, errSync) || !l.Doubtful() {
+		t.Fatalf("got %v", err)
+	}
+	if err := l.Ahead(); !errors.Is(err, journal.ErrDoubtful) {
+		t.Errorf("again: got %v", err)
+	}
+	if _, err := l.Sync(nothing); !errors.Is(err, journal.ErrDoubtful) {
+		t.Errorf("a sync after it: got %v", err)
+	}
+}
+
 // After a sync has failed no later one of the same segment is believed: the log is written anew.
 func TestSyncFails(t *testing.T) {
 	fs := &faulty{Mem: disktest.New()}

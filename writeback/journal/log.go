@@ -157,16 +157,38 @@ func (l *Log) Sync(data func() error) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := f.Sync(); err != nil {
-		l.mu.Lock()
-		l.doubt = true
-		l.mu.Unlock()
+	if err := l.syncSegment(f); err != nil {
 		return 0, err
 	}
 	l.mu.Lock()
 	l.synced = max(l.synced, upto)
 	l.mu.Unlock()
 	return upto, nil
+}
+
+// Ahead makes durable the records that were appended before it was called, without a marker: after a loss of power they
+// are there, but not believed unless what they speak of is.
+func (l *Log) Ahead() error {
+	l.syncing.Lock()
+	defer l.syncing.Unlock()
+	l.mu.Lock()
+	f, doubt := l.f, l.doubt
+	l.mu.Unlock()
+	if doubt {
+		return ErrDoubtful
+	}
+	return l.syncSegment(f)
+}
+
+// syncSegment syncs a segment. Once that has failed nothing in it is trusted.
+func (l *Log) syncSegment(f disk.File) error {
+	err := f.Sync()
+	if err != nil {
+		l.mu.Lock()
+		l.doubt = true
+		l.mu.Unlock()
+	}
+	return err
 }
 
 // ErrDoubtful says that a sync has failed before, and that the log must be compacted.
