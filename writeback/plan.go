@@ -1,12 +1,17 @@
 package writeback
 
+import "github.com/ossfs/ossfs/writeback/extent"
+
 const (
 	partFirst  = 8 << 20 // bytes of the first parts
 	partGrowth = 1 << 30 // bytes of a file up to which its parts stay small
-	partMost   = 5 << 30
+	partMost   = 5 << 30 // bytes of one part that OSS takes
 	editCell   = 1 << 20 // bytes; a changed byte has as many sent with it
 	maxParts   = 10000
-	copyMost   = 1 << 30 // bytes copied as one part: several are copied at once
+	copyMost   = 1 << 30 // bytes copied as one part: several are copied at once; more only where parts are short
+
+	// streamedParts is how many are sent of a file that is being written. Its end, whatever it is, is sent in the others.
+	streamedParts = maxParts - 2*tailParts
 )
 
 // piece is a part of a file that is to be sent: staged bytes, or a copy of the base's.
@@ -24,10 +29,7 @@ func (s *Store) partSize(off int64) int64 {
 	if off >= partGrowth/partFirst*first {
 		n = min(max(off/16/first*first, first), partMost)
 	}
-	if off < 1<<40 { // beyond, the number of parts counts more
-		n = min(n, max(s.opt.StageBudget/8/first*first, first/8))
-	}
-	return n
+	return min(n, max(s.opt.StageBudget/8/first*first, first/8))
 }
 
 // settled says whether the part that begins at off is cut so however much longer the file becomes. Only
@@ -39,8 +41,8 @@ func (s *Store) plan(size int64, e *edit, sent map[int]sentPart) []piece {
 	if e == nil {
 		return s.planWhole(size, sent)
 	}
-	for cell := s.opt.cell; ; cell *= 2 {
-		if list := planEdit(size, e, cell); len(list) <= maxParts {
+	for cell := s.opt.cell; ; cell = min(2*cell, partMost) {
+		if list := planEdit(size, e, cell); len(list) <= maxParts || cell == partMost {
 			return list
 		}
 	}
@@ -50,10 +52,12 @@ func (s *Store) plan(size int64, e *edit, sent map[int]sentPart) []piece {
 // last part, which should not be the largest.
 const tailParts = 16
 
+// planWhole cuts a file of which nothing is copied. Where the parts that partSize says are too many, because the stage is small
+// and the file is not, all are of one size: it was not streamed, or what is not sent would be in the stage, and small.
 func (s *Store) planWhole(size int64, sent map[int]sentPart) []piece {
 	var list []piece
 	off := int64(0)
-	for {
+	for len(list) < streamedParts {
 		n := s.partSize(off)
 		p, was := sent[len(list)+1] // the file may have been cut since: then the part is not settled any more
 		if !s.settled(off, size) && !(was && p.off == off && p.Size == n && off+n <= size) {
@@ -62,36 +66,45 @@ func (s *Store) planWhole(size int64, sent map[int]sentPart) []piece {
 		list = append(list, piece{off: off, n: n})
 		off += n
 	}
-	step := s.partSize(off)
-	if len(list)+tailParts < maxParts {
-		small := s.partSize(0)
-		step = max((size-off)/tailParts/small*small, small)
+	small := s.partSize(0)
+	step := max((size-off)/tailParts/small*small, small)
+	if step > partMost && len(sent) == 0 {
+		list, off = nil, 0
 	}
-	for off < size {
-		n := min(step, size-off)
-		list = append(list, piece{off: off, n: n})
-		off += n
+	if step > partMost {
+		step = roundUp((size-off)/int64(maxParts-len(list))+1, small)
 	}
-	return list
+	return cut(list, piece{off: off}, size, step)
 }
 
 // planEdit cuts at multiples of cell: cells with a changed byte are sent, runs of others copied.
 func planEdit(size int64, e *edit, cell int64) []piece {
+	var sent extent.Set // whole cells
+	for _, r := range e.dirty.Ranges() {
+		sent.Add(r.Off/cell*cell, min(roundUp(r.End, cell), size))
+	}
+	if e.limit < size {
+		sent.Add(e.limit/cell*cell, size)
+	}
+	most := min(max(partFirst, cell), partMost) / cell * cell
+	mostCopied := max(min(max(64<<20, size/1000), max(copyMost, size/maxParts*2), partMost)/cell*cell, cell)
 	var list []piece
-	for off := int64(0); off < size; {
-		end := min(off+cell, size)
-		copied := end <= e.limit && !e.dirty.Overlaps(off, end)
-		most := max(int64(partFirst), cell)
-		if copied {
-			most = max(64<<20, size/1000)
-		}
-		most = min(most, copyMost)
-		if last := len(list) - 1; last >= 0 && list[last].copied == copied && list[last].n+end-off <= most {
-			list[last].n += end - off
-		} else {
-			list = append(list, piece{off, end - off, copied})
-		}
-		off = end
+	at := int64(0)
+	for _, r := range append(sent.Within(0, size), extent.Range{Off: size, End: size}) {
+		list = cut(list, piece{off: at, copied: true}, r.Off, mostCopied)
+		list = cut(list, piece{off: r.Off}, r.End, most)
+		at = r.End
 	}
 	return list
 }
+
+// cut appends pieces like p, of step bytes each, up to end; the last is as long as it comes out.
+func cut(list []piece, p piece, end, step int64) []piece {
+	for ; p.off < end; p.off += p.n {
+		p.n = min(step, end-p.off)
+		list = append(list, p)
+	}
+	return list
+}
+
+func roundUp(n, unit int64) int64 { return (n + unit - 1) / unit * unit }

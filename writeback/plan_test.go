@@ -1,40 +1,125 @@
 package writeback
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ossfs/ossfs/internal/ossserver"
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/extent"
 )
 
 func planner(budget int64) *Store {
 	return &Store{opt: Options{StageBudget: budget, SinglePut: 16 << 20, partFirst: partFirst, cell: editCell}}
 }
 
-// A file of any size that OSS takes is cut into at most 10,000 parts, without a gap, none smaller than
-// 100 KiB (but the last) or larger than 5 GiB, and its last part is not what one waits for.
-func TestPlanOfAnySize(t *testing.T) {
-	s := planner(1 << 50)
-	sizes := []int64{16<<20 + 1, 24 << 20, 1 << 30, 1<<30 + 1, 100e9, 1 << 40, 488e11}
+// anySize are sizes up to the largest that OSS takes, and the limits at which something changes.
+func anySize() []int64 {
+	sizes := []int64{16<<20 + 1, 24 << 20, 1 << 30, 1<<30 + 1, 80e9, 84e9, 100e9, 1 << 40, 10e12, 11e12, 488e11}
 	for range 300 {
-		sizes = append(sizes, rand.Int64N(488e11)>>rand.IntN(20))
+		sizes = append(sizes, rand.Int64N(488e11)>>rand.IntN(20)+1)
 	}
-	for _, size := range sizes {
-		list := s.plan(size, nil, nil)
-		at := int64(0)
-		for i, p := range list {
-			if p.off != at || p.n > partMost || p.copied || p.n < 100<<10 && i < len(list)-1 {
-				t.Fatalf("size %d: part %d of %d is %+v, want one at %d", size, i+1, len(list), p, at)
+	return sizes
+}
+
+// wantParts checks what OSS takes: at most 10,000 parts, without a gap, none smaller than 100 KiB (but the last) or larger
+// than 5 GiB.
+func wantParts(t *testing.T, what string, size int64, list []piece) {
+	t.Helper()
+	at := int64(0)
+	for i, p := range list {
+		if p.off != at || p.n > partMost || p.n < 100<<10 && i < len(list)-1 || p.n <= 0 {
+			t.Fatalf("%s, size %d: part %d of %d is %+v, want one at %d", what, size, i+1, len(list), p, at)
+		}
+		at += p.n
+	}
+	if at != size || len(list) > maxParts {
+		t.Fatalf("%s, size %d: %d parts of %d bytes in all", what, size, len(list), at)
+	}
+}
+
+// A file of any size that OSS takes is cut into parts that it takes, however small the stage is, and its last part is not
+// what one waits for.
+func TestPlanOfAnySize(t *testing.T) {
+	for _, budget := range []int64{1 << 50, 8 << 30, 4 << 30, 100 << 20, 16 << 20} {
+		s := planner(budget)
+		for _, size := range anySize() {
+			list := s.plan(size, nil, nil)
+			wantParts(t, fmt.Sprintf("budget %d", budget), size, list)
+			for _, p := range list {
+				if p.copied {
+					t.Fatalf("budget %d, size %d: %+v is copied from nothing", budget, size, p)
+				}
 			}
-			at += p.n
+			if last := list[len(list)-1].n; budget == 1<<50 && size > partFirst && last > max(partFirst, size/tailParts/8) && len(list) < streamedParts {
+				t.Errorf("size %d: the last of %d parts has %d bytes", size, len(list), last)
+			}
 		}
-		if at != size || len(list) > maxParts {
-			t.Errorf("size %d: %d parts of %d bytes in all", size, len(list), at)
+	}
+}
+
+// What is streamed of a file in a small stage leaves enough parts for what is then in the stage: whatever is written
+// beyond, it can be completed, and goes on as an edit.
+func TestStreamedPartsLeaveRoom(t *testing.T) {
+	for _, budget := range []int64{8 << 30, 100 << 20, 16 << 20} {
+		s := planner(budget)
+		sent := make(map[int]sentPart)
+		off := int64(0)
+		for number := 1; number <= streamedParts && s.partSize(off)+s.partSize(0) <= budget; number++ {
+			n := s.partSize(off)
+			sent[number] = sentPart{Part: ossclient.Part{Number: number, Size: n}, off: off}
+			off += n
 		}
-		if last := list[len(list)-1].n; len(list)+tailParts < maxParts && size > partFirst && last > max(partFirst, size/tailParts/8) {
-			t.Errorf("size %d: the last of %d parts has %d bytes", size, len(list), last)
+		if len(sent) < streamedParts {
+			t.Errorf("budget %d: only %d parts are streamed", budget, len(sent))
+		}
+		for _, more := range []int64{1, budget / 2, budget} {
+			list := s.plan(off+more, nil, sent)
+			wantParts(t, fmt.Sprintf("budget %d, streamed", budget), off+more, list)
+			for i := range sent {
+				if list[i-1].off != sent[i].off || list[i-1].n != sent[i].Size {
+					t.Fatalf("budget %d: part %d was sent as %+v, and is %+v", budget, i, sent[i], list[i-1])
+				}
+			}
+		}
+	}
+}
+
+// An edit of a file of any size is cut into parts that OSS takes; what is copied has not changed, and is nearly all of it.
+func TestPlanOfAnyEdit(t *testing.T) {
+	s := planner(16 << 20)
+	for _, size := range anySize() {
+		scattered := extent.Of()
+		for range 200 {
+			off := rand.Int64N(size)
+			scattered.Add(off, min(off+1+rand.Int64N(1<<12), size))
+		}
+		for name, tt := range map[string]struct {
+			edit edit
+			most int64 // bytes sent that need not be
+		}{
+			"one byte":   {edit{dirty: extent.Of(extent.Range{Off: size / 2, End: size/2 + 1}), limit: size}, editCell},
+			"nothing":    {edit{limit: size}, 0},
+			"appended":   {edit{dirty: extent.Of(extent.Range{Off: size - size/100, End: size}), limit: size - size/100}, editCell},
+			"scattered":  {edit{dirty: scattered, limit: size}, 200 * 2 * editCell},
+			"everything": {edit{dirty: extent.Of(extent.Range{End: size}), limit: size}, 0},
+		} {
+			list := s.plan(size, &tt.edit, nil)
+			wantParts(t, name, size, list)
+			sent := int64(0)
+			for _, p := range list {
+				if !p.copied {
+					sent += p.n
+				} else if p.off+p.n > tt.edit.limit || tt.edit.dirty.Overlaps(p.off, p.off+p.n) {
+					t.Fatalf("%s, size %d: %+v is copied, and has changed", name, size, p)
+				}
+			}
+			if need := tt.edit.dirty.Len(); sent < min(need, size) || sent > need+need/500+tt.most { // cells grow where parts are short
+				t.Fatalf("%s, size %d: %d bytes are sent in %d parts, %d have changed", name, size, sent, len(list), need)
+			}
 		}
 	}
 }

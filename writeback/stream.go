@@ -60,7 +60,7 @@ func (f *File) streamLocked() {
 	if st.sealed {
 		size = min(size, st.until)
 	}
-	for st.ready && len(st.flying) < partsAtOnce && f.s.settled(st.off, size) {
+	for st.ready && len(st.flying) < partsAtOnce && st.next <= streamedParts && f.s.settled(st.off, size) {
 		n := f.s.partSize(st.off)
 		number, p := st.next, piece{off: st.off, n: n}
 		st.next, st.off = number+1, st.off+n
