@@ -269,5 +269,7 @@ func TestEditNeverClosedInAPowerCut(t *testing.T) {
 	r.server.ResetCounts()
 	r.flush(r.open())
 	r.want("a", base)
-	r.counts(map[string]int64{"CopyObject": 1, "PutObject": 0, "GetObject": 0})
+	if n := r.server.Counts(); n["CopyObject"] != 1 || n["PutObject"] != 0 || n["GetObject"] != 0 {
+		t.Errorf("got the requests %v, want the attributes to be set by a copy", n)
+	}
 }
