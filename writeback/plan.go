@@ -1,6 +1,10 @@
 package writeback
 
-import "github.com/ossfs/ossfs/writeback/extent"
+import (
+	"math"
+
+	"github.com/ossfs/ossfs/writeback/extent"
+)
 
 const (
 	partFirst  = 8 << 20 // bytes of the first parts
@@ -41,11 +45,13 @@ func (s *Store) plan(size int64, e *edit, sent map[int]sentPart) []piece {
 	if e == nil {
 		return s.planWhole(size, sent)
 	}
-	for cell := s.opt.cell; ; cell = min(2*cell, partMost) {
-		if list := planEdit(size, e, cell); len(list) <= maxParts || cell == partMost {
+	for cell := s.opt.cell; cell < partMost; cell = min(2*cell, partMost) {
+		if list, fits := planEdit(size, e, cell, maxParts); fits {
 			return list
 		}
 	}
+	list, _ := planEdit(size, e, partMost, math.MaxInt)
+	return list
 }
 
 // tailParts is in how many parts the end of a file is sent, about: those who wait for the whole wait for its
@@ -77,8 +83,9 @@ func (s *Store) planWhole(size int64, sent map[int]sentPart) []piece {
 	return cut(list, piece{off: off}, size, step)
 }
 
-// planEdit cuts at multiples of cell: cells with a changed byte are sent, runs of others copied.
-func planEdit(size int64, e *edit, cell int64) []piece {
+// planEdit cuts at multiples of cell: cells with a changed byte are sent, runs of others copied. fits is false, and nothing
+// is cut, when that makes more than most pieces.
+func planEdit(size int64, e *edit, cell int64, most int) (list []piece, fits bool) {
 	var sent extent.Set // whole cells
 	for _, r := range e.dirty.Ranges() {
 		sent.Add(r.Off/cell*cell, min(roundUp(r.End, cell), size))
@@ -86,16 +93,18 @@ func planEdit(size int64, e *edit, cell int64) []piece {
 	if e.limit < size {
 		sent.Add(e.limit/cell*cell, size)
 	}
-	most := min(max(partFirst, cell), partMost) / cell * cell
+	mostSent := min(max(partFirst, cell), partMost) / cell * cell
 	mostCopied := max(min(max(64<<20, size/1000), max(copyMost, size/maxParts*2), partMost)/cell*cell, cell)
-	var list []piece
 	at := int64(0)
 	for _, r := range append(sent.Within(0, size), extent.Range{Off: size, End: size}) {
+		if pieces := roundUp(r.Off-at, mostCopied)/mostCopied + roundUp(r.Len(), mostSent)/mostSent; pieces > int64(most-len(list)) {
+			return nil, false
+		}
 		list = cut(list, piece{off: at, copied: true}, r.Off, mostCopied)
-		list = cut(list, piece{off: r.Off}, r.End, most)
+		list = cut(list, piece{off: r.Off}, r.End, mostSent)
 		at = r.End
 	}
-	return list
+	return list, true
 }
 
 // cut appends pieces like p, of step bytes each, up to end; the last is as long as it comes out.
