@@ -97,7 +97,13 @@ func (s *Store) settleIntents(ctx context.Context, list []*intent) {
 	g.SetLimit(partsAtOnce)
 	for _, in := range list {
 		g.Go(func() error {
-			s.settleIntent(ctx, in)
+			for pause := strayPause; s.settleIntent(ctx, in) && s.usable() == nil; pause = min(2*pause, time.Second) {
+				select {
+				case <-time.After(pause):
+				case <-ctx.Done():
+					return nil // it stays, for the next who looks
+				}
+			}
 			return nil
 		})
 	}
@@ -105,8 +111,8 @@ func (s *Store) settleIntents(ctx context.Context, list []*intent) {
 }
 
 // settleIntent gives up the uploads of an intent. When there is none and the request may still take effect, the
-// intent stays, for the next who looks.
-func (s *Store) settleIntent(ctx context.Context, in *intent) {
+// intent stays, for the next who looks; again says that one should look soon.
+func (s *Store) settleIntent(ctx context.Context, in *intent) (again bool) {
 	ids, err := s.strays(ctx, in)
 	for _, id := range ids {
 		if aerr := s.bucket.AbortUpload(ctx, in.key, id); aerr != nil {
@@ -117,6 +123,8 @@ func (s *Store) settleIntent(ctx context.Context, in *intent) {
 	}
 	age := s.bucket.Now().Sub(time.Unix(0, in.when))
 	switch {
+	case errors.Is(err, errBegins):
+		return true
 	case err != nil:
 		s.log.Warn("looking for an upload that may have been begun; the next mount looks again", "key", string(in.key), "error", err)
 	case len(ids) > 0, age > intentSettles:
@@ -124,6 +132,7 @@ func (s *Store) settleIntent(ctx context.Context, in *intent) {
 			s.log.Error("the end of an upload was not journaled", "key", string(in.key), "error", err)
 		}
 	}
+	return false
 }
 
 // strays are the uploads that an intent may have begun.
@@ -148,8 +157,14 @@ func (s *Store) strays(ctx context.Context, in *intent) ([]ossclient.UploadID, e
 			ids = append(ids, u.ID)
 		}
 	}
-	return s.unknown(in, ids), nil
+	return s.unknown(in, ids)
 }
+
+// errBegins says that an upload of the same key is just being begun here, and has no name yet: which of those that are
+// listed is ours cannot be said before it has.
+var errBegins = errors.New("an upload of this key is being begun")
+
+const strayPause = 10 * time.Millisecond // before it is looked at again, at first
 
 // timeOf is when the upload of an intent may have been begun, by OSS's clock.
 func (s *Store) timeOf(in *intent) (from, until time.Time) {
@@ -163,21 +178,21 @@ func (s *Store) timeOf(in *intent) (from, until time.Time) {
 }
 
 // unknown leaves out the uploads that the journal knows. It is asked after they were listed: what was begun before
-// the listing is known by then, or its intent is busy, and nothing is given up.
-func (s *Store) unknown(in *intent, ids []ossclient.UploadID) []ossclient.UploadID {
+// the listing is known by then, or its intent is busy (errBegins), and nothing is given up.
+func (s *Store) unknown(in *intent, ids []ossclient.UploadID) ([]ossclient.UploadID, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.v.intents[in.id] == nil {
-		return nil // settled by somebody else
+		return nil, nil // settled by somebody else
 	}
 	for _, other := range s.v.intents {
 		if other.busy && other.key == in.key {
-			return nil // it has no name yet
+			return nil, errBegins
 		}
 	}
 	known := make(map[ossclient.UploadID]bool)
 	for _, u := range s.v.uploads {
 		known[u.id] = true
 	}
-	return slices.DeleteFunc(ids, func(id ossclient.UploadID) bool { return known[id] })
+	return slices.DeleteFunc(ids, func(id ossclient.UploadID) bool { return known[id] }), nil
 }

@@ -48,6 +48,8 @@ func TestUploadBegunAtTheKill(t *testing.T) {
 	r.opt.Disk, r.opt.Delay = mem, time.Hour
 	u := newSlowUploads(r)
 	s := r.open()
+	answered := sync.OnceFunc(func() { close(u.answer) })
+	t.Cleanup(answered) // before the Store is closed, which waits for it
 	f := must(s.Create("big", fileAttr(), ossclient.Version{}))(t)
 	if _, err := f.WriteAt(t.Context(), []byte(noise(3<<20, 1)), 0); err != nil {
 		t.Fatal(err)
@@ -74,7 +76,7 @@ func TestUploadBegunAtTheKill(t *testing.T) {
 	if err := next.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	close(u.answer)
+	answered()
 	f.Release()
 }
 
