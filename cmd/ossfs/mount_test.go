@@ -277,7 +277,7 @@ func TestUmountInterrupted(t *testing.T) {
 	r := newRig(t)
 	r.mount("--write-back", "1h")
 	r.write("hello", "world")
-	r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Stall, Stall: 2 * time.Second, Count: 1})
+	r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Stall, Stall: 6 * time.Second, Count: 1})
 	cmd := r.command("ossfs", "umount", r.mnt)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr

@@ -58,6 +58,7 @@ func newRig(t *testing.T) *rig {
 		"OSSFS_LOG_FILE=" + filepath.Join(r.home, "log"),
 		"OSS_ENDPOINT=" + r.server.Endpoint, "OSS_REGION=" + ossservertest.Region,
 		"OSS_ACCESS_KEY_ID=" + ossservertest.KeyID, "OSS_ACCESS_KEY_SECRET=" + ossservertest.Secret,
+		"GORACE=atexit_sleep_ms=10 " + os.Getenv("GORACE"), // a program with the race detector ends a second late by default
 	}
 	t.Cleanup(r.unmountAll)
 	return r
