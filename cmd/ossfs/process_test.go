@@ -98,7 +98,8 @@ func needRoot(t *testing.T) {
 	}
 }
 
-// unmountAll ends what a failed test left mounted, and says so.
+// unmountAll ends what a failed test left mounted, and says so. It returns when the processes have ended that write below
+// home: a mount is gone from the table before its process is.
 func (r *rig) unmountAll() {
 	all, err := mounts()
 	if err != nil {
@@ -112,6 +113,22 @@ func (r *rig) unmountAll() {
 			}
 		}
 	}
+	eventually(r.t, "the test's processes have ended", func() bool { return len(r.processes()) == 0 })
+}
+
+// processes are those that were started with the rig's environment.
+func (r *rig) processes() []string {
+	all, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var left []string
+	for _, path := range all {
+		if env, err := os.ReadFile(path); err == nil && bytes.Contains(env, []byte(r.home+"/")) { // an error: it has ended meanwhile
+			left = append(left, filepath.Dir(path))
+		}
+	}
+	return left
 }
 
 // processResult is how a process ended.
