@@ -52,7 +52,8 @@ func (h *handle) dropPages(off, size int64) {
 }
 
 // handOver gives the kernel the pages of a small file that h has written, when h is its last handle: what
-// changes the file afterwards opens it, or borrows it, and waits for the pages (settlePages).
+// changes the file afterwards opens it, or borrows it, and waits for the pages (settlePages). Of a file that is not
+// given the kernel has no pages still: who next opens it for writing alone is to pass by them, too.
 func (h *handle) handOver(ctx context.Context) {
 	n := h.n
 	n.mu.Lock()
@@ -61,14 +62,15 @@ func (h *handle) handOver(ctx context.Context) {
 		n.mu.Unlock()
 		return
 	}
-	n.paged = true
+	size := c.Size()
+	if size > mostHandedOver || !c.Local() {
+		n.mu.Unlock()
+		return
+	}
+	n.paged = true // from here on, for an open that comes before the pages are there
 	n.beginGivingLocked()
 	n.mu.Unlock()
 	defer n.endGiving()
-	size := c.Size()
-	if size > mostHandedOver || !c.Local() {
-		return
-	}
 	buf := handOverBuffers.Get().(*[]byte)
 	defer handOverBuffers.Put(buf)
 	p := (*buf)[:size]

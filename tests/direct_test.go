@@ -79,6 +79,56 @@ func TestSmallFilesAreReadFromMemoryOnceWritten(t *testing.T) {
 	}
 }
 
+// A written file of which the kernel was given nothing, since it is large or only a part of it is here, is written around
+// the pages when it is opened for writing again: what then was written is not found in them.
+func TestFileThatWasNotHandedOverIsWrittenAroundThePages(t *testing.T) {
+	const page = 4096
+	tests := []struct {
+		name string
+		size int
+		make func(t *testing.T, b *harness.Bed, content []byte)
+	}{
+		{"large", 2 << 20, func(t *testing.T, b *harness.Bed, content []byte) {
+			must(t, os.WriteFile(b.Path("f"), content, 0o644))
+		}},
+		{"an edit", 300 << 10, func(t *testing.T, b *harness.Bed, content []byte) {
+			must(t, b.Server.Put(harness.Bucket, "f", content, nil))
+			overwrite(t, b.Path("f"), content[:page], 0)
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b, kernel := observed(t)
+			content := noise(4, tt.size)
+			tt.make(t, b, content)
+			harness.Eventually(t, "the file is released", func() bool { return kernel.of("release") == 1 })
+			copy(content[page:], noise(5, page))
+			overwrite(t, b.Path("f"), content[page:2*page], page)
+			f, err := os.Open(b.Path("f"))
+			must(t, err)
+			defer f.Close()
+			before := kernel.of("read")
+			got := make([]byte, page)
+			_, err = f.ReadAt(got, page)
+			must(t, err)
+			wantBytes(t, "the second page", got, content[page:2*page])
+			if kernel.of("read") == before {
+				t.Error("the kernel had the page that was just written")
+			}
+		})
+	}
+}
+
+// overwrite writes bytes into a file that is there, opened for writing alone.
+func overwrite(t *testing.T, path string, p []byte, off int64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteAt(p, off)
+	must(t, err)
+	must(t, f.Close())
+}
+
 // A file that is emptied when it is opened has no pages left, and is written around them as a new one is.
 func TestEmptiedFileIsWrittenAroundThePages(t *testing.T) {
 	b := harness.New(t)
