@@ -35,13 +35,13 @@ const (
 	urlLifetime = time.Hour
 )
 
-// ossAttr is an attribute of the user.oss namespace.
+// ossAttr is an attribute of the user.oss namespace. None is listed, as CephFS does not list its ceph ones: programs that
+// keep attributes (cp -a, mv, rsync -X, tar --xattrs) would copy what is true of one object alone to another file,
+// and rsync -X would find a difference in each file and try to remove it.
 type ossAttr struct {
 	name string // without ossSpace
 	get  func(n *node, e namespace.Entry) (string, error)
 	set  func(ctx context.Context, n *node, value string) error // nil: read-only
-	// hidden ones are not listed: reading one costs something, or it cannot be read.
-	hidden bool
 	// ask is what a HEAD says, for what neither listings nor the index tell, or what changes by itself.
 	ask func(o ossclient.Object) string
 }
@@ -60,10 +60,10 @@ func ossAttrs() []ossAttr {
 		{name: "content-type", get: contentType, set: setField(func(a *attr.Attr, v string) { a.ContentType = v })},
 		{name: "cache-control", get: func(_ *node, e namespace.Entry) (string, error) { return e.Raw.CacheControl, nil },
 			set: setField(func(a *attr.Attr, v string) { a.CacheControl = v })},
-		{name: "url", hidden: true, get: signedURL},
+		{name: "url", get: signedURL},
 		{name: "restore", get: of(func(ossclient.Object) string { return "" }), set: restore,
 			ask: func(o ossclient.Object) string { return o.Restore }},
-		{name: "refresh", hidden: true, set: refresh},
+		{name: "refresh", set: refresh},
 	}
 }
 
@@ -172,9 +172,9 @@ func (n *node) described(ctx context.Context) (namespace.Entry, attr.Attr, error
 	return e, n.rawLocked(), err
 }
 
-// Listxattr lists the names.
+// Listxattr lists the names that are kept with the object.
 func (n *node) Listxattr(ctx context.Context, dest []byte) (uint32, syscall.Errno) {
-	e, raw, err := n.described(ctx)
+	_, raw, err := n.described(ctx)
 	if err != nil {
 		return 0, n.m.fail("listxattr", n.Key(), err)
 	}
@@ -183,14 +183,6 @@ func (n *node) Listxattr(ctx context.Context, dest []byte) (uint32, syscall.Errn
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	for _, x := range ossAttrs() {
-		if x.get == nil || x.hidden {
-			continue
-		}
-		if value, err := x.get(n, e); err == nil && value != "" {
-			names = append(names, ossSpace+x.name)
-		}
-	}
 	var all []byte
 	for _, name := range names {
 		all = append(append(all, name...), 0)
