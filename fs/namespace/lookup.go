@@ -3,7 +3,6 @@ package namespace
 import (
 	"context"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ossfs/ossfs/fs/names"
@@ -288,58 +287,20 @@ func (t *Tree) askComponent(ctx context.Context, dir ossclient.Key, component st
 			}
 		}
 	}
-	if t.counts.many(dir, t.now(), t.o.TTL, w != nil) {
-		if l, err := t.list(ctx, dir, lookupPages); err != nil {
+	pages := t.counts.many(dir, t.now(), t.o.TTL, w != nil)
+	switch {
+	case pages > lookupPages:
+		t.listBehind(dir, pages)
+	case pages > 0:
+		if l, err := t.list(ctx, dir, pages); err != nil {
 			return base{}, err
-		} else if l != nil {
-			if b, ok := t.remembered(dir, component); ok {
-				return b, nil
-			}
+		} else if l == nil {
+			t.counts.listed(dir, pages, false)
+		} else if b, ok := t.remembered(dir, component); ok {
+			return b, nil
 		}
 	}
 	return t.askAlone(ctx, dir, component)
-}
-
-const (
-	// lookupsBeforeList is how many lookups in a directory are answered one by one.
-	lookupsBeforeList = 2
-	// lookupPages is how many pages of a directory are listed for the sake of lookups.
-	lookupPages = 10
-)
-
-// counts counts the lookups in directories that are not listed.
-type counts struct {
-	mu    sync.Mutex // guards the field below
-	byDir map[ossclient.Key]count
-}
-
-type count struct {
-	n     int
-	since time.Time
-}
-
-const countsKept = 4096
-
-// many counts a lookup in dir and says whether it is time to list the directory: at once when a walk is going on there.
-func (c *counts) many(dir ossclient.Key, now time.Time, ttl time.Duration, walked bool) bool {
-	if ttl <= 0 {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.byDir == nil || len(c.byDir) > countsKept {
-		c.byDir = make(map[ossclient.Key]count)
-	}
-	n := c.byDir[dir]
-	if now.Sub(n.since) >= ttl {
-		n = count{since: now}
-	}
-	n.n++
-	if n.n == 1 && walked {
-		n.n = lookupsBeforeList
-	}
-	c.byDir[dir] = n
-	return n.n == lookupsBeforeList
 }
 
 // resolve finds the component that a short form stands for: among the keys that begin as it says.

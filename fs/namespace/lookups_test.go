@@ -180,3 +180,38 @@ func TestLookupsHereAndThere(t *testing.T) {
 		look(4+8, 800, 801, 802)
 	})
 }
+
+// Lookups in a directory that is too large to be listed for two of them, such as those of files that are about to be made in
+// it: it is listed when there are many, without one of them waiting for that, and again when the listing is too old.
+func TestLookupsInLargeDirectory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const latency, files, lookups = 15 * time.Millisecond, 12_000, 500
+		w := newWorld(t, nil)
+		defer w.close(t)
+		for f := range files {
+			w.bucket.put(key(fmt.Sprintf("d/f%05d", f)), "x", attr.TypeFile|0o604)
+		}
+		w.bucket.latency = latency
+		for _, limit := range []struct {
+			wait     time.Duration // of one lookup
+			requests int           // 10 pages in vain, 12 more, and two for each lookup before all are there
+		}{{11 * latency, 10 + 12 + 2*(16+12)}, {latency, 12 + 2*(16+12)}} {
+			for f := range lookups {
+				start := time.Now()
+				if _, err := w.tree.Lookup(t.Context(), "d/", fmt.Sprintf("new%d", f)); !gone(err) {
+					t.Fatalf("lookup of a file that is not there: %v", err)
+				}
+				if took := time.Since(start); took > limit.wait {
+					t.Fatalf("lookup %d waited %v, want at most %v", f, took, limit.wait)
+				}
+			}
+			if e, err := w.tree.Lookup(t.Context(), "d/", "f11999"); err != nil || e.Size != 1 {
+				t.Errorf("lookup of a file that is there: %+v, %v", e, err)
+			}
+			if n := w.bucket.count("List") + w.bucket.count("Head"); n > limit.requests+1 {
+				t.Errorf("%d requests for %d lookups, want at most %d", n, lookups, limit.requests+1)
+			}
+			time.Sleep(2 * time.Minute)
+		}
+	})
+}
