@@ -146,6 +146,32 @@ func TestCloseOnAFullDisk(t *testing.T) {
 	}
 }
 
+// A flush on a full disk sends what is whole, though a file that was closed last found no room, and then that one, too.
+// SEMANTICS 1.9
+func TestFlushOnAFullDisk(t *testing.T) {
+	for _, size := range []int{900, 9000} {
+		r, mem, s := onMem(t)
+		r.write(s, "whole", "content")
+		f := must(s.Create("last", fileAttr(), ossclient.Version{}))(t)
+		content := noise(size, 1)
+		if _, err := f.WriteAt(t.Context(), []byte(content), 0); err != nil {
+			t.Fatal(err)
+		}
+		mem.Fill(0)
+		f.Release()
+		err := s.Flush(t.Context(), "", func(Progress) {
+			if _, ok := r.body("whole"); ok {
+				mem.Fill(-1)
+			}
+		})
+		if err != nil {
+			t.Errorf("flush: %v", err)
+		}
+		r.want("whole", "content")
+		r.want("last", content)
+	}
+}
+
 // An edit that does not find room on the disk is kept, and sent when there is room.
 func TestEditOnAFullDisk(t *testing.T) {
 	r := newRig(t)

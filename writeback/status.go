@@ -16,7 +16,7 @@ type Status struct {
 	StageUsed, StageBudget   int64         // bytes
 	Conflicts                int64         // since the Store was opened
 	Moves                    int           // renames that are not finished
-	Failures                 []Failure     // the first hundred
+	Failures                 []Failure     // the first FailuresShown
 }
 
 // Failure is an entry that could not be sent.
@@ -28,6 +28,9 @@ type Failure struct {
 	Attempts  int
 	Since     time.Time
 }
+
+// FailuresShown is how many failures a Status has at most.
+const FailuresShown = 100
 
 // Status looks at everything that is pending.
 func (s *Store) Status() Status {
@@ -64,7 +67,7 @@ func (s *Store) Status() Status {
 		return st
 	}
 	slices.SortFunc(st.Failures, func(a, b Failure) int { return cmp.Compare(a.Key, b.Key) })
-	st.Failures = st.Failures[:min(len(st.Failures), 100)]
+	st.Failures = st.Failures[:min(len(st.Failures), FailuresShown)]
 	st.Waiting = max(total-st.Sending-st.Failed, 0)
 	return st
 }

@@ -70,7 +70,7 @@ func (s *Store) SyncTree(ctx context.Context, prefix Key) error {
 	return s.wait(ctx, &waiter{prefix: prefix})
 }
 
-// commitBelow commits what is written to open files.
+// commitBelow commits what is written to open files, all that can be, and returns the first failure.
 func (s *Store) commitBelow(prefix Key) error {
 	var files []*File
 	s.mu.RLock()
@@ -80,12 +80,13 @@ func (s *Store) commitBelow(prefix Key) error {
 		}
 	}
 	s.mu.RUnlock()
+	var first error
 	for _, f := range files {
-		if err := f.commit(); err != nil {
-			return err
+		if err := f.commit(); err != nil && first == nil {
+			first = err
 		}
 	}
-	return nil
+	return first
 }
 
 func (s *Store) syncDisk(ctx context.Context) error {
@@ -105,9 +106,18 @@ func (s *Store) syncDisk(ctx context.Context) error {
 // nothing but permanent failures is left: then the error is *Unsent. report, when not nil, is called
 // from time to time.
 func (s *Store) Flush(ctx context.Context, prefix Key, report func(Progress)) error {
+	refused := s.commitBelow(prefix)
+	if err := s.flush(ctx, prefix, report); err != nil || refused == nil {
+		return err
+	}
+	// The disk had no room for what was written last; what has been sent gave some back.
 	if err := s.commitBelow(prefix); err != nil {
 		return err
 	}
+	return s.flush(ctx, prefix, report)
+}
+
+func (s *Store) flush(ctx context.Context, prefix Key, report func(Progress)) error {
 	w := &waiter{prefix: prefix}
 	if report == nil {
 		return s.unsent(w, s.wait(ctx, w))

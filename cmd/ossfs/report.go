@@ -168,7 +168,14 @@ func (r report) write(w io.Writer, now time.Time) {
 		fmt.Fprintf(w, "  conflicts %d since the mount: another client changed the same objects\n", q.Conflicts)
 	}
 	for _, f := range q.Failures {
-		fmt.Fprintf(w, "  failed    %s (%s, %d attempts, %s): %s\n", printable(f.Key), printable(f.What), f.Attempts, age(now.Sub(f.Since)), printable(f.Error))
+		what := f.What
+		if what == writeback.Absent.String() {
+			what = "to be removed"
+		}
+		fmt.Fprintf(w, "  failed    %s (%s, attempt %d, %s): %s\n", printable(f.Key), printable(what), f.Attempts, age(now.Sub(f.Since)), printable(f.Error))
+	}
+	if len(q.Failures) >= writeback.FailuresShown {
+		fmt.Fprintf(w, "  failed    ... (the first %d are shown)\n", len(q.Failures))
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ossfs/ossfs/internal/control"
 	"github.com/ossfs/ossfs/writeback"
 )
@@ -25,6 +27,8 @@ func (x *session) flush(ctx context.Context, path string, report func(control.Pr
 			result.Reason = oneLine(left.Err.Error())
 		}
 		return result, nil
+	case errors.Is(err, unix.ENOSPC):
+		return x.unsent(), failf("what was written last is not closed yet: the disk of state directory %s is full: free some space", x.dir)
 	case err != nil:
 		return x.unsent(), err
 	}

@@ -125,7 +125,7 @@ func (e *examination) permissions(ctx context.Context) bool {
 		return true
 	}
 	e.name = e.Prefix + ossclient.Key(".ossfs-doctor-"+strings.ToLower(rand.Text()[:16]))
-	wrote := e.try("put", "oss:PutObject; for a mount that only reads: --read-only", func() (string, error) { return e.put(ctx) })
+	wrote := e.try("put", "oss:PutObject", func() (string, error) { return e.put(ctx) })
 	if wrote {
 		e.try("get", "oss:GetObject", func() (string, error) { return e.get(ctx) })
 		e.try("copy", "oss:GetObject and oss:PutObject", func() (string, error) { return e.copy(ctx) })
@@ -161,6 +161,9 @@ func (e *examination) try(name, action string, do func() (string, error)) bool {
 	if c.Found, err = do(); err != nil {
 		c.Outcome = Fail
 		c.Found, c.Cure = e.denied(err, action)
+		if name == "put" && errors.Is(err, ossclient.ErrPermission) {
+			c.Cure += "; for a mount that only reads: --read-only"
+		}
 	}
 	e.add(c, start)
 	return err == nil
