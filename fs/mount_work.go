@@ -37,7 +37,12 @@ func (m *Mount) confirmed(c writeback.Confirmation) {
 		return
 	}
 	m.tree.Confirmed(c)
-	if n := m.nodes.get(c.Key); n != nil && !c.Deleted {
+	n := m.nodes.get(c.Key)
+	switch {
+	case n == nil || c.Deleted:
+	case c.Foreign:
+		n.lost()
+	default:
 		n.confirmed(c.Object.Version)
 	}
 }

@@ -48,6 +48,7 @@ type node struct {
 	giving  int             // pages are being given to the kernel by so many
 	given   chan struct{}   // closed when giving is 0 again
 	changed uint64          // Mount.changes at the last change of ours: what was asked for before is out of date
+	loser   bool            // the content has got another name in the bucket: this one is another client's
 	dirty   bool            // the content was changed since it was journaled last
 	written time.Time       // the last write that the staged attributes do not tell of; zero: none
 	touched time.Time       // a directory: its last change of entries through this mount; zero: none
@@ -116,6 +117,29 @@ func (n *node) confirmed(v ossclient.Version) {
 	}
 	n.changed = n.m.changes.Add(1)
 	n.entry.Until = time.Now()
+}
+
+// lost hears that another client's object keeps the name, and what was written here has got another one. Who has it open
+// goes on with it; the kernel forgets it at the last close.
+func (n *node) lost() {
+	n.mu.Lock()
+	n.changed = n.m.changes.Add(1)
+	n.entry.Until = time.Now()
+	n.loser = n.content != nil
+	open := n.loser
+	if !open {
+		n.disownLocked()
+	}
+	n.mu.Unlock()
+	if !open {
+		n.m.notify.tell(notice{node: n.EmbeddedInode(), pages: true})
+	}
+}
+
+// disownLocked notes that the bytes that were shown are not those of the file. It needs n.mu.
+func (n *node) disownLocked() {
+	n.loser, n.pages = false, ""
+	n.epoch++
 }
 
 // expire has the tree asked before the entry is believed again.

@@ -2,6 +2,7 @@ package tests
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -71,5 +72,48 @@ func TestOnConflict(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// After a conflict the name is the other client's object, also for the kernel, which had the pages and the size of ours: what is read
+// is theirs, and what is appended is appended to theirs.
+// SEMANTICS 2.1
+// SEMANTICS 5.2
+func TestAfterAConflict(t *testing.T) {
+	for _, open := range []bool{false, true} {
+		t.Run(fmt.Sprintf("open: %v", open), func(t *testing.T) {
+			b := harness.New(t)
+			must(t, os.WriteFile(b.Path("f"), []byte("before"), 0o644))
+			b.Afresh()
+			wantFile(t, b.Path("f"), []byte("before"))
+			const ours = "ours, and longer"
+			withFile(t, b.Path("f"), os.O_RDWR, func(f *os.File) error {
+				if _, err := f.WriteAt([]byte(ours), 0); err != nil || !open {
+					return err
+				}
+				must(t, b.Server.Put(harness.Bucket, "f", []byte("theirs"), nil))
+				must(t, b.Mount.Flush(t.Context(), "", nil))
+				got := make([]byte, len(ours))
+				if _, err := f.ReadAt(got, 0); err != nil || string(got) != ours {
+					t.Errorf("read by who has it open: got %q, %v, want %q", got, err, ours)
+				}
+				if st := stat(t, b.Path("f")); st.Size != int64(len(ours)) { // which the kernel then remembers
+					t.Errorf("shown to who has it open: %d bytes, want %d", st.Size, len(ours))
+				}
+				return nil
+			})
+			if !open {
+				wantFile(t, b.Path("f"), []byte(ours))
+				must(t, b.Server.Put(harness.Bucket, "f", []byte("theirs"), nil))
+				must(t, b.Mount.Flush(t.Context(), "", nil))
+			}
+			harness.Eventually(t, "the kernel's hearing of it", func() bool { return stat(t, b.Path("f")).Size == int64(len("theirs")) })
+			wantFile(t, b.Path("f"), []byte("theirs"))
+			withFile(t, b.Path("f"), os.O_WRONLY|os.O_APPEND, func(f *os.File) error { _, err := f.WriteString(", and more"); return err })
+			must(t, b.Mount.Flush(t.Context(), "", nil))
+			if _, body := b.Object("f"); string(body) != "theirs, and more" {
+				t.Errorf("the bucket has %q, want %q", body, "theirs, and more")
+			}
+		})
 	}
 }

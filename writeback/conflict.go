@@ -211,7 +211,7 @@ var errAgain = errors.New("writeback: to be sent again")
 // keepBoth leaves what the bucket has, and gives our state another key.
 func (s *Store) keepBoth(e *entry, f *File, now ossclient.Object) error {
 	to := conflictKey(e.key, s.opt.Host, time.Now())
-	s.tell(Confirmation{Key: e.key, Object: now, Exact: true, Attr: attr.FromMetadata(now.Metadata)})
+	s.tell(Confirmation{Key: e.key, Object: now, Foreign: true, Exact: true, Attr: attr.FromMetadata(now.Metadata)})
 	if f != nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()
