@@ -33,9 +33,9 @@ func demoCommand() command {
 		name:  demoName,
 		usage: "[flags] [MOUNTPOINT] [-- COMMAND ARG...]",
 		short: "an OSS server on this machine and a mount of it",
-		long: "The objects are kept in a directory, so that the next demo shows the same tree. With a COMMAND, it is run\n" +
-			"in the mount (its directory stands in for {} and is in $OSSFS_MOUNT), and the demo ends with its exit\n" +
-			"status when everything is sent: ossfs demo -- rsync -a /usr/include/ {}/include/",
+		long: "The objects are kept in a directory, so that the next demo shows the same tree. With a COMMAND, that is\n" +
+			"run, where the demo was started ({} in it is the mountpoint, $OSSFS_MOUNT too), and the demo ends with its\n" +
+			"exit status when everything is sent: ossfs demo -- rsync -a /usr/include/ {}/include/",
 		setup: func(flags *pflag.FlagSet) runner {
 			d := new(demo)
 			d.listen = "127.0.0.1:0"
