@@ -121,6 +121,19 @@ func TestWhatCannotBeUsed(t *testing.T) {
 	}
 }
 
+// Of a directory it is not the mode that is wrong.
+func TestPasswdThatIsADirectory(t *testing.T) {
+	w := newWorld(t)
+	if err := os.Mkdir(filepath.Join(w.home, ".passwd-ossfs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.provider().Retrieve(context.Background())
+	want := ".passwd-ossfs: it is a directory; the keys belong into a file of that name"
+	if !errors.Is(err, ossclient.ErrCredentials) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "chmod") {
+		t.Errorf("got %v, want ErrCredentials with %q", err, want)
+	}
+}
+
 // A password file that is empty but for comments, as it may be installed, is nothing to warn of; one that was named and is
 // not there is.
 func TestPasswdThatIsNothing(t *testing.T) {

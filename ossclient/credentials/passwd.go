@@ -52,6 +52,9 @@ func (p passwdFile) Retrieve(context.Context) (ossclient.Credential, error) {
 	if err != nil {
 		return none, unusable("%v", err)
 	}
+	if info.IsDir() {
+		return none, unusable("it is a directory; the keys belong into a file of that name")
+	}
 	allowed, cure := fs.FileMode(0o600), "600"
 	if p.groupRead {
 		allowed, cure = 0o640, "640"
