@@ -218,6 +218,18 @@ func TestDeadMountIsReplaced(t *testing.T) {
 	}
 }
 
+// Who gives a directory in a mount is told which mount that is.
+func TestUmountOfADirectoryInAMount(t *testing.T) {
+	r := newRig(t)
+	r.mount()
+	sub := filepath.Join(r.mnt, "sub")
+	if err := os.Mkdir(sub, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	wantOneLine(t, "umount", r.run("umount", sub), exitFailed, "umount "+sub+": it is no mountpoint, and lies in the mount of "+r.source()+": ossfs umount "+r.mnt)
+	r.umount()
+}
+
 func TestUmountOfADeadMount(t *testing.T) {
 	r := newRig(t)
 	r.mount()

@@ -97,7 +97,7 @@ func umountOrphan(inv *invocation, path string) error {
 	case err != nil:
 		return err
 	case m == nil:
-		return failf("umount %s: nothing is mounted there: ossfs status lists the mounts", path)
+		return notMounted(path)
 	case m.fsType != fuseType:
 		return failf("umount %s: it is %s on %s, no mount of ossfs: umount %s", path, m.source, m.fsType, path)
 	case !isDead(path):
@@ -108,6 +108,15 @@ func umountOrphan(inv *invocation, path string) error {
 	}
 	fmt.Fprintf(inv.err, "ossfs: %s was dead and is removed; what it had not sent is kept, and sent by the next mount of %s\n", path, m.source)
 	return nil
+}
+
+// notMounted says of a path that is no mountpoint which mount it lies in, if it does.
+func notMounted(path string) error {
+	entry, _, found, err := control.OpenRegistry().Containing(path)
+	if err != nil || !found {
+		return failf("umount %s: nothing is mounted there: ossfs status lists the mounts", path)
+	}
+	return failf("umount %s: it is no mountpoint, and lies in the mount of %s: ossfs umount %s", path, entry.Source, entry.Mountpoint)
 }
 
 // reportResult is the end of a flush or an unmount.
