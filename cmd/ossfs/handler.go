@@ -47,19 +47,62 @@ func (h *handler) Unmount(ctx context.Context, req control.UnmountRequest, repor
 			return control.Result{}, err
 		}
 	}
-	x.mu.Lock()
-	x.now = req.Now
-	x.mu.Unlock()
+	x.leaveUnsent(req.Now)
 	detached, err := x.unmountNow(ctx, req.Lazy)
 	if err != nil {
-		x.mu.Lock()
-		x.now = false
-		x.mu.Unlock()
+		x.leaveUnsent(false)
 		return control.Result{}, err
 	}
 	if detached { // its users end it, whenever they are done
 		return x.unsent(), nil
 	}
+	if req.Now {
+		x.endNow(errTwice)
+	}
+	return x.await(ctx)
+}
+
+// Leave sends, has the caller unmount, and answers when the session has sent what came in between. It never goes near the
+// mountpoint: while autofs expires a mount, the kernel has everybody wait there but who was sent to take it away. Where OSS
+// does not answer, the rest is left to the next mount.
+func (h *handler) Leave(ctx context.Context, req control.LeaveRequest, ready func(), report func(control.Progress)) (control.Result, error) {
+	x := h.x
+	answered, stop := x.whileAnswered(ctx)
+	defer stop()
+	var hurry error
+	if req.Now {
+		hurry = errTwice
+	} else if _, err := x.flush(answered, "", report); err != nil {
+		if hurry = context.Cause(answered); !errors.Is(hurry, errSilent) {
+			return control.Result{}, err
+		}
+	}
+	x.leaveUnsent(hurry != nil)
+	ready()
+	select {
+	case <-x.unmounted:
+	case <-ctx.Done(): // the caller could not unmount it
+		x.leaveUnsent(false)
+		return control.Result{}, ctx.Err()
+	}
+	if hurry != nil { // also when a signal had it end before
+		x.endNow(hurry)
+	}
+	report(control.Progress{}) // the kernel has let go
+	result, err := x.await(answered)
+	if errors.Is(context.Cause(answered), errSilent) {
+		hurry = errSilent
+		x.endNow(hurry)
+		result, err = x.await(ctx)
+	}
+	if result.Reason == "" && hurry != nil {
+		result.Reason = hurry.Error()
+	}
+	return result, err
+}
+
+// await is the result of a session that ends.
+func (x *session) await(ctx context.Context) (control.Result, error) {
 	select {
 	case <-x.finished:
 	case <-ctx.Done():

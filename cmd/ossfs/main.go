@@ -37,7 +37,7 @@ func run(argv []string, c *console) int {
 	return statusOf(err)
 }
 
-// dispatch finds the command: the first argument, or, for mount(8) and its helpers, the name under
+// dispatch finds the command: the first argument, or, for a helper of mount(8) and umount(8), the name under
 // which the program was called.
 func dispatch(argv []string, c *console) error {
 	name := "ossfs"
@@ -47,6 +47,9 @@ func dispatch(argv []string, c *console) error {
 	}
 	if isMountHelper(name) {
 		return runMountHelper(c, argv)
+	}
+	if name == umountHelperName {
+		return runUmountHelper(c, argv)
 	}
 	if len(argv) == 0 {
 		printHelp(c.err)

@@ -12,6 +12,9 @@ import (
 // forgetOthers drops a new mount namespace's copies of other mounts, which would keep them from ending.
 const forgetOthers = "for m in $(awk '$3 == \"fuse.ossfs\" {print $2}' /proc/self/mounts); do umount -l $m; done\n"
 
+// ownTable keeps what mount(8) notes of a script's mounts out of this machine's table.
+const ownTable = "mkdir -p /run/mount\nmount -t tmpfs none /run/mount\n"
+
 // installed runs a script in a mount namespace of its own, where the program is /usr/local/bin/ossfs:
 // mount(8) gives its helpers no PATH. $MNT is the mountpoint, $SRC the source.
 func (r *rig) installed(script string, env ...string) processResult {
@@ -27,7 +30,7 @@ func (r *rig) installed(script string, env ...string) processResult {
 	if err := os.Symlink(program, filepath.Join(bin, "ossfs")); err != nil && !os.IsExist(err) { // there already: a copy, or from before
 		r.t.Fatal(err)
 	}
-	cmd := exec.Command("unshare", "-m", "sh", "-ec", forgetOthers+"mount --bind "+bin+" /usr/local/bin\n"+script)
+	cmd := exec.Command("unshare", "-m", "sh", "-ec", forgetOthers+ownTable+"mount --bind "+bin+" /usr/local/bin\n"+script)
 	cmd.Env = append(append(append([]string{}, r.env...), "MNT="+r.mnt, "SRC="+r.source()), env...)
 	return finish(r.t, cmd)
 }

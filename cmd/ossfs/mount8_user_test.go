@@ -5,12 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/ossfs/ossfs/internal/ossserver"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 )
 
 // A line of fstab with the option user: who is not root mounts by mount(8), through fusermount3; a mount of his that was killed is
-// replaced by the next; and he unmounts it by umount(8). Everything is sent.
+// replaced by the next; and he unmounts it by umount(8), which waits where it has a helper. Everything is sent.
 func TestUserMountsFromFstab(t *testing.T) {
 	needHelper(t)
 	needTool(t, "setpriv", "util-linux")
@@ -31,14 +33,12 @@ func TestUserMountsFromFstab(t *testing.T) {
 	copyFile(t, r.command("").Path, program)
 	r.env = append(r.env, "HOME="+own, "OSSFS_STATE_DIR="+filepath.Join(own, "state"), "OSSFS_RUN_DIR="+filepath.Join(own, "run"),
 		"OSSFS_LOG_FILE="+filepath.Join(own, "log"))
-	for _, way := range []string{"through mount.fuse", "through a link of its own"} {
+	for _, way := range []string{"through mount.fuse", "through links of its own"} {
 		t.Run(way, func(t *testing.T) {
+			r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Stall, Stall: time.Second}) // who does not wait is seen
 			got := r.installed(`
 				mount --bind "$FSTAB" /etc/fstab
-				if [ "$WAY" != "through mount.fuse" ]; then
-					ln -sf /usr/local/bin/ossfs "$LINKS/mount.fuse.ossfs"
-					mount -t overlay -o lowerdir="$LINKS":/sbin none /sbin
-				fi
+				if [ "$WAY" != "through mount.fuse" ]; then`+withLinks+`fi
 				mount -t tmpfs none /dev
 				mknod -m 666 /dev/null c 1 3
 				mknod -m 666 /dev/fuse c 10 229
@@ -55,8 +55,9 @@ func TestUserMountsFromFstab(t *testing.T) {
 					echo two > "$MNT/second"
 					pid=$(field pid)
 					umount "$MNT"
-					! grep -q " $MNT " /proc/self/mounts
-					while kill -0 $pid 2> /dev/null; do sleep 0.05; done'`, "FSTAB="+fstab, "LINKS="+t.TempDir(), "WAY="+way)
+					if grep " $MNT " /proc/self/mounts; then exit 1; fi
+					if [ "$WAY" = "through mount.fuse" ]; then while kill -0 $pid 2> /dev/null; do sleep 0.05; done; fi
+					if grep "State:.[RSD]" /proc/$pid/status 2> /dev/null; then exit 1; fi'`, "FSTAB="+fstab, "LINKS="+t.TempDir(), "WAY="+way)
 			if got.status != 0 {
 				log, err := os.ReadFile(filepath.Join(own, "log"))
 				t.Errorf("got %d %q\n%s", got.status, got.err, errors.Join(errors.New(string(log)), err))

@@ -170,16 +170,26 @@ func detach(path string) error {
 	if err == nil || os.Geteuid() == 0 {
 		return err
 	}
+	return fusermountUnmount(path, "-u", "-z")
+}
+
+// fusermountUnmount is umount2(2) for users who are not root.
+func fusermountUnmount(path string, flags ...string) error {
 	helper, err := fusermount()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), statPatience)
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, helper, "-u", "-z", "--", path).CombinedOutput(); err != nil {
-		return errors.New(oneLine(strings.TrimSpace(string(out))))
+	out, err := exec.CommandContext(ctx, helper, append(flags, "--", path)...).CombinedOutput()
+	switch text := oneLine(strings.TrimSpace(string(out))); {
+	case err == nil:
+		return nil
+	case strings.HasSuffix(text, "Device or resource busy"):
+		return unix.EBUSY
+	default:
+		return errors.New(text)
 	}
-	return nil
 }
 
 // fusermount finds the helper with which users who are not root mount.

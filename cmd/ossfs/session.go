@@ -62,6 +62,7 @@ type session struct {
 
 	unmounted chan struct{} // closed when the kernel has let go
 	finished  chan struct{} // closed when result is final
+	hurried   chan error    // has room for one reason to end before everything is sent
 
 	mu     sync.Mutex // guards the fields below
 	now    bool       // end without waiting for what is unsent
@@ -75,6 +76,7 @@ func openSession(o sessionOptions) (*session, error) {
 		started:        time.Now(),
 		unmounted:      make(chan struct{}),
 		finished:       make(chan struct{}),
+		hurried:        make(chan error, 1),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -14,8 +14,8 @@ import (
 
 const (
 	exitFlushPatience = 5 * time.Second // for a second signal's cleaning up
-	// exitSilence is how long OSS may not answer after a signal has asked for the end. A shutdown takes the network away
-	// from what was started in a login session, and would then wait for it in vain.
+	// exitSilence is how long OSS may not answer after a signal, or umount(8), has asked for the end. A shutdown takes the
+	// network away from what was started in a login session, and would then wait for it in vain.
 	exitSilence   = 10 * time.Second
 	extendTimeout = "EXTEND_TIMEOUT_USEC=60000000"
 )
@@ -117,12 +117,48 @@ func (x *session) hurry(ctx context.Context, asked bool) error {
 				asked, since = true, time.Now()
 			}
 		case <-tick.C:
-			if asked && min(x.reach.silence(), time.Since(since)) >= exitSilence {
+			if asked && x.silentSince(since) {
 				return errSilent
 			}
+		case err := <-x.hurried:
+			return err
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+// silentSince reports whether OSS has not answered for too long, counted from when the end was asked for.
+func (x *session) silentSince(asked time.Time) bool {
+	return min(x.reach.silence(), time.Since(asked)) >= exitSilence
+}
+
+// whileAnswered is a context that ends with errSilent when OSS does not answer for too long.
+func (x *session) whileAnswered(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	since := time.Now()
+	go func() { // it ends with ctx
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if x.silentSince(since) {
+					cancel(errSilent)
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+// endNow has a session that is ending end before everything is sent.
+func (x *session) endNow(why error) {
+	select {
+	case x.hurried <- why:
+	default: // somebody was quicker
 	}
 }
 
@@ -173,6 +209,13 @@ func (x *session) settle(r control.Result) {
 	x.result = r
 	x.mu.Unlock()
 	close(x.finished)
+}
+
+// leaveUnsent says whether the session is to end without waiting for what is unsent.
+func (x *session) leaveUnsent(now bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.now = now
 }
 
 func (x *session) leavesUnsent() bool {

@@ -22,7 +22,10 @@ func umountCommand() command {
 		usage: "[flags] MOUNTPOINT",
 		short: "send what is staged, then unmount",
 		long: "Ctrl-C ends the waiting and leaves the mount as it is; nothing is lost by it. Exit status 3 means\n" +
-			"that something could not be sent: it is kept, and sent by the next mount of the same source.",
+			"that something could not be sent: it is kept, and sent by the next mount of the same source.\n" +
+			"umount(8) of a line of fstab with _netdev, and so a shutdown, does the same through its helper\n" +
+			"umount.fuse.ossfs, but does not wait once OSS has not answered for ten seconds, nor after SIGTERM.\n" +
+			"There -f is --now, and -l detaches without sending first; 64 stands for status 3, and 32 for 1.",
 		setup: func(flags *pflag.FlagSet) runner {
 			lazy := flags.BoolP("lazy", "l", false, "detach though the mount is in use")
 			now := flags.Bool("now", false, "do not wait for what is unsent: the next mount sends it")

@@ -50,12 +50,12 @@ func (c *Client) Status(ctx context.Context) (json.RawMessage, error) {
 
 // Flush waits until the bucket has all below path ("" for the whole mount).
 func (c *Client) Flush(ctx context.Context, path string, report func(Progress)) (Result, error) {
-	return c.stream(ctx, "/v1/flush?path="+url.QueryEscape(path), nil, report)
+	return c.stream(ctx, "/v1/flush?path="+url.QueryEscape(path), nil, callbacks{report: report})
 }
 
 // Refresh forgets what was listed below path.
 func (c *Client) Refresh(ctx context.Context, path string) error {
-	_, err := c.stream(ctx, "/v1/refresh?path="+url.QueryEscape(path), nil, func(Progress) {})
+	_, err := c.stream(ctx, "/v1/refresh?path="+url.QueryEscape(path), nil, callbacks{})
 	return err
 }
 
@@ -65,7 +65,17 @@ func (c *Client) Unmount(ctx context.Context, req UnmountRequest, report func(Pr
 	if err != nil {
 		return Result{}, err
 	}
-	return c.stream(ctx, "/v1/unmount", body, report)
+	return c.stream(ctx, "/v1/unmount", body, callbacks{report: report})
+}
+
+// Leave has the mount send what is staged, calls unmount when it is to be taken away, and waits for the end of what came in
+// between. An error of unmount ends the call, and leaves the mount as it is.
+func (c *Client) Leave(ctx context.Context, req LeaveRequest, unmount func() error, report func(Progress)) (Result, error) {
+	body, err := json.Marshal(req)
+	if err != nil {
+		return Result{}, err
+	}
+	return c.stream(ctx, "/v1/leave", body, callbacks{report: report, ready: unmount})
 }
 
 func (c *Client) do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
@@ -92,7 +102,13 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (*htt
 	return nil, fmt.Errorf("%s: %s", resp.Status, strings.TrimSpace(string(text)))
 }
 
-func (c *Client) stream(ctx context.Context, path string, body []byte, report func(Progress)) (Result, error) {
+// callbacks are what is done with an answer's lines before the last. Where a func is nil there are none of its kind.
+type callbacks struct {
+	report func(Progress)
+	ready  func() error
+}
+
+func (c *Client) stream(ctx context.Context, path string, body []byte, on callbacks) (Result, error) {
 	resp, err := c.do(ctx, http.MethodPost, path, body)
 	if err != nil {
 		return Result{}, err
@@ -100,20 +116,24 @@ func (c *Client) stream(ctx context.Context, path string, body []byte, report fu
 	defer resp.Body.Close()
 	decoder := json.NewDecoder(resp.Body)
 	for {
-		var l line
-		if err := decoder.Decode(&l); err != nil {
+		var answer line
+		if err := decoder.Decode(&answer); err != nil {
 			if ctx.Err() != nil {
 				return Result{}, ctx.Err()
 			}
 			return Result{}, fmt.Errorf("the mount's process ended before it answered: %w", err)
 		}
 		switch {
-		case l.Failure != nil:
-			return Result{}, l.Failure
-		case l.Result != nil:
-			return *l.Result, nil
-		case l.Progress != nil:
-			report(*l.Progress)
+		case answer.Failure != nil:
+			return Result{}, answer.Failure
+		case answer.Result != nil:
+			return *answer.Result, nil
+		case answer.Progress != nil:
+			on.report(*answer.Progress)
+		case answer.Ready:
+			if err := on.ready(); err != nil {
+				return Result{}, err
+			}
 		}
 	}
 }

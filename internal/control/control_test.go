@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // fake is a mount that does what its fields say.
 type fake struct {
 	flush func(ctx context.Context, path string, report func(Progress)) (Result, error)
+	left  chan struct{} // closed when a caller of Leave has gone away
 }
 
 var _ Handler = (*fake)(nil)
@@ -34,6 +36,17 @@ func (f *fake) Unmount(_ context.Context, req UnmountRequest, _ func(Progress)) 
 		return Result{Unsent: 1}, nil
 	}
 	return Result{}, &Failure{Kind: KindBusy, Text: "in use by vi"}
+}
+func (f *fake) Leave(ctx context.Context, req LeaveRequest, ready func(), report func(Progress)) (Result, error) {
+	report(Progress{Files: 1})
+	ready()
+	if !req.Now { // the caller fails to unmount
+		<-ctx.Done()
+		close(f.left)
+		return Result{}, ctx.Err()
+	}
+	report(Progress{})
+	return Result{Unsent: 4}, nil
 }
 
 // start serves f on a socket whose path does not fit into a socket's address.
@@ -120,6 +133,25 @@ func TestCallerGoesAway(t *testing.T) {
 	if _, err := c.Status(context.Background()); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
+}
+
+// The mount asks its caller to unmount, once, and hears when that fails.
+func TestLeave(t *testing.T) {
+	ctx := context.Background()
+	f := &fake{left: make(chan struct{})}
+	c := start(t, f)
+	var said []string
+	report := func(p Progress) { said = append(said, fmt.Sprint(p.Files)) }
+	unmount := func() error { said = append(said, "unmount"); return nil }
+	result, err := c.Leave(ctx, LeaveRequest{Now: true}, unmount, report)
+	if got := strings.Join(said, " "); err != nil || result.Unsent != 4 || got != "1 unmount 0" {
+		t.Errorf("got %+v, %v, after %s", result, err, got)
+	}
+	busy := errors.New("busy")
+	if _, err := c.Leave(ctx, LeaveRequest{}, func() error { return busy }, report); !errors.Is(err, busy) {
+		t.Errorf("got %v", err)
+	}
+	<-f.left
 }
 
 func TestRegistry(t *testing.T) {

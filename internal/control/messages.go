@@ -46,9 +46,15 @@ type UnmountRequest struct {
 	Now  bool `json:"now"`  // do not wait for what is unsent: the next mount sends it
 }
 
+// LeaveRequest says how to end a mount that the caller takes away itself.
+type LeaveRequest struct {
+	Now bool `json:"now"` // do not wait for what is unsent: the next mount sends it
+}
+
 // line is one line of an answer that takes time. One field is set.
 type line struct {
 	Progress *Progress `json:"progress,omitempty"`
+	Ready    bool      `json:"ready,omitempty"` // the caller is to unmount now
 	Result   *Result   `json:"result,omitempty"`
 	Failure  *Failure  `json:"failure,omitempty"`
 }
@@ -60,6 +66,9 @@ type Handler interface {
 	Flush(ctx context.Context, path string, report func(Progress)) (Result, error)
 	Refresh(ctx context.Context, path string) error
 	Unmount(ctx context.Context, req UnmountRequest, report func(Progress)) (Result, error)
+
+	// Leave is an Unmount whose caller unmounts: ready tells it to, when all is sent or need not be waited for.
+	Leave(ctx context.Context, req LeaveRequest, ready func(), report func(Progress)) (Result, error)
 }
 
 // Entry is a mount as it is registered.

@@ -30,22 +30,28 @@ func Serve(l net.Listener, h Handler) *Server {
 	}
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) { serveStatus(w, r, h) })
 	mux.HandleFunc("POST /v1/refresh", func(w http.ResponseWriter, r *http.Request) {
-		stream(w, func(func(Progress)) (Result, error) {
+		stream(w, func(func(line)) (Result, error) {
 			return Result{}, h.Refresh(r.Context(), r.URL.Query().Get("path"))
 		})
 	})
 	mux.HandleFunc("POST /v1/flush", func(w http.ResponseWriter, r *http.Request) {
-		stream(w, func(report func(Progress)) (Result, error) {
-			return h.Flush(r.Context(), r.URL.Query().Get("path"), report)
+		stream(w, func(send func(line)) (Result, error) {
+			return h.Flush(r.Context(), r.URL.Query().Get("path"), reporter(send))
 		})
 	})
 	mux.HandleFunc("POST /v1/unmount", func(w http.ResponseWriter, r *http.Request) {
 		var req UnmountRequest
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(&req); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
+		if decode(w, r, &req) {
+			stream(w, func(send func(line)) (Result, error) { return h.Unmount(r.Context(), req, reporter(send)) })
 		}
-		stream(w, func(report func(Progress)) (Result, error) { return h.Unmount(r.Context(), req, report) })
+	})
+	mux.HandleFunc("POST /v1/leave", func(w http.ResponseWriter, r *http.Request) {
+		var req LeaveRequest
+		if decode(w, r, &req) {
+			stream(w, func(send func(line)) (Result, error) {
+				return h.Leave(r.Context(), req, func() { send(line{Ready: true}) }, reporter(send))
+			})
+		}
 	})
 	go func() {
 		defer close(s.done)
@@ -74,8 +80,21 @@ func serveStatus(w http.ResponseWriter, r *http.Request, h Handler) {
 	_ = json.NewEncoder(w).Encode(status) // the caller went away
 }
 
-// stream answers with JSON lines: what work reports, then how it ended.
-func stream(w http.ResponseWriter, work func(report func(Progress)) (Result, error)) {
+// decode reads a request's body, or answers that it cannot be read.
+func decode(w http.ResponseWriter, r *http.Request, into any) bool {
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest)).Decode(into)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	}
+	return err == nil
+}
+
+func reporter(send func(line)) func(Progress) {
+	return func(p Progress) { send(line{Progress: &p}) }
+}
+
+// stream answers with JSON lines: what work sends, then how it ended.
+func stream(w http.ResponseWriter, work func(send func(line)) (Result, error)) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	var mu sync.Mutex // guards the encoder: reports may come from several goroutines
 	encoder := json.NewEncoder(w)
@@ -87,7 +106,7 @@ func stream(w http.ResponseWriter, work func(report func(Progress)) (Result, err
 			_ = flush()
 		}
 	}
-	result, err := work(func(p Progress) { send(line{Progress: &p}) })
+	result, err := work(send)
 	if err != nil {
 		send(line{Failure: toFailure(err)})
 		return
