@@ -14,7 +14,8 @@ RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false \
     -ldflags "-s -w -X main.version=${VERSION} -X main.commit=${COMMIT} -X main.date=${DATE}" \
     -o /out/usr/bin/ossfs ./cmd/ossfs \
  && mkdir -p /out/sbin /out/tmp /out/var/lib/ossfs \
- && ln -s /usr/bin/ossfs /out/sbin/mount.fuse.ossfs
+ && ln -s /usr/bin/ossfs /out/sbin/mount.fuse.ossfs \
+ && ln -s /usr/bin/ossfs /out/sbin/umount.fuse.ossfs
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/

@@ -24,6 +24,7 @@ install: build
 	install -d $(DESTDIR)/sbin
 	ln -sf $(PREFIX)/bin/ossfs $(DESTDIR)/sbin/mount.ossfs
 	ln -sf $(PREFIX)/bin/ossfs $(DESTDIR)/sbin/mount.fuse.ossfs
+	ln -sf $(PREFIX)/bin/ossfs $(DESTDIR)/sbin/umount.fuse.ossfs
 	install -D -m 644 contrib/systemd/ossfs@.service $(DESTDIR)/etc/systemd/system/ossfs@.service
 
 clean:

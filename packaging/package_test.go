@@ -65,6 +65,7 @@ func files() map[string]string {
 		"/usr/bin/ossfs":                                        "-rwxr-xr-x",
 		"/sbin/mount.ossfs":                                     "l /usr/bin/ossfs",
 		"/sbin/mount.fuse.ossfs":                                "l /usr/bin/ossfs",
+		"/sbin/umount.fuse.ossfs":                               "l /usr/bin/ossfs",
 		"/usr/lib/systemd/system/ossfs@.service":                "-rw-r--r--",
 		"/etc/ossfs":                                            "drwx------",
 		"/etc/ossfs.conf":                                       "-rw-r--r--",
@@ -198,6 +199,10 @@ func TestInstalledProgramRuns(t *testing.T) {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.Contains(string(out), "--endpoint") {
 		t.Errorf("mount.fuse.ossfs: got %v %q, want status 2 and a word on --endpoint", err, out)
+	}
+	out, err = exec.Command("chroot", root, "/sbin/umount.fuse.ossfs", "-v").CombinedOutput()
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "takes a target") {
+		t.Errorf("umount.fuse.ossfs: got %v %q, want status 1 and what it takes", err, out)
 	}
 }
 
