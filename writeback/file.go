@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/ossfs/ossfs/internal/attr"
@@ -31,6 +32,8 @@ type File struct {
 	uses      int                // users, and those of this package
 	attr      string             // packAttr
 	confirmed *ossclient.Version // what the bucket has of it, when known
+
+	wasRead atomic.Bool // by its users
 
 	mu      sync.RWMutex // guards the fields below
 	f       disk.File    // nil: not opened, or not even made

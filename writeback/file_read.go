@@ -15,6 +15,9 @@ import (
 // ReadAt reads content as it is now; io.EOF at its end. Bytes that are not staged come from the version
 // that is edited.
 func (f *File) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if !f.wasRead.Load() {
+		f.wasRead.Store(true)
+	}
 	n := 0
 	for n < len(p) {
 		m, err := f.readPiece(ctx, p[n:], off+int64(n))

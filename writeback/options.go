@@ -82,6 +82,7 @@ type Options struct {
 	partFirst int64 // bytes of the first parts; tests make it small
 	cell      int64 // bytes; of what an edit sends, the least
 	smallMost int64 // bytes of small content; negative: every content has a staged file
+	youngFor  time.Duration
 }
 
 // directoryFactor is how many times the delay a directory rests unchanged before its object is stored.
@@ -108,6 +109,9 @@ func (o Options) withDefaults() (Options, error) {
 		o.smallMost = smallMost
 	}
 	o.smallMost = min(o.smallMost, o.SinglePut)
+	if o.youngFor == 0 {
+		o.youngFor = youngFor
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -51,6 +51,8 @@ type upload struct {
 	begun int64  // nanoseconds since 1970
 	base  ossclient.ETag
 	parts map[int]sentPart
+
+	distrusted bool // its parts were sent again, those that could be; not journaled
 }
 
 func encodeOps(ops []op) []byte {

@@ -148,9 +148,14 @@ func (s *Store) partsFailed(ctx context.Context, e *entry, f *File, u *upload, e
 		}
 		return errors.Join(errAgain, s.noteUploaded(e.stage))
 	}
-	if invalidPart(err) && !s.holed(e.stage) { // a late request of an attempt that was cut off has replaced one
-		s.abandon(ctx, e.stage)
-		return errAgain
+	if invalidPart(err) { // a late request of an attempt that was cut off has replaced one
+		if !s.holed(e.stage) {
+			s.abandon(ctx, e.stage)
+			return errAgain
+		}
+		if again, jerr := s.distrust(e.stage, u); again || jerr != nil {
+			return errors.Join(errAgain, jerr)
+		}
 	}
 	transient := !permanent(err) || errors.Is(err, ossclient.ErrCanceled)
 	if transient && e.edit == nil && !errors.Is(err, ossclient.ErrCorrupt) {
@@ -161,6 +166,31 @@ func (s *Store) partsFailed(ctx context.Context, e *entry, f *File, u *upload, e
 		s.abandon(ctx, e.stage)
 	}
 	return lerr
+}
+
+// distrust forgets, once, the parts of an upload that can be sent again, where it cannot be given up. What is nowhere but in
+// the upload was never written to again, so that a late request can only have had the same bytes.
+func (s *Store) distrust(stage uint64, u *upload) (again bool, err error) {
+	s.change.Lock()
+	defer s.change.Unlock()
+	s.mu.RLock()
+	var ops []op
+	if s.v.uploads[stage] == u && !u.distrusted {
+		for _, p := range u.parts {
+			if !p.punched {
+				ops = append(ops, op{code: opPart, stage: stage, part: sentPart{Part: ossclient.Part{Number: p.Number}}})
+			}
+		}
+	}
+	s.mu.RUnlock()
+	if len(ops) == 0 {
+		return false, nil
+	}
+	if err := s.commitLocked(ops...); err != nil {
+		return false, err
+	}
+	u.distrusted = true
+	return true, nil
 }
 
 // wasTried says whether an object is what this very state was sent as.

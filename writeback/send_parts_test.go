@@ -69,13 +69,14 @@ func TestPartOfWhatWasCutOff(t *testing.T) {
 // us and is late.
 type latePart struct {
 	*ossclient.Bucket
+	size int // of the part
 	once sync.Once
 }
 
 func (l *latePart) CompleteUpload(ctx context.Context, c ossclient.CompleteRequest) (ossclient.PutResult, error) {
 	var err error
 	l.once.Do(func() {
-		old := noise(512<<10, 9)
+		old := noise(l.size, 9)
 		_, err = l.Bucket.UploadPart(ctx, ossclient.PartRequest{Key: c.Key, Upload: c.Upload, Number: 2, Body: stringReader(old), Size: int64(len(old))})
 	})
 	if err != nil {
@@ -87,10 +88,28 @@ func (l *latePart) CompleteUpload(ctx context.Context, c ossclient.CompleteReque
 // A part that was replaced by a late request has the file sent again, and no upload is left.
 func TestPartIsReplacedLate(t *testing.T) {
 	r := newRig(t)
-	r.opt.Bucket = &latePart{Bucket: r.bucket}
+	r.opt.Bucket = &latePart{Bucket: r.bucket, size: 512 << 10}
 	s := r.open()
 	content := noise(3<<20, 1)
 	r.write(s, "big", content)
+	r.flush(s)
+	r.want("big", content)
+	r.noUploads()
+}
+
+// A part that was replaced by a late request is sent again when others of the upload are nowhere else.
+func TestPartIsReplacedLateOfWhatWasGivenUp(t *testing.T) {
+	r := newRig(t)
+	r.opt.Bucket = &latePart{Bucket: r.bucket, size: youngPart}
+	s := young(r)
+	content := noise(3<<20, 1)
+	f := must(s.Create("big", fileAttr(), ossclient.Version{}))(t)
+	r.grow(f, content, 0)
+	r.landed(f)
+	if !s.holed(f.stage) {
+		t.Fatal("nothing was given up, and this test tests nothing")
+	}
+	r.close(f)
 	r.flush(s)
 	r.want("big", content)
 	r.noUploads()

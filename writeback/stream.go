@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"syscall"
+	"time"
 
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/writeback/extent"
@@ -14,18 +15,20 @@ import (
 //  1. Its parts begin where partSize says, so that the same cuts come out whoever makes them. A part is
 //     sent when it is settled.
 //  2. A part that is written to again is forgotten, in the journal too before the write, and sent again.
-//  3. When the stage is full, parts that were sent are punched out of the staged file; the journal says so
-//     first. Reading or changing such a part first has the upload completed (a checkpoint): then the bucket
+//  3. Parts that were sent are punched out of the staged file when they are young (young.go), others when the stage is
+//     full; the journal says so first. Reading or changing such a part first has the upload completed (a checkpoint): then the bucket
 //     has the file as it was, and what is not staged is read from there.
 //  4. sendParts adds what is missing and completes the upload.
 
 // streamState is what is being sent of a file that is being written.
 type streamState struct {
-	on      bool                // an upload was begun by us, or is being begun
-	ready   bool                // the upload has an id
-	sealed  bool                // somebody waits for the file: sendParts takes over
-	until   int64               // when sealed: parts of what lies before are still streamed
-	failed  bool                // a part was refused: it is left to sendParts
+	on      bool  // an upload was begun by us, or is being begun
+	ready   bool  // the upload has an id
+	sealed  bool  // somebody waits for the file: sendParts takes over
+	until   int64 // when sealed: parts of what lies before are still streamed
+	failed  bool  // a part was refused: it is left to sendParts
+	stay    bool  // parts that were sent stay in the stage: it could not give space back
+	age     age
 	next    int                 // the number of the next part
 	off     int64               // where it begins
 	flying  map[int]*flyingPart // parts being sent
@@ -35,7 +38,8 @@ type streamState struct {
 // flyingPart is a part on its way.
 type flyingPart struct {
 	piece
-	stale bool // written to meanwhile
+	begun time.Time // when its first byte was written; zero: not known
+	stale bool      // written to meanwhile
 }
 
 // streamLocked is told that a file has grown beyond a single Put. It needs f.mu.
@@ -53,9 +57,11 @@ func (f *File) streamLocked() {
 	}
 	if !st.on {
 		st.on, st.next, st.flying = true, 1, make(map[int]*flyingPart)
+		st.age.reach(f.size, time.Time{}, f.s.partSize)
 		st.on = f.send(f.beginStream)
 		return
 	}
+	st.age.reach(f.size, time.Now(), f.s.partSize)
 	size := f.size
 	if st.sealed {
 		size = min(size, st.until)
@@ -64,7 +70,7 @@ func (f *File) streamLocked() {
 		n := f.s.partSize(st.off)
 		number, p := st.next, piece{off: st.off, n: n}
 		st.next, st.off = number+1, st.off+n
-		fp := &flyingPart{piece: p}
+		fp := &flyingPart{piece: p, begun: st.age.next()}
 		st.flying[number] = fp
 		if !f.send(func() { f.streamPart(number, fp) }) {
 			delete(st.flying, number)
@@ -131,7 +137,10 @@ func (f *File) streamPart(number int, p *flyingPart) {
 		s.partDone()
 	}
 	f.mu.Lock()
-	if f.landedLocked(number, p) && err != nil && !errors.Is(err, errAgain) {
+	switch landed := f.landedLocked(number, p); {
+	case landed && err == nil:
+		f.dropYoungLocked(number, p)
+	case landed && !errors.Is(err, errAgain):
 		f.stream.failed = true
 	}
 	f.streamLocked()
@@ -407,21 +416,33 @@ func (f *File) punchPartsLocked() error {
 		return nil // sendParts decides
 	}
 	for _, p := range f.s.overlapping(f.stage, 0, f.size) {
-		r := extent.Range{Off: p.off, End: p.off + p.Size}
-		switch {
-		case p.punched || !f.local.Contains(r.Off, r.End):
-			continue
-		case p.Size != f.s.partSize(p.off) || !f.s.settled(p.off, f.size):
-			continue // sent as the end of the file, which may grow: then it is cut otherwise, and sent again
-		}
-		if ok, err := f.s.notePunched(f, p); !ok || err != nil {
-			return err
-		}
-		if err := f.punchLocked(r); err != nil {
+		if err := f.punchPartLocked(p); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// punchPartLocked gives up a part in the stage that was sent. It needs f.mu.
+func (f *File) punchPartLocked(p sentPart) error {
+	r := extent.Range{Off: p.off, End: p.off + p.Size}
+	switch {
+	case p.punched || !f.local.Contains(r.Off, r.End):
+		return nil
+	case p.Size != f.s.partSize(p.off) || !f.s.settled(p.off, f.size):
+		return nil // sent as the end of the file, which may grow: then it is cut otherwise, and sent again
+	}
+	if ok, err := f.s.notePunched(f, p); !ok || err != nil {
+		return err
+	}
+	if !f.dirty || r.Off < f.kept {
+		// A state that is committed counts after a loss of power. That its bytes are gone may then be on the disk already,
+		// and the record that says where they are must be, too.
+		if err := f.s.sync.ahead(); err != nil {
+			return err
+		}
+	}
+	return f.punchLocked(r)
 }
 
 // notePunched journals that a part is only in the bucket; false: it must stay here, since the upload is to another

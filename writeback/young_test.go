@@ -1,0 +1,194 @@
+package writeback
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/disk/disktest"
+	"github.com/ossfs/ossfs/writeback/extent"
+)
+
+const youngPart = 256 << 10 // bytes of each part
+
+// young is a Store whose files are sent in small parts while they are written.
+func young(r *rig) *Store {
+	r.opt.Delay, r.opt.SinglePut, r.opt.partFirst, r.opt.youngFor = time.Hour, youngPart, youngPart, time.Hour
+	return r.open()
+}
+
+// grow writes content[from:], a piece after the other.
+func (r *rig) grow(f *File, content string, from int) {
+	r.t.Helper()
+	for at := from; at < len(content); at += 64 << 10 {
+		if _, err := f.WriteAt(r.t.Context(), []byte(content[at:min(at+64<<10, len(content))]), int64(at)); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// landed waits until each part that is streamed was sent.
+func (r *rig) landed(f *File) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
+	defer cancel()
+	for {
+		f.mu.Lock()
+		st := &f.stream
+		done := st.ready && len(st.flying) == 0 && !f.s.settled(st.off, f.size)
+		f.mu.Unlock()
+		if done {
+			return
+		}
+		if ctx.Err() != nil {
+			r.t.Fatal("the parts were not sent")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// staged are the ranges that the stage has.
+func staged(f *File) []extent.Range {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.local.Ranges()
+}
+
+// A part that was sent soon after it was written is not kept in the stage, but for the beginning of the file.
+// SEMANTICS 1.12
+func TestYoungPartsLeaveTheStage(t *testing.T) {
+	r := newRig(t)
+	s := young(r)
+	content := noise(5<<20, 1)
+	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+	r.grow(f, content[:2*youngPart], 0)
+	r.landed(f)
+	r.grow(f, content, 2*youngPart)
+	r.landed(f)
+	first, rest := extent.Range{End: 2 * youngPart}, extent.Range{Off: 5<<20 - youngPart, End: 5 << 20}
+	if got := staged(f); len(got) != 2 || got[0] != first || got[1] != rest {
+		t.Errorf("staged is %v, want %v and %v", got, first, rest)
+	}
+	if got, want := s.space.usage(), first.Len()+rest.Len(); got != want {
+		t.Errorf("%d bytes are staged, want %d", got, want)
+	}
+	if _, err := f.WriteAt(t.Context(), []byte("HEADER"), 0); err != nil { // as many a program writes it: last
+		t.Fatal(err)
+	}
+	r.close(f)
+	r.server.ResetCounts()
+	r.flush(s)
+	r.want("a", "HEADER"+content[6:])
+	r.counts(map[string]int64{"CompleteMultipartUpload": 1, "UploadPart": 2, "HeadObject": 0}) // the first, and what was the end
+	r.noUploads()
+	if got := s.space.usage(); got != 0 {
+		t.Errorf("%d bytes are staged when all is sent", got)
+	}
+}
+
+// What is changed or read again of a file whose parts have left the stage is right.
+// SEMANTICS 1.12
+func TestYoungPartsAreChanged(t *testing.T) {
+	r := newRig(t)
+	s := young(r)
+	content := noise(5<<20, 2)
+	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+	r.grow(f, content, 0)
+	r.landed(f)
+	if f.Local() {
+		t.Fatal("all of it is staged, and this test tests nothing")
+	}
+	if _, err := f.WriteAt(t.Context(), []byte("CHANGED"), 3<<20); err != nil {
+		t.Fatal(err)
+	}
+	want := content[:3<<20] + "CHANGED" + content[3<<20+7:]
+	got := make([]byte, len(want))
+	if _, err := f.ReadAt(t.Context(), got, 0); err != nil || string(got) != want {
+		t.Errorf("other bytes were read (%v)", err)
+	}
+	r.close(f)
+	r.flush(s)
+	r.want("a", want)
+	r.noUploads()
+}
+
+// Of some files all that was sent stays in the stage.
+func TestPartsThatStay(t *testing.T) {
+	content := noise(3<<20, 3)
+	for name, test := range map[string]struct {
+		old  bool // parts are not young
+		then func(r *rig, f *File)
+	}{
+		"old":       {old: true, then: func(*rig, *File) {}},
+		"committed": {then: (*rig).closed},
+		"read": {then: func(r *rig, f *File) {
+			if _, err := f.ReadAt(r.t.Context(), make([]byte, 10), 0); err != nil {
+				r.t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			g := &gate{Bucket: r.bucket, arrived: make(chan struct{}, partsAtOnce), open: make(chan struct{})}
+			r.opt.Bucket = g
+			s := young(r)
+			if test.old {
+				s.opt.youngFor = 1
+			}
+			f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+			defer f.Release()
+			r.grow(f, content, 0)
+			test.then(r, f)
+			close(g.open)
+			r.landed(f)
+			if got := staged(f); len(got) != 1 || got[0].Len() != int64(len(content)) {
+				t.Errorf("staged is %v, want all", got)
+			}
+		})
+	}
+}
+
+// The power fails when bytes of a committed state were given up in a full stage: whatever the disk has kept of the journal
+// and of the staged file, nothing counts as staged that is not.
+func TestGivenUpInAPowerCut(t *testing.T) {
+	r, mem := newRig(t), disktest.New()
+	r.opt.Disk = mem
+	s := young(r)
+	s.opt.youngFor = 1
+	content := noise(3<<20, 4)
+	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+	defer f.Release()
+	r.grow(f, content, 0)
+	r.landed(f)
+	r.closed(f)
+	if err := s.sync.flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.relieve(); err != nil {
+		t.Fatal(err)
+	}
+	if !s.holed(f.stage) {
+		t.Fatal("nothing was given up, and this test tests nothing")
+	}
+	for seed := range uint64(40) {
+		r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1)))
+		next := r.open()
+		g, pending := next.OpenContent("a")
+		if !pending {
+			t.Fatalf("seed %d: the file is gone", seed)
+		}
+		got := make([]byte, len(content))
+		for _, at := range staged(g) {
+			if _, err := g.ReadAt(t.Context(), got[at.Off:at.End], at.Off); err != nil {
+				t.Fatal(err)
+			}
+			if string(got[at.Off:at.End]) != content[at.Off:at.End] {
+				t.Fatalf("seed %d: what counts as staged of %v is something else", seed, at)
+			}
+		}
+		g.Release()
+		_ = next.Close(t.Context())
+	}
+}
