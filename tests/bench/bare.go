@@ -34,13 +34,13 @@ func bareGet(url string, size, piece int64, connections int) (time.Duration, err
 	})
 }
 
-// barePut sends pieces to the urls on so many connections.
-func barePut(urls []string, piece int, connections int) (time.Duration, error) {
+// barePut sends objects of these sizes, at most most, to urls below base on so many connections.
+func barePut(base string, sizes []int, most, connections int) (time.Duration, error) {
 	client := bareClient(connections)
 	defer client.CloseIdleConnections()
-	body := make([]byte, piece)
-	return spread(connections, len(urls), func(i int) error {
-		req, err := http.NewRequest(http.MethodPut, urls[i], bytes.NewReader(body))
+	body := make([]byte, most)
+	return spread(connections, len(sizes), func(i int) error {
+		req, err := http.NewRequest(http.MethodPut, fmt.Sprintf("%s/%d", base, i), bytes.NewReader(body[:sizes[i]]))
 		if err != nil {
 			return err
 		}
