@@ -197,6 +197,9 @@ func (h *handle) close() {
 	if h.paged {
 		n.pagers--
 	}
+	if !h.writesOnly() {
+		n.readers--
+	}
 	clean, release := h.stream, h.release
 	h.stream, h.release = nil, nil
 	n.mu.Unlock()

@@ -41,6 +41,8 @@ type node struct {
 	content *writeback.File // not nil: its bytes are staged, and one reference is held
 	handles int             // open handles of a regular file
 	writers int             // those of them that may write
+	readers int             // those of them that may read
+	hold    func()          // ends what keeps the object of a removed name for its readers; nil: nothing
 	epoch   uint64          // counts the changes that others made to the bytes
 	pages   ossclient.ETag  // what the kernel's pages hold; empty: nothing that is known
 	paged   bool            // the kernel may have pages

@@ -53,6 +53,9 @@ func (n *node) newHandle(flags uint32) *handle {
 	if h.writer {
 		n.writers++
 	}
+	if !h.writesOnly() {
+		n.readers++
+	}
 	h.epoch = n.epoch
 	if n.content == nil && !n.gone {
 		h.release = n.m.store.Hold(n.key)
@@ -202,6 +205,10 @@ func (n *node) giveBack(writers int) {
 	n.writers -= writers
 	var last *writeback.File
 	lost := false
+	var hold func()
+	if n.handles == 0 {
+		hold, n.hold = n.hold, nil
+	}
 	if n.handles == 0 && n.content != nil {
 		n.entry.Attr, n.entry.Size = n.attrLocked()
 		n.entry.Raw, n.entry.Staged, n.entry.Pending = n.rawLocked(), true, true
@@ -217,6 +224,9 @@ func (n *node) giveBack(writers int) {
 	}
 	if lost {
 		n.m.notify.tell(notice{node: n.EmbeddedInode(), pages: true})
+	}
+	if hold != nil {
+		hold()
 	}
 }
 

@@ -87,12 +87,25 @@ func (n *node) removeAt(ctx context.Context, at ossclient.Key, e namespace.Entry
 }
 
 // detach takes the name from the node. Handles that may write get content of their own first, since
-// the object that they would edit is about to go; readers have a hold on it.
+// the object that they would edit is about to go; readers have a hold on it. Content that is not all staged gets one when it
+// may be read on, and is completed first where an upload alone has some of it.
 func (n *node) detach(ctx context.Context) error {
 	n.mu.Lock()
 	stage := n.typ == attr.TypeFile && n.writers > 0 && n.content == nil && !n.gone
-	e := n.entry
+	c := n.content
+	read := c != nil && n.readers > 0 && !n.gone && n.hold == nil
+	e, key := n.entry, n.key
 	n.mu.Unlock()
+	if read && !c.Local() {
+		hold := n.m.store.Hold(key)
+		if err := c.Settle(ctx); err != nil {
+			hold()
+			return err
+		}
+		n.mu.Lock()
+		n.hold = hold
+		n.mu.Unlock()
+	}
 	if stage { // not through edit: the caller has the gate
 		c, err := n.m.store.Edit(e.Key, e.Version, e.Raw.Clone(), n.m.filler(e.Version))
 		if err != nil {

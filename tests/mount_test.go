@@ -335,6 +335,55 @@ func TestUnlinkedFileGoesOn(t *testing.T) {
 	}
 }
 
+// So does a file of which parts were sent and have left the stage, when it is removed, and when another takes its name.
+// SEMANTICS 1.12, 6.4
+func TestUnlinkedFilePassingGoesOn(t *testing.T) {
+	for name, test := range map[string]struct {
+		delay time.Duration
+		gone  func(t *testing.T, b *harness.Bed)
+	}{
+		"removed": {time.Millisecond, func(t *testing.T, b *harness.Bed) {
+			there := func() bool { _, there := b.Server.Object(harness.Bucket, "other"); return there }
+			harness.Eventually(t, "the other file is sent", there)
+			must(t, os.Remove(b.Path("f")))
+			must(t, os.Remove(b.Path("other")))
+			harness.Eventually(t, "what was removed later is deleted", func() bool { return !there() })
+		}},
+		"replaced": {time.Hour, func(t *testing.T, b *harness.Bed) { must(t, os.Rename(b.Path("other"), b.Path("f"))) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := harness.New(t, func(o *fsOptions) { o.SinglePut, o.WriteBack = 1<<20, test.delay })
+			must(t, os.WriteFile(b.Path("other"), []byte("another file"), 0o644))
+			content := noise(8, 48<<20)
+			f, err := os.OpenFile(b.Path("f"), os.O_WRONLY|os.O_CREATE, 0o644)
+			must(t, err)
+			defer f.Close()
+			reader, err := os.Open(b.Path("f"))
+			must(t, err)
+			defer reader.Close()
+			for at := 0; at < len(content); at += 1 << 20 {
+				_, err = f.Write(content[at : at+1<<20])
+				must(t, err)
+			}
+			harness.Eventually(t, "a part has left the stage", func() bool { return b.Mount.Status().Writeback.StageUsed < int64(len(content)) })
+			test.gone(t, b)
+			got := make([]byte, len(content))
+			_, err = reader.ReadAt(got, 0)
+			must(t, err)
+			wantBytes(t, "afterwards", got, content)
+			must(t, f.Close())
+			must(t, reader.Close())
+			b.Flush()
+			if _, there := b.Server.Object(harness.Bucket, "f"); there != (name == "replaced") {
+				t.Errorf("the object is there: %v", there)
+			} else if there {
+				wantEverywhere(t, b, "f", []byte("another file"))
+			}
+			harness.Eventually(t, "no upload is left", func() bool { return len(b.Server.Uploads(harness.Bucket)) == 0 })
+		})
+	}
+}
+
 // A file that is only read goes on too, and the object is deleted in the end.
 // SEMANTICS 6.4
 func TestUnlinkedCleanFileIsRead(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/ossclient/crc"
@@ -101,6 +102,22 @@ func (f *File) Local() bool {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return len(f.missingLocked(0, f.size)) == 0
+}
+
+// Settle has the bucket get what is nowhere but in an upload that is not completed yet, as another key or none cannot have it:
+// afterwards all of the content is staged, or of the object that it changes.
+func (f *File) Settle(ctx context.Context) error {
+	for {
+		f.mu.RLock()
+		lost := slices.ContainsFunc(f.missingLocked(0, f.size), func(r extent.Range) bool { return !f.inBaseLocked(r) })
+		f.mu.RUnlock()
+		if !lost {
+			return nil
+		}
+		if err := f.checkpoint(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // missingLocked are the parts of [off, end) that are not staged: before the limit the base has them, after it only the
