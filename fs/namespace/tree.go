@@ -63,6 +63,7 @@ type Tree struct {
 	listings *cache.Listings
 	recents  recents
 	born     time.Time
+	now      func() time.Time
 	ctx      context.Context // of the requests; ends with Close
 	cancel   context.CancelFunc
 	work     sync.WaitGroup // the goroutines of the tree
@@ -86,7 +87,7 @@ func New(o Options) *Tree {
 	if o.Memory == 0 {
 		o.Memory = DefaultMemory
 	}
-	t := &Tree{o: o, listings: cache.NewListings(o.Memory), born: time.Now()}
+	t := &Tree{o: o, listings: cache.NewListings(o.Memory), born: time.Now(), now: time.Now}
 	t.recents.limit = recentsKept
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.heads = newHeads()
@@ -98,8 +99,6 @@ func (t *Tree) Close() {
 	t.cancel()
 	t.work.Wait()
 }
-
-func (t *Tree) now() time.Time { return time.Now() }
 
 // Root is the mount's top directory. It always exists.
 func (t *Tree) Root() Entry {
