@@ -167,18 +167,11 @@ func (s *Store) useLocked(key Key) *File {
 		return nil
 	}
 	f := &File{s: s, stage: e.stage, turn: newTurn(), key: key, uses: 1, attr: e.attr, made: true, size: e.size, base: e.base, sumEnd: -1}
+	f.local = s.localLocked(e)
 	if e.edit != nil {
-		f.limit, f.local, f.changed = e.edit.limit, e.edit.dirty.Clone(), e.edit.dirty.Clone()
-		f.zeroLocked()
+		f.limit, f.changed = e.edit.limit, e.edit.dirty.Clone()
 	} else {
-		f.local, f.changed = extent.Of(extent.Range{End: e.size}), extent.Of(extent.Range{End: e.size})
-	}
-	if u := s.v.uploads[e.stage]; u != nil {
-		for _, p := range u.parts {
-			if p.punched {
-				f.local.Remove(p.off, p.off+p.Size)
-			}
-		}
+		f.changed = extent.Of(extent.Range{End: e.size})
 	}
 	if b, small := s.v.small[e.stage]; small {
 		f.f, f.made = &smallFile{data: []byte(b)}, false
@@ -190,16 +183,38 @@ func (s *Store) useLocked(key Key) *File {
 	if f.dirty = e.has(flagDirty); !f.dirty {
 		f.kept = e.size
 	}
+	f.countLocked()
 	s.live[key], s.files[e.stage] = f, f
 	return f
 }
 
+// localLocked are the bytes of an entry that its staged file has; what lies behind the base, and was never written, are
+// zeros there. It needs mu.
+func (s *Store) localLocked(e *entry) extent.Set {
+	local := extent.Of(extent.Range{End: e.size})
+	if e.edit != nil {
+		local = e.edit.dirty.Clone()
+		for _, r := range local.Missing(e.edit.limit, e.size) {
+			local.Add(r.Off, r.End)
+		}
+	}
+	if u := s.v.uploads[e.stage]; u != nil {
+		for _, p := range u.parts {
+			if p.punched {
+				local.Remove(p.off, p.off+p.Size)
+			}
+		}
+	}
+	return local
+}
+
 // zeroLocked makes what lies behind the base, and was never written, bytes of the staged file: its holes are zeros. It
-// needs f.mu, or nobody else knows f yet.
+// needs f.mu.
 func (f *File) zeroLocked() {
 	for _, r := range f.missingLocked(f.limit, f.size) {
-		f.s.space.add(f.local.Add(r.Off, r.End))
+		f.local.Add(r.Off, r.End)
 	}
+	f.countLocked()
 }
 
 // Edit opens an existing object, base, for changes: only what is written is staged. When the key has
@@ -355,15 +370,18 @@ func (f *File) readyLocked(ctx context.Context, off, end int64) error {
 	}
 }
 
+// countLocked tells the stage how much of it the file takes. It needs f.mu.
+func (f *File) countLocked() { f.s.space.set(f.stage, f.local.Len()) }
+
 func (f *File) wroteLocked(p []byte, off int64) {
 	end := off + int64(len(p))
 	f.sumWrite(p, off)
-	f.s.space.add(f.local.Add(off, end))
-	f.changed.Add(off, end)
 	if off > f.size { // the hole reads as zeros
-		f.s.space.add(f.local.Add(f.size, off))
-		f.changed.Add(f.size, off)
+		off = f.size
 	}
+	f.local.Add(off, end)
+	f.changed.Add(off, end)
+	f.countLocked()
 	f.size = max(f.size, end)
 }
 
@@ -398,7 +416,7 @@ func (f *File) Truncate(ctx context.Context, size int64) error {
 	}
 	f.ahead.Remove(size, math.MaxInt64)
 	if size < f.size {
-		f.s.space.add(-f.local.Remove(size, f.size))
+		f.local.Remove(size, f.size)
 		f.changed.Remove(size, f.size)
 		f.limit = min(f.limit, size)
 		switch {
@@ -409,10 +427,11 @@ func (f *File) Truncate(ctx context.Context, size int64) error {
 			f.sumEnd = -1
 		}
 	} else { // a hole: it takes no space on the disk
-		f.s.space.add(f.local.Add(f.size, size))
+		f.local.Add(f.size, size)
 		f.changed.Add(f.size, size)
 	}
 	f.size = size
+	f.countLocked()
 	return nil
 }
 
@@ -473,7 +492,7 @@ func (f *File) shut(pending bool) {
 		f.f = nil
 	}
 	if !pending {
-		f.s.space.add(-f.local.Len())
+		f.s.space.set(f.stage, 0)
 		if f.made {
 			f.s.sync.free(f.stage)
 		}

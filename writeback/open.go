@@ -29,7 +29,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		live: make(map[Key]*File), inflight: make(map[Key]flight), tried: make(map[Key]*trial), parts: make(chan struct{}, partsAtOnce), told: make(map[Key]struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.loop, s.sync = newLoop(s), newSyncer(s)
-	s.space = &space{total: o.StageBudget, urge: s.pressure}
+	s.space = &space{total: o.StageBudget, urge: s.pressure, of: make(map[uint64]int64)}
 	if err := s.recover(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -233,7 +233,10 @@ func (s *Store) settle(rebooted bool, torn map[uint64]bool) (setAside bool) {
 		if c.flags != e.flags || c.size != e.size || c.kind != e.kind || c.trial != e.trial {
 			next = append(next, c)
 		}
-		s.space.used += c.staged()
+		if c.stage != 0 {
+			local := s.localLocked(c)
+			s.space.set(c.stage, local.Len())
+		}
 		return true
 	})
 	for _, e := range next {

@@ -62,7 +62,8 @@ func (f *File) keep(p []byte, off int64) error {
 		if _, err := f.f.WriteAt(p[r.Off-off:r.End-off], r.Off); err != nil {
 			return err
 		}
-		f.s.space.add(f.local.Add(r.Off, r.End))
+		f.local.Add(r.Off, r.End)
+		f.countLocked()
 	}
 	return nil
 }

@@ -11,19 +11,27 @@ type space struct {
 	total int64
 	urge  func() // the stage is full: send what can be sent, now
 
-	mu      sync.Mutex // guards the fields below
-	used    int64
-	waiters []chan error // each has room for its answer
+	mu      sync.Mutex       // guards the fields below
+	of      map[uint64]int64 // bytes of each staged file; none of it: not in the map
+	used    int64            // their sum
+	waiters []chan error     // each has room for its answer
 }
 
-func (sp *space) add(n int64) {
-	if n == 0 {
-		return
-	}
+// set notes how many bytes a staged file has. It is told the whole each time: what was given up of a file, or kept beside
+// what counts, may be seen by another process, or another use of it, than the one that counted it.
+func (sp *space) set(stage uint64, n int64) {
 	sp.mu.Lock()
 	defer sp.mu.Unlock()
-	sp.used += n
-	if n < 0 && sp.used < sp.total {
+	before := sp.of[stage]
+	if n == before {
+		return
+	}
+	if sp.used += n - before; n == 0 {
+		delete(sp.of, stage)
+	} else {
+		sp.of[stage] = n
+	}
+	if n < before && sp.used < sp.total {
 		sp.releaseLocked()
 	}
 }

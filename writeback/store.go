@@ -130,7 +130,7 @@ func (s *Store) dropStageLocked(o *op, rec uint64) {
 		return
 	}
 	if s.files[old.stage] == nil { // else its last use takes it away
-		s.space.add(-old.staged())
+		s.space.set(old.stage, 0)
 	}
 	if _, small := s.v.small[old.stage]; !small { // else there is no file, or its last use takes it away
 		s.sync.orphan(old.stage, rec)

@@ -464,6 +464,7 @@ func (f *File) punchLocked(r extent.Range) error {
 	if err := f.f.Punch(r.Off, r.Len()); err != nil {
 		return err
 	}
-	f.s.space.add(-f.local.Remove(r.Off, r.End))
+	f.local.Remove(r.Off, r.End)
+	f.countLocked()
 	return nil
 }

@@ -1,0 +1,81 @@
+package writeback
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/disk/disktest"
+)
+
+// The stage is empty when all was sent, or removed, whoever counted it in: else writers wait for nothing in the end.
+func TestStageIsCountedRight(t *testing.T) {
+	content := noise(3<<20, 1)
+	// passing is a file of which parts have left the stage, closed by a process that was killed then.
+	passing := func(t *testing.T) (*rig, *Store) {
+		r, mem := newRig(t), disktest.New()
+		r.opt.Disk = mem
+		s := young(r)
+		f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+		r.grow(f, content, 0)
+		r.landed(f)
+		if !s.holed(f.stage) {
+			t.Fatal("nothing was given up, and this test tests nothing")
+		}
+		r.close(f)
+		_, next := r.killed(mem)
+		if got := next.space.usage(); got <= 0 || got >= int64(len(content)) {
+			t.Errorf("%d bytes are staged after the kill, want some, but not all %d", got, len(content))
+		}
+		return r, next
+	}
+	empty := func(t *testing.T, s *Store) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		for s.space.usage() != 0 { // whoever was about to send it ends its use in its own time
+			if ctx.Err() != nil {
+				t.Fatalf("%d bytes are staged, want none", s.space.usage())
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	t.Run("sent", func(t *testing.T) {
+		r, s := passing(t)
+		r.flush(s)
+		r.want("a", content)
+		empty(t, s)
+	})
+	t.Run("removed", func(t *testing.T) {
+		_, s := passing(t)
+		if err := s.Remove("a", ossclient.Version{}); err != nil {
+			t.Fatal(err)
+		}
+		empty(t, s)
+	})
+	t.Run("an edit used again", func(t *testing.T) {
+		r, _, s := onMem(t)
+		base := r.put("a", content)
+		f := must(s.Edit("a", base, fileAttr(), nil))(t)
+		if _, err := f.WriteAt(t.Context(), []byte("edited"), 5); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.complete(t.Context(), 0, 100_000); err != nil { // as an edge of a part is
+			t.Fatal(err)
+		}
+		if err := f.Truncate(t.Context(), int64(len(content))+50_000); err != nil {
+			t.Fatal(err)
+		}
+		r.close(f)
+		for range 3 {
+			f, pending := s.OpenContent("a")
+			if !pending {
+				t.Fatal("the edit is not pending")
+			}
+			f.Release()
+		}
+		r.flush(s)
+		empty(t, s)
+	})
+}
