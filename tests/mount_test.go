@@ -336,7 +336,7 @@ func TestUnlinkedFileGoesOn(t *testing.T) {
 }
 
 // So does a file of which parts were sent and have left the stage, when it is removed, and when another takes its name.
-// SEMANTICS 1.12, 6.4
+// SEMANTICS 1.13, 6.4
 func TestUnlinkedFilePassingGoesOn(t *testing.T) {
 	for name, test := range map[string]struct {
 		delay time.Duration

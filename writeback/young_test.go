@@ -57,7 +57,7 @@ func staged(f *File) []extent.Range {
 }
 
 // A part that was sent soon after it was written is not kept in the stage, but for the beginning of the file.
-// SEMANTICS 1.12
+// SEMANTICS 1.13
 func TestYoungPartsLeaveTheStage(t *testing.T) {
 	r := newRig(t)
 	s := young(r)
@@ -89,7 +89,7 @@ func TestYoungPartsLeaveTheStage(t *testing.T) {
 }
 
 // What is changed or read again of a file whose parts have left the stage is right.
-// SEMANTICS 1.12
+// SEMANTICS 1.13
 func TestYoungPartsAreChanged(t *testing.T) {
 	r := newRig(t)
 	s := young(r)
