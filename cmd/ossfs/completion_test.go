@@ -123,7 +123,7 @@ func TestCompletionOnATerminal(t *testing.T) {
 	}
 }
 
-// terminalShell is a shell at the end of a pseudoterminal.
+// terminalShell is a shell, or another program, at the end of a pseudoterminal.
 type terminalShell struct {
 	t    *testing.T
 	pty  *os.File
@@ -131,6 +131,16 @@ type terminalShell struct {
 }
 
 func startShell(t *testing.T, shell string, args ...string) *terminalShell {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, shell, args...)
+	cmd.Env = append(os.Environ(), "TERM=dumb", "PS1=$ ")
+	return onTerminal(t, cmd)
+}
+
+// onTerminal starts a program, which is killed at the end of the test.
+func onTerminal(t *testing.T, cmd *exec.Cmd) *terminalShell {
 	t.Helper()
 	pty, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -155,17 +165,14 @@ func startShell(t *testing.T, shell string, args ...string) *terminalShell {
 	if err := unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 40, Col: 200}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	cmd := exec.CommandContext(ctx, shell, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
-	cmd.Env = append(os.Environ(), "TERM=dumb", "PS1=$ ")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cancel()
-		_ = cmd.Wait() // it was killed
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()
 	})
 	return &terminalShell{t: t, pty: pty}
 }

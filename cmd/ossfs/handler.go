@@ -95,7 +95,7 @@ func (h *handler) Leave(ctx context.Context, req control.LeaveRequest, ready fun
 		x.endNow(hurry)
 		result, err = x.await(ctx)
 	}
-	if result.Reason == "" && hurry != nil {
+	if result.Reason == "" && errors.Is(hurry, errSilent) {
 		result.Reason = hurry.Error()
 	}
 	return result, err

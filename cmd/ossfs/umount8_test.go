@@ -54,6 +54,20 @@ func (r *rig) command8(args ...string) processResult {
 	return finish(r.t, r.command(umountHelperName, args...))
 }
 
+// On a terminal it shows how the sending goes, and in the end what was sent.
+func TestUmount8OnATerminal(t *testing.T) {
+	r := newRig(t)
+	r.mount("--write-back", "1h")
+	r.write("hello", "world")
+	r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Stall, Stall: time.Second})
+	s := onTerminal(t, r.command(umountHelperName, r.mnt))
+	s.typed("", "1 files sent, 5B in ")
+	if !strings.Contains(s.seen.String(), "sending [") {
+		t.Errorf("before, it shows %q", s.seen.String())
+	}
+	eventually(t, "the umount ends", func() bool { return len(r.processes()) == 0 })
+}
+
 // the is the one file that a pattern matches.
 func the(t *testing.T, pattern string) string {
 	t.Helper()
@@ -171,7 +185,7 @@ func TestUmount8Now(t *testing.T) {
 				}
 			}
 			_ = cmd.Wait() // its status is looked at
-			if got := cmd.ProcessState.ExitCode(); got != helperUnsent || !strings.Contains(stderr.String(), ": 1 files (5B) could not be sent") {
+			if got := cmd.ProcessState.ExitCode(); got != helperUnsent || !strings.Contains(stderr.String(), ": 1 files (5B) could not be sent: ") {
 				t.Errorf("got %d %q", got, stderr.String())
 			}
 			if isMounted(t, r.mnt) || len(r.processes()) != 0 {

@@ -169,7 +169,9 @@ func (u *umountHelper) leave(ctx context.Context, entry control.Entry, now bool)
 		return nil
 	}, func(p control.Progress) {
 		elsewhere.Stop()
-		show.report(p)
+		if !u.gone { // what comes then only says that the kernel has let go
+			show.report(p)
+		}
 	})
 	if err != nil && errors.Is(context.Cause(ctx), errElsewhere) {
 		err = errElsewhere
