@@ -79,7 +79,7 @@ func (t *table) unlink(n *node, key ossclient.Key) {
 func (t *table) below(key ossclient.Key) []*node {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !strings.HasSuffix(string(key), "/") {
+	if key != "" && !strings.HasSuffix(string(key), "/") {
 		if n := t.byKey[key]; n != nil {
 			return []*node{n}
 		}

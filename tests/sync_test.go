@@ -2,6 +2,7 @@ package tests
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -124,6 +125,29 @@ func TestFsyncOfAnOpenFile(t *testing.T) {
 	b.Flush()
 	if keys := b.Server.Keys(harness.Bucket); len(keys) != 0 {
 		t.Errorf("left in the bucket: %q", keys)
+	}
+}
+
+// fsync of a directory, the mount's own top included, has what was written to files below it that are still open, and when.
+// SEMANTICS 1.3
+func TestFsyncOfADirectoryWithOpenFiles(t *testing.T) {
+	b := harness.New(t)
+	must(t, os.Mkdir(b.Path("d"), 0o755))
+	for _, dir := range []string{b.Path("d"), b.Dir} {
+		f, err := os.Create(b.Path("d", "f"))
+		must(t, err)
+		defer f.Close()
+		_, err = f.WriteString("written before fsync of " + dir)
+		must(t, err)
+		withFile(t, dir, os.O_RDONLY, (*os.File).Sync)
+		if !inBucket(b, "d/f", "written before fsync of "+dir) {
+			t.Errorf("fsync of %s: the bucket has %q, and not what was written to d/f", dir, b.Server.Keys(harness.Bucket))
+		}
+		o, _ := b.Object("d/f")
+		st := stat(t, b.Path("d", "f"))
+		if got, want := o.Header.Get("X-Oss-Meta-Mtime"), fmt.Sprintf("%d.%09d", st.Mtim.Sec, st.Mtim.Nsec); got != want {
+			t.Errorf("fsync of %s: stored with the mtime %s, want %s", dir, got, want)
+		}
 	}
 }
 
