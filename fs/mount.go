@@ -37,6 +37,8 @@ type Mount struct {
 	nodes   *table
 	gate    *gate
 	notify  *notifier
+	calls   *calls
+	absent  absences
 	lookers lookers
 	root    *node
 	served  chan struct{} // closed when the kernel's connection has ended
@@ -45,7 +47,8 @@ type Mount struct {
 	closed  error
 	leaving sync.RWMutex // held for reading by umount2(2), which lasts longer than the connection when the kernel knows many inodes
 
-	changes atomic.Uint64 // counts the changes that we made to what the tree says of nodes
+	changes   atomic.Uint64 // counts the changes that we made to what the tree says of nodes
+	refreshed atomic.Uint64 // changes at the last refresh: what was asked for before may be of no use to the kernel
 
 	keys sync.RWMutex // held for writing while a rename changes the keys of live nodes; before node.mu
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
 	"github.com/ossfs/ossfs/fs/transport"
@@ -27,7 +28,9 @@ func (m *Mount) attach() error {
 		}
 	}
 	profile := m.options.profile(direct)
-	raw := fusefs.NewNodeFS(m.root, profile)
+	m.calls = &calls{}
+	profile.ServerCallbacks = m.calls
+	var raw fuse.RawFileSystem = &called{fusefs.NewNodeFS(m.root, profile), m.calls}
 	if tell := m.options.Observer; tell != nil {
 		raw = &observed{raw, tell}
 	}
@@ -35,6 +38,7 @@ func (m *Mount) attach() error {
 	if err != nil {
 		return fmt.Errorf("mount on %s: %w", m.options.Mountpoint, err)
 	}
+	m.calls.conn = conn
 	go func() {
 		defer close(m.served)
 		conn.Serve()

@@ -163,19 +163,6 @@ func (m *Mount) Flush(ctx context.Context, path string, report func(writeback.Pr
 	return m.store.Flush(ctx, key, report)
 }
 
-// Refresh makes the listing of the directory at path, and all that is remembered of it, be asked for
-// again.
-func (m *Mount) Refresh(ctx context.Context, path string) error {
-	key, err := m.resolve(ctx, path)
-	if err != nil {
-		return err
-	}
-	if key != m.options.Prefix && !strings.HasSuffix(string(key), "/") {
-		return fmt.Errorf("refresh %s: %w", path, syscall.ENOTDIR)
-	}
-	return m.tree.Refresh(ctx, key)
-}
-
 // resolve is the key of a path in the mount.
 func (m *Mount) resolve(ctx context.Context, path string) (ossclient.Key, error) {
 	rel, err := m.relative(path)

@@ -78,8 +78,8 @@ func (n *node) OnForget() {
 }
 
 // learn takes what the tree said when it was asked: asked is Mount.changes before that. When others have changed the
-// bytes, the epoch ends and the kernel drops its pages. An answer that a change of ours has overtaken is no
-// news: the tree is to be asked again.
+// bytes, the epoch ends and the kernel drops its pages, as it does when a link has another target. An answer that a change
+// of ours, or a refresh, has overtaken is no news: the tree is to be asked again.
 func (n *node) learn(e namespace.Entry, asked uint64) (news bool) {
 	n.mu.Lock()
 	if n.gone || n.key != e.Key {
@@ -101,10 +101,11 @@ func (n *node) learn(e namespace.Entry, asked uint64) (news bool) {
 	case other: // the copy that a rename of ours made
 		n.pages = etag
 	}
+	relinked := n.typ == attr.TypeLink && n.entry.Target != e.Target // the kernel keeps that in a page, for ever
 	n.moved = false
 	n.entry = e
 	n.mu.Unlock()
-	if foreign {
+	if foreign || relinked {
 		n.m.notify.tell(notice{node: n.EmbeddedInode(), pages: true})
 	}
 	return true

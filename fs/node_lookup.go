@@ -21,6 +21,9 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fu
 	for {
 		asked := n.m.changes.Load()
 		e, err := n.find(ctx, name)
+		if errors.Is(err, ossclient.ErrNotExist) {
+			n.m.missed(n, name, asked)
+		}
 		if err != nil {
 			return nil, n.m.fail("lookup", n.Key(), err)
 		}
@@ -67,6 +70,11 @@ func (n *node) findMaybe(ctx context.Context, name string) (e namespace.Entry, o
 func (n *node) admit(ctx context.Context, e namespace.Entry, asked uint64) (child *node, ok bool) {
 	n.m.keys.RLock()
 	defer n.m.keys.RUnlock()
+	defer func() {
+		if ok && asked < n.m.refreshed.Load() { // after the table has it: a refresh from now on finds it there
+			child.expire()
+		}
+	}()
 	if !strings.HasPrefix(string(e.Key), string(n.Key())) {
 		return nil, false
 	}

@@ -8,12 +8,13 @@ import (
 )
 
 // notice is something that the kernel must forget: the entry name of dir, or, when name is empty, the
-// attributes of node, with its pages when pages is set.
+// attributes of node, with its pages when pages is set. One with told is none: it says that all before it were told.
 type notice struct {
 	dir   *fusefs.Inode
 	name  string
 	node  *fusefs.Inode
 	pages bool
+	told  chan struct{}
 }
 
 // notifier tells the kernel what others changed. It has one goroutine, which holds no lock while it
@@ -34,14 +35,28 @@ func newNotifier() *notifier {
 	return n
 }
 
-// tell queues a notice; it never waits.
-func (n *notifier) tell(x notice) {
+// tell queues notices; it never waits.
+func (n *notifier) tell(list ...notice) {
 	n.mu.Lock()
 	if !n.closed {
-		n.queue = append(n.queue, x)
+		n.queue = append(n.queue, list...)
 	}
 	n.mu.Unlock()
 	n.signal()
+}
+
+// settle waits until the kernel was told all that is queued. What answers the kernel must not wait for it.
+func (n *notifier) settle(ctx context.Context) error {
+	told := make(chan struct{})
+	n.tell(notice{told: told})
+	select {
+	case <-told:
+		return nil
+	case <-n.done: // there is nobody to be told
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (n *notifier) signal() {
@@ -81,6 +96,8 @@ func (n *notifier) run() {
 // nothing else that could be acted on.
 func (x notice) send() {
 	switch {
+	case x.told != nil:
+		close(x.told)
 	case x.name != "":
 		_ = x.dir.NotifyEntry(x.name)
 	case x.pages:

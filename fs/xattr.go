@@ -110,12 +110,14 @@ func restore(ctx context.Context, n *node, value string) error {
 	return n.m.options.Bucket.Restore(ctx, n.Key(), days)
 }
 
-// refresh makes the directory's listing be asked for again now.
-func refresh(ctx context.Context, n *node, _ string) error {
+// refresh has the bucket asked again for all that is in the directory. It cannot wait until the kernel has heard of it: the
+// kernel keeps the directory locked until this is answered.
+func refresh(_ context.Context, n *node, _ string) error {
 	if n.typ != attr.TypeDir {
 		return syscall.ENOTDIR
 	}
-	return n.m.tree.Refresh(ctx, n.Key())
+	n.m.refresh(n.settledKey())
+	return nil
 }
 
 // Getxattr reads an extended attribute. Namespaces other than user have none; security's absence is

@@ -1,6 +1,7 @@
 package namespace
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,11 +51,10 @@ func TestChanged(t *testing.T) {
 		}
 		told = nil
 		w.bucket.remove("d/new")
-		if err := w.tree.Refresh(t.Context(), "d/"); err != nil {
-			t.Fatal(err)
-		}
+		w.tree.Refresh("d/")
+		list()
 		if diff := cmp.Diff([]Change{{"d/", "new", "d/new", Gone}}, told); diff != "" {
-			t.Errorf("changes told by refresh (-want +got):\n%s", diff)
+			t.Errorf("changes told after a refresh (-want +got):\n%s", diff)
 		}
 	})
 }
@@ -123,6 +123,132 @@ func TestLookupsListADirectory(t *testing.T) {
 		}
 		if n := w.bucket.count("List"); n > lookupsBeforeList {
 			t.Errorf("%d LIST requests, want at most %d", n, lookupsBeforeList)
+		}
+	})
+}
+
+// A refresh counts for all that is below, for what is asked by lookups and by listings, for what we have made, and for what
+// is on its way.
+func TestRefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		defer w.close(t)
+		want := func(dir, name string, size int64) {
+			t.Helper()
+			e, err := w.tree.Lookup(t.Context(), key(dir), name)
+			if size < 0 && err == nil || size >= 0 && (err != nil || e.Size != size) {
+				t.Errorf("%s in %s: %d bytes, %v; want %d, or none if negative", name, dir, e.Size, err, size)
+			}
+		}
+		w.bucket.put("d/sub/f", "1", 0)
+		w.bucket.put("e/f", "1", 0)
+		w.create("g/own", "1", attr.TypeFile|0o644)
+		w.send("g/own")
+		for _, dir := range []string{"d/", "d/sub/", "e/"} {
+			if _, err := w.entries(t.Context(), key(dir)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want("d/absent/", "f", -1)
+		change := func(body string) {
+			for _, k := range []string{"d/sub/f", "d/absent/f", "g/own", "e/f"} {
+				w.bucket.put(key(k), body, 0)
+			}
+		}
+		change("22")
+		want("d/sub/", "f", 1)
+		want("d/absent/", "f", -1)
+		want("g/", "own", 1)
+		w.tree.Refresh("d/absent/")
+		if list, err := w.entries(t.Context(), "d/absent/"); len(list) != 1 || err != nil {
+			t.Errorf("d/absent/ has %d entries, %v; want 1", len(list), err)
+		}
+		w.tree.Refresh("d/")
+		want("d/sub/", "f", 2)
+		want("d/absent/", "f", 2)
+		w.tree.Refresh("g/")
+		want("g/", "own", 2)
+		if w.tree.fresh("e/") == nil {
+			t.Error("what lies elsewhere is not believed any more")
+		}
+		w.tree.Refresh("")
+		want("e/", "f", 2)
+		if _, err := w.entries(t.Context(), "d/sub/"); err != nil {
+			t.Fatal(err)
+		}
+		change("333")
+		for i := range refreshesKept { // more than are told apart
+			w.tree.Refresh(key(fmt.Sprintf("other%d/", i)))
+		}
+		want("d/sub/", "f", 3)
+	})
+}
+
+// What is on its way when a directory is refreshed is asked for again.
+func TestRefreshWhileAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		defer w.close(t)
+		w.bucket.put("d/f", "1", 0)
+		if _, err := w.entries(t.Context(), "d/"); err != nil { // the index has its attributes
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		asked := false
+		w.bucket.between = func() {
+			if !asked {
+				asked = true
+				w.bucket.put("d/f", "22", 0)
+				w.tree.Refresh("d/")
+			}
+		}
+		if list, err := w.entries(t.Context(), "d/"); len(list) != 1 || list[0].Size != 2 || err != nil {
+			t.Errorf("d/ has %v, %v; want a file of 2 bytes", list, err)
+		}
+		if e, err := w.tree.Lookup(t.Context(), "d/", "f"); e.Size != 2 || err != nil {
+			t.Errorf("d/f: %d bytes, %v; want 2", e.Size, err)
+		}
+		if !asked {
+			t.Error("nothing was on its way")
+		}
+	})
+}
+
+// A directory that was refreshed is not taken for absent by what the one above it showed before.
+func TestRefreshOfAnAbsentDirectory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		defer w.close(t)
+		w.bucket.put("f", "", 0)
+		if _, err := w.entries(t.Context(), ""); err != nil {
+			t.Fatal(err)
+		}
+		w.bucket.put("d/f", "", 0)
+		w.tree.Refresh("d/")
+		if list, err := w.entries(t.Context(), "d/"); len(list) != 1 || err != nil {
+			t.Errorf("d/ has %v, %v; want one file", list, err)
+		}
+	})
+}
+
+// After a refresh many lookups in one directory list it again.
+func TestLookupsListARefreshedDirectory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		defer w.close(t)
+		for c := 'a'; c <= 'z'; c++ {
+			w.bucket.put(key("d/"+string(c)), "x", attr.TypeFile|0o644)
+		}
+		for range 2 {
+			for c := 'a'; c <= 'z'; c++ {
+				if _, err := w.tree.Lookup(t.Context(), "d/", string(c)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := w.bucket.count("List"); n > lookupsBeforeList {
+				t.Errorf("%d LIST requests, want at most %d", n, lookupsBeforeList)
+			}
+			w.tree.Refresh("")
 		}
 	})
 }

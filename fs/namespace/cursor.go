@@ -164,7 +164,7 @@ func (c *Cursor) fetch(ctx context.Context) error {
 			}
 			return err
 		}
-		if c.t.recents.stale(p.began) {
+		if c.t.overtaken(c.dir, p.began) {
 			c.src.close()
 			c.src = nil
 			continue

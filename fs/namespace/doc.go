@@ -15,7 +15,8 @@
 // request with a smaller number, and no other. The overlay is always asked before the confirmations: an entry
 // leaves it only after its confirmation has been filed, so there is no gap between the two. Of the
 // confirmations a bounded number is kept; the number of the newest one dropped is the horizon, and an answer
-// to a request before the horizon is not used but asked for again.
+// to a request before the horizon is not used but asked for again. Nor is one about what is below a directory that was
+// refreshed since ([Tree.Refresh]).
 //
 // # Attributes
 //

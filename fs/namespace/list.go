@@ -150,22 +150,9 @@ func compareStrings(a, b string) int {
 	return 0
 }
 
-// Refresh asks for the directory again, whatever is remembered.
-func (t *Tree) Refresh(ctx context.Context, dir ossclient.Key) error {
-	l, err := t.listNow(ctx, dir, refreshPages)
-	if err == nil && l == nil {
-		t.listings.Forget(dir)
-	}
-	t.spans.forget(dir)
-	return err
-}
-
 // Forget drops what is remembered of the directory that key is in: the bucket turned out to have something else.
 func (t *Tree) Forget(key ossclient.Key) {
 	dir, _ := names.Split(key)
 	t.listings.Forget(dir)
 	t.spans.forget(dir)
 }
-
-// refreshPages bounds what Refresh compares: the kernel does not hold much more of one directory.
-const refreshPages = 1000

@@ -94,7 +94,7 @@ func (t *Tree) stagedOnly(name string, fileKey, dirKey ossclient.Key) (Entry, bo
 		return t.stagedEntry(name, &st, time.Time{}), true
 	}
 	for _, key := range []ossclient.Key{dirKey, fileKey} {
-		c, ok := t.recents.since(key, 0)
+		c, ok := t.recents.since(key, t.refreshes.last(t.o.Root, key))
 		if !ok || c.Deleted || !c.known || t.now().Sub(c.at) >= t.o.TTL {
 			continue
 		}

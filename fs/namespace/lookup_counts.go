@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ossfs/ossfs/fs/names"
 	"github.com/ossfs/ossfs/ossclient"
 )
 
@@ -79,6 +80,18 @@ func (c *counts) listed(dir ossclient.Key, pages int, whole bool) {
 		n.tooFew = max(n.tooFew, pages)
 	}
 	c.byDir[dir] = n
+}
+
+// forget has the lookups in a directory, and below it, counted anew; how large the directories are stays known.
+func (c *counts) forget(dir ossclient.Key) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, n := range c.byDir {
+		if names.Within(dir, key) {
+			n.n = 0
+			c.byDir[key] = n
+		}
+	}
 }
 
 // listBehind lists a directory that many lookups go to while these are still answered one by one.

@@ -206,7 +206,7 @@ func (r *run) self(key ossclient.Key) (*call, uint64) {
 		return t.selfOf(l), l.First()
 	}
 	d := r.opened(key)
-	if d == nil || !d.whole || t.now().Sub(d.asked) >= t.o.TTL || t.recents.stale(d.began) {
+	if d == nil || !d.whole || t.now().Sub(d.asked) >= t.o.TTL || t.overtaken(key, d.began) {
 		return nil, 0
 	}
 	c := answered(nil)

@@ -59,22 +59,23 @@ const (
 
 // Tree is the merged view of a bucket and an overlay. Its methods are safe for concurrent use.
 type Tree struct {
-	o        Options
-	listings *cache.Listings
-	recents  recents
-	born     time.Time
-	now      func() time.Time
-	ctx      context.Context // of the requests; ends with Close
-	cancel   context.CancelFunc
-	work     sync.WaitGroup // the goroutines of the tree
-	flights  singleflight.Group
-	heads    heads
-	seen     seen
-	counts   counts
-	walks    walks
-	spans    spans
-	checks   checks
-	trails   trails
+	o         Options
+	listings  *cache.Listings
+	recents   recents
+	refreshes refreshes
+	born      time.Time
+	now       func() time.Time
+	ctx       context.Context // of the requests; ends with Close
+	cancel    context.CancelFunc
+	work      sync.WaitGroup // the goroutines of the tree
+	flights   singleflight.Group
+	heads     heads
+	seen      seen
+	counts    counts
+	walks     walks
+	spans     spans
+	checks    checks
+	trails    trails
 
 	hits, misses atomic.Int64 // of fresh
 }
@@ -174,7 +175,7 @@ func (t *Tree) fresh(dir ossclient.Key) *cache.Listing {
 
 // believed says whether a listing may still be.
 func (t *Tree) believed(l *cache.Listing) bool {
-	return t.now().Sub(l.Asked) < t.o.TTL && !t.recents.stale(l.First())
+	return t.now().Sub(l.Asked) < t.o.TTL && !t.overtaken(l.Dir, l.First())
 }
 
 // Stats is what the listings in memory are good for.
@@ -204,7 +205,10 @@ func (t *Tree) known(dir ossclient.Key) *cache.Listing {
 	}
 	b := cache.NewBuilder(dir, l.Asked)
 	b.Page(l.Began(at))
-	return b.Listing()
+	if l = b.Listing(); !t.believed(l) { // dir was refreshed, the one above was not
+		return nil
+	}
+	return l
 }
 
 func isDirKey(key ossclient.Key) bool { return key == "" || names.IsDir(key) }

@@ -37,6 +37,9 @@ type Conn struct {
 	resting atomic.Bool   // the watch has nothing to watch
 	wake    chan struct{} // one token: it has
 	ended   chan struct{} // closed with the connection
+
+	telling sync.RWMutex // held for reading by who writes to fd and is no loop; guards the field below
+	closed  bool         // fd may be another file's by now
 }
 
 func newConn(fd int, raw fuse.RawFileSystem, o *fuse.MountOptions, server *fuse.Server, log *slog.Logger) (*Conn, error) {
@@ -67,6 +70,9 @@ func (c *Conn) Serve() {
 	close(c.ended)
 	<-watched
 	c.server.Serve() // finds the connection ended, and gives back what the Server has
+	c.telling.Lock()
+	defer c.telling.Unlock()
+	c.closed = true
 	_ = unix.Close(c.fd)
 }
 
