@@ -1,6 +1,8 @@
 package namespace
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -214,4 +216,40 @@ func TestLookupsInLargeDirectory(t *testing.T) {
 			time.Sleep(2 * time.Minute)
 		}
 	})
+}
+
+// Who looks something up is let go when its context ends, also where the answer is to come from a page that is fetched for
+// others too.
+// SEMANTICS 2.6
+func TestLookupsEndWithTheirContext(t *testing.T) {
+	for name, looks := range map[string][][2]string{
+		"a directory's own object": {{"", "d1"}, {"", "d2"}},
+		"a directory's listing":    {{"d2/", "f"}, {"d3/", "f"}, {"d4/", "f"}},
+	} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { lookupsEnd(t, looks) }) })
+	}
+}
+
+func lookupsEnd(t *testing.T, looks [][2]string) {
+	w := newWorld(t, nil)
+	defer w.close(t)
+	for d := range 9 {
+		w.bucket.put(key(fmt.Sprintf("d%d/", d)), "", attr.TypeDir|0o711)
+		w.bucket.put(key(fmt.Sprintf("d%d/f", d)), "x", attr.TypeFile|0o604)
+	}
+	if _, err := w.tree.list(t.Context(), "", 1); err != nil {
+		t.Fatal(err)
+	}
+	w.bucket.mu.Lock()
+	w.bucket.latency = 50 * time.Second
+	w.bucket.mu.Unlock()
+	for _, look := range looks {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		start := time.Now()
+		_, err := w.tree.Lookup(ctx, key(look[0]), look[1])
+		if took := time.Since(start); took > time.Second || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%q in %q: %v after %v, want its deadline after 1s", look[1], look[0], err, took)
+		}
+		cancel()
+	}
 }

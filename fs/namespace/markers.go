@@ -24,7 +24,20 @@ func (t *Tree) markerFrom(ctx context.Context, key ossclient.Key) (*call, uint64
 	if w == nil {
 		return nil, 0, nil
 	}
-	r := w.main
+	var c *call
+	began, err := apart(ctx, t, func() (began uint64, err error) {
+		c, began, err = w.marker(ctx, key)
+		return began, err
+	})
+	if err != nil { // c may still be written to
+		return nil, 0, err
+	}
+	return c, began, nil
+}
+
+// marker is a directory's own object as the walk shows it; nil when it does not come by the directory soon.
+func (w *walk) marker(ctx context.Context, key ossclient.Key) (*call, uint64, error) {
+	r, t := w.main, w.t
 	if err := r.take(ctx); err != nil {
 		return nil, 0, err
 	}

@@ -56,6 +56,26 @@ func (r *run) take(ctx context.Context) error {
 
 func (r *run) give() { <-r.turn }
 
+// apart does what serves others too, and stops waiting for it when ctx ends: it goes on then, with its turn.
+func apart[T any](ctx context.Context, t *Tree, do func() (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	done := make(chan answer, 1)
+	t.work.Go(func() {
+		value, err := do()
+		done <- answer{value, err}
+	})
+	select {
+	case a := <-done:
+		return a.value, a.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
 // open makes the listing of dir known, if the run comes by it soon; false if dir is to be listed by itself.
 func (r *run) open(ctx context.Context, dir ossclient.Key) (bool, error) {
 	if err := r.take(ctx); err != nil {

@@ -124,7 +124,7 @@ func (w *walk) open(ctx context.Context, dir ossclient.Key) (bool, error) {
 	if other := w.plans.covering(dir); other != nil {
 		r = other
 	}
-	ok, err := r.open(ctx, dir)
+	ok, err := apart(ctx, w.t, func() (bool, error) { return r.open(ctx, dir) })
 	if err != nil {
 		return false, err
 	}
