@@ -188,7 +188,8 @@ func TestNewFileIsOneRequest(t *testing.T) {
 // With write-back off, close uploads and gives the outcome.
 // SEMANTICS 1.5
 func TestWriteThrough(t *testing.T) {
-	b := harness.New(t, func(o *fsOptions) { o.WriteThrough = true })
+	kernel := &requests{n: map[string]int{}}
+	b := harness.New(t, func(o *fsOptions) { o.WriteThrough, o.Observer = true, kernel.count })
 	must(t, os.WriteFile(b.Path("f"), []byte("content"), 0o644))
 	if !inBucket(b, "f", "content") {
 		t.Error("the bucket does not have what was closed")
@@ -199,6 +200,7 @@ func TestWriteThrough(t *testing.T) {
 	_, err = f.WriteString("content")
 	must(t, err)
 	wantErrno(t, "close of what the bucket refuses", f.Close(), syscall.EACCES)
+	harness.Eventually(t, "the end of both files", func() bool { return kernel.of("release") == 2 }) // it sends once more what was refused
 	b.Server.SetFaults()
 	b.Flush()
 	if !inBucket(b, "g", "content") {
