@@ -506,3 +506,33 @@ func TestManyFilesInManyDirectories(t *testing.T) {
 		t.Errorf("found %d files, want 200", count)
 	}
 }
+
+// Of a file that is removed while it is only written, nothing is completed, and no upload is left.
+// SEMANTICS 1.6
+func TestUnlinkedFilePassingIsGivenUp(t *testing.T) {
+	b := harness.New(t, func(o *fsOptions) { o.SinglePut = 1 << 20 })
+	f, err := os.Create(b.Path("f"))
+	must(t, err)
+	must(t, f.Close())
+	f, err = os.OpenFile(b.Path("f"), os.O_WRONLY, 0)
+	must(t, err)
+	defer f.Close()
+	piece := noise(9, 1<<20)
+	write := func(n int) {
+		for range n {
+			_, err := f.Write(piece)
+			must(t, err)
+		}
+	}
+	write(48)
+	harness.Eventually(t, "a part has left the stage", func() bool { return b.Mount.Status().Writeback.StageUsed < 48<<20 })
+	must(t, os.Remove(b.Path("f")))
+	write(1)
+	must(t, f.Close())
+	b.Flush()
+	harness.Eventually(t, "no upload is left", func() bool { return len(b.Server.Uploads(harness.Bucket)) == 0 })
+	harness.Eventually(t, "the stage is empty", func() bool { return b.Mount.Status().Writeback.StageUsed == 0 })
+	if n := b.Server.Counts()["CompleteMultipartUpload"]; n != 0 {
+		t.Errorf("%d uploads were completed", n)
+	}
+}
