@@ -89,6 +89,10 @@ func (r *renaming) try(ctx context.Context) (done bool, err error) {
 	}
 	defer open()
 	if err := r.move(ctx); err != nil {
+		if r.source.Dir { // a part of it may be there, and the kernel believes that nothing is
+			m := r.from.m
+			m.notify.tell(notice{dir: r.from.EmbeddedInode(), name: r.name}, notice{dir: r.to.EmbeddedInode(), name: r.newName})
+		}
 		return false, err
 	}
 	r.moved(map[ossclient.Key]ossclient.Key{r.sourceKey: r.targetKey})

@@ -16,7 +16,8 @@ import (
 const movesAtOnce = 128
 
 // RenameTree renames everything below a prefix ("a/"), and the directory's own object: what is pending, and
-// what the bucket has. It returns when the copies are made; a crash before is completed by the next Open. over is the
+// what the bucket has. It returns when the copies are made; a crash before is completed by the next Open. After a failure what
+// was copied has its new key, as has what was pending, and the rest stays where it is. over is the
 // object of the empty directory that is replaced, if the bucket has one.
 func (s *Store) RenameTree(ctx context.Context, from, to Key, over ossclient.Version) error {
 	if from == to || strings.HasPrefix(string(to), string(from)) {
@@ -27,6 +28,9 @@ func (s *Store) RenameTree(ctx context.Context, from, to Key, over ossclient.Ver
 		return err
 	}
 	err = s.finishTree(ctx, m)
+	if err != nil { // the caller hears it, and may put other things at both places: they are not to be moved by the next Open
+		err = errors.Join(err, s.giveUp(m, nil))
+	}
 	release()
 	if err != nil {
 		return err
