@@ -155,10 +155,20 @@ func (m *Mount) Flush(ctx context.Context, path string, report func(writeback.Pr
 	if err != nil {
 		return err
 	}
-	for _, n := range m.nodes.below(key) {
-		if err := n.settle(); err != nil {
-			return err
+	settle := func() (err error) {
+		for _, n := range m.nodes.below(key) {
+			err = errors.Join(err, n.settle())
 		}
+		return err
+	}
+	settled := settle()
+	err = m.store.Flush(ctx, key, report)
+	if settled == nil || err != nil {
+		return errors.Join(settled, err)
+	}
+	// What could not be journaled, as on a full disk, may find room now that the others are sent.
+	if err := settle(); err != nil {
+		return err
 	}
 	return m.store.Flush(ctx, key, report)
 }

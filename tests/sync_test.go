@@ -208,6 +208,30 @@ func TestWriteThrough(t *testing.T) {
 	}
 }
 
+// What is refused of one open file does not keep a flush from storing the others.
+func TestFlushBesideARefusal(t *testing.T) {
+	b := harness.New(t, func(o *fsOptions) { o.WriteThrough = true })
+	b.Server.SetFaults(ossserver.Fault{Op: "PutObject", KeyPrefix: "refused", Kind: ossserver.Error500, Status: 403, Code: "AccessDenied"})
+	for _, name := range []string{"a", "refused", "z"} {
+		f, err := os.Create(b.Path(name))
+		must(t, err)
+		defer f.Close()
+		_, err = f.WriteString("content")
+		must(t, err)
+	}
+	if err := b.Mount.Flush(t.Context(), "", nil); err == nil {
+		t.Error("the refusal is not told")
+	}
+	if !inBucket(b, "a", "content") || !inBucket(b, "z", "content") {
+		t.Error("the bucket does not have what it does not refuse")
+	}
+	b.Server.SetFaults()
+	b.Flush()
+	if !inBucket(b, "refused", "content") {
+		t.Error("what was refused is lost")
+	}
+}
+
 // sync_file_range is not told to filesystems like this one: it succeeds, and promises nothing.
 // SEMANTICS 1.3
 func TestSyncFileRange(t *testing.T) {

@@ -54,7 +54,7 @@ func flush(inv *invocation, target string, refresh bool) error {
 	case err != nil:
 		return failf("flush %s: %w", path, err)
 	}
-	if err := reportResult("flush "+path, entry, result); err != nil || !refresh {
+	if err := reportResult("flush "+path, entry, result, " or by ossfs flush"); err != nil || !refresh {
 		return err
 	}
 	if err := client.Refresh(ctx, below); err != nil {

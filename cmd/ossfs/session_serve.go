@@ -89,7 +89,7 @@ func (x *session) finish(unmount bool) error {
 	case err != nil && hurried == nil:
 		return err
 	case result.Unsent > 0:
-		return reportResult("umount "+x.place.path, x.entry(), result)
+		return reportResult("umount "+x.place.path, x.entry(), result, "")
 	}
 	return nil
 }

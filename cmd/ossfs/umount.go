@@ -69,7 +69,7 @@ func umount(inv *invocation, target string, req control.UnmountRequest) error {
 	if !req.Lazy {
 		awaitExit(entry.PID)
 	}
-	return reportResult("umount "+path, entry, result)
+	return reportResult("umount "+path, entry, result, "")
 }
 
 // interrupted says where things stand after Ctrl-C.
@@ -122,8 +122,8 @@ func notMounted(path string) error {
 	return failf("umount %s: it is no mountpoint, and lies in the mount of %s: ossfs umount %s", path, entry.Source, entry.Mountpoint)
 }
 
-// reportResult is the end of a flush or an unmount.
-func reportResult(what string, e control.Entry, r control.Result) error {
+// reportResult is the end of a flush or an unmount; also is what else than the next mount sends the rest.
+func reportResult(what string, e control.Entry, r control.Result, also string) error {
 	if r.Unsent == 0 {
 		return nil
 	}
@@ -131,8 +131,8 @@ func reportResult(what string, e control.Entry, r control.Result) error {
 	if r.Reason != "" {
 		why = " (" + r.Reason + ")"
 	}
-	return unsentf("%s: %d files (%s) could not be sent%s: they are kept in %s, and sent by the next mount of %s or by ossfs flush",
-		what, r.Unsent, formatSize(r.UnsentBytes), why, e.StateDir, e.Source)
+	return unsentf("%s: %d files (%s) could not be sent%s: they are kept in %s, and sent by the next mount of %s%s",
+		what, r.Unsent, formatSize(r.UnsentBytes), why, e.StateDir, e.Source, also)
 }
 
 // awaitExit waits until the mount's process is gone, so that what follows finds its lock free.

@@ -198,7 +198,7 @@ func (u *umountHelper) end(ctx context.Context, entry control.Entry, result cont
 			u.target, err, entry.StateDir, entry.Source)
 	}
 	awaitExit(entry.PID)
-	if err := reportResult("umount "+u.target, entry, result); err != nil {
+	if err := reportResult("umount "+u.target, entry, result, ""); err != nil {
 		return umountf(helperUnsent, "%w", err)
 	}
 	return nil
