@@ -22,6 +22,8 @@ const (
 	// lateAlone and lateCrowd are for how many further files one that was passed over is still expected:
 	// when files come one by one, and when several programs read by turns.
 	lateAlone, lateCrowd = 16, 2 * maxDepth
+	// givenKept is of how many files a trail remembers that it has given them up.
+	givenKept = 256
 	// wasteFloor is how many bytes a trail may waste before that is held against it.
 	wasteFloor = 128 << 10
 	// trailTimeout is how long a trail waits for its next file.
@@ -38,6 +40,8 @@ const (
 //  4. A file that was passed over may still come: programs work by turns. If it does not, it was wasted.
 //     A trail that wastes more than a tenth of what it helped with ends, and so does its place: the files
 //     that follow do not begin a new one until trailTimeout has passed.
+//  5. What comes after it was given up was no waste: the program that has taken it stood still, as most of several
+//     do on a machine with fewer processors. A trail that ended for such files goes on.
 //
 // Its lock comes before File.mu.
 type trails struct {
@@ -56,13 +60,20 @@ type trail struct {
 	expected []ossclient.Version // the files to come, next first
 	passed   []late              // files that others came before, oldest first
 	ahead    map[ossclient.Version]*File
-	tried    int  // the first so many of expected need no fetch any more
-	run      int  // files read in order
-	crowd    bool // a passed file came later: several read by turns
-	over     bool // it wasted too much
+	tried    int     // the first so many of expected need no fetch any more
+	run      int     // files read in order
+	given    []given // files that were given up unread, oldest first
+	crowd    bool    // a passed file came later: several read by turns
+	over     bool    // it wasted too much
 	seen     time.Time
 
 	helped, wasted int64 // bytes
+}
+
+// given is a file that was given up.
+type given struct {
+	version ossclient.Version
+	wasted  int64 // what was fetched of it
 }
 
 type late struct {
@@ -107,6 +118,7 @@ func (s *trails) step(f *File) (t *trail, want int) {
 	t.run++
 	t.seen = time.Now()
 	f.trail.Store(t)
+	t.regain(v)
 	if at < 0 {
 		t.crowd = true
 		t.passed = slices.DeleteFunc(t.passed, func(l late) bool { return l.version == v })
@@ -142,7 +154,8 @@ func (s *trails) find(dir string, v ossclient.Version) (*trail, int) {
 		if at := slices.Index(t.expected, v); at >= 0 {
 			return t, at
 		}
-		if slices.ContainsFunc(t.passed, func(l late) bool { return l.version == v }) {
+		if slices.ContainsFunc(t.passed, func(l late) bool { return l.version == v }) ||
+			slices.ContainsFunc(t.given, func(g given) bool { return g.version == v }) {
 			return t, -1
 		}
 	}
@@ -194,20 +207,38 @@ func (s *trails) fetch(t *trail) {
 // lapse gives up the passed files that are not expected any more, and the trail if they are too many.
 func (s *trails) lapse(t *trail) {
 	for len(t.passed) > 0 && t.passed[0].until < t.run {
-		s.discard(t, t.passed[0].version)
+		s.give(t, t.passed[0].version)
 		t.passed = t.passed[1:]
 	}
 	s.judge(t)
 }
 
-// judge ends the trail's fetching when it wastes too much.
+// give gives up a file that may come all the same.
+func (s *trails) give(t *trail, v ossclient.Version) {
+	if len(t.given) >= givenKept {
+		t.given = t.given[1:]
+	}
+	before := t.wasted
+	s.discard(t, v)
+	t.given = append(t.given, given{v, t.wasted - before})
+}
+
+// regain notes that v is read, which was no waste if it was given up.
+func (t *trail) regain(v ossclient.Version) {
+	if i := slices.IndexFunc(t.given, func(g given) bool { return g.version == v }); i >= 0 {
+		t.wasted -= t.given[i].wasted
+		t.given = slices.Delete(t.given, i, i+1)
+	}
+}
+
+// judge ends the trail's fetching when it wastes too much, for as long as it does.
 func (s *trails) judge(t *trail) {
-	if t.over || t.wasted <= wasteFloor || t.wasted*10 <= t.helped {
+	before := t.over
+	if t.over = t.wasted > wasteFloor && t.wasted*10 > t.helped; !t.over || before {
 		return
 	}
-	t.over = true
 	for v := range t.ahead {
-		s.discard(t, v)
+		s.give(t, v)
 	}
 }
 

@@ -167,3 +167,31 @@ func TestFilesAheadPassOverWhatWasRead(t *testing.T) {
 		}
 	})
 }
+
+// Of several programs that take the files by turns most stand still now and then, each with the file it has taken, while one
+// goes on for many files: what they come for late was no waste.
+func TestFilesAheadOfProgramsThatStandStill(t *testing.T) {
+	const standing, burst, files = 15, 40, 4000
+	synctest.Test(t, func(t *testing.T) {
+		b := newBucket()
+		list := b.directory(files, 16<<10)
+		p := b.pool(t, setup{ranges: 128 << 20})
+		start := time.Now()
+		read := func(from, to int) {
+			for i := from; i < to; i++ {
+				b.readWhole(t, p, list, i)
+			}
+		}
+		read(0, 30)
+		for at := 30; at < files; at += standing + burst {
+			read(min(at+standing, files), min(at+standing+burst, files))
+			read(at, min(at+standing, files))
+		}
+		took := time.Since(start)
+		gets, sent := b.counts()
+		t.Logf("%v, %d GETs, %d bytes", took, gets, sent)
+		if sent > files*16<<10*11/10 || took > 2*time.Second { // a minute when nothing is fetched ahead
+			t.Errorf("%v, %d GETs of %d bytes for %d", took, gets, sent, files*16<<10)
+		}
+	})
+}
