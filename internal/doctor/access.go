@@ -282,7 +282,8 @@ func (e *examination) cleanup(ctx context.Context) {
 		return
 	}
 	start := time.Now()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(e.Limit-time.Since(e.start), cleanupTime/2))
+	left := e.Limit - time.Since(e.start) - cleanupTime/10 // the report is to be there at the limit
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(left, cleanupTime/2))
 	defer cancel()
 	var failed []string
 	for id, key := range e.uploads {
