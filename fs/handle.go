@@ -20,6 +20,7 @@ type handle struct {
 	flags  uint32 // of open(2)
 	writer bool
 	paged  bool // it goes through the kernel's pages; set by openFlags
+	pager  bool // the kernel may make pages for it: paged, or what it maps though it was opened with O_DIRECT
 
 	// The fields below are guarded by n.mu.
 	epoch   uint64            // of the node when the file was opened
@@ -194,7 +195,7 @@ func (h *handle) close() {
 		return
 	}
 	h.closed = true
-	if h.paged {
+	if h.pager {
 		n.pagers--
 	}
 	if !h.writesOnly() {

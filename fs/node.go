@@ -46,7 +46,7 @@ type node struct {
 	epoch   uint64          // counts the changes that others made to the bytes
 	pages   ossclient.ETag  // what the kernel's pages hold; empty: nothing that is known
 	paged   bool            // the kernel may have pages
-	pagers  int             // those of the handles that go through pages
+	pagers  int             // those of the handles for which the kernel may make pages
 	giving  int             // pages are being given to the kernel by so many
 	given   chan struct{}   // closed when giving is 0 again
 	changed uint64          // Mount.changes at the last change of ours: what was asked for before is out of date

@@ -78,7 +78,8 @@ func (n *node) openFlags(ctx context.Context, h *handle) (uint32, error) {
 	keep := n.pages == want && want != ""
 	virgin := !n.paged && want != ""
 	n.pages = want
-	if h.paged = h.flags&syscall.O_DIRECT == 0 && (n.paged || !h.writesOnly()); h.paged {
+	h.paged = h.flags&syscall.O_DIRECT == 0 && (n.paged || !h.writesOnly())
+	if h.pager = h.paged || !h.writesOnly(); h.pager {
 		n.paged = true
 		n.pagers++
 	}

@@ -119,6 +119,29 @@ func TestFileThatWasNotHandedOverIsWrittenAroundThePages(t *testing.T) {
 	}
 }
 
+// A file that is open for O_DIRECT reading may be mapped, which makes pages: it is not written around them.
+func TestFileThatMayBeMappedIsWrittenThroughThePages(t *testing.T) {
+	const page = 4096
+	b, kernel := observed(t)
+	content := noise(4, 2<<20)
+	must(t, os.WriteFile(b.Path("f"), content, 0o644))
+	direct, err := os.OpenFile(b.Path("f"), os.O_RDONLY|unix.O_DIRECT, 0)
+	must(t, err)
+	defer direct.Close()
+	overwrite(t, b.Path("f"), content[:page], page)
+	before := kernel.of("read")
+	f, err := os.Open(b.Path("f"))
+	must(t, err)
+	defer f.Close()
+	got := make([]byte, page)
+	_, err = f.ReadAt(got, page)
+	must(t, err)
+	wantBytes(t, "what was written", got, content[:page])
+	if kernel.of("read") != before {
+		t.Error("the kernel has no page of what was written")
+	}
+}
+
 // overwrite writes bytes into a file that is there, opened for writing alone.
 func overwrite(t *testing.T, path string, p []byte, off int64) {
 	t.Helper()
