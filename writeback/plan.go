@@ -54,9 +54,12 @@ func (s *Store) plan(size int64, e *edit, sent map[int]sentPart) []piece {
 	return list
 }
 
-// tailParts is in how many parts the end of a file is sent, about: those who wait for the whole wait for its
-// last part, which should not be the largest.
-const tailParts = 16
+// tailParts is in how many parts the end of a file is sent, about, none much below a mebibyte: those who wait for the whole
+// wait for its last part, which should not be the largest.
+const (
+	tailParts = 16
+	tailUnit  = 128 << 10 // bytes, of which such a part has some; OSS takes no part below 100 KB but the last
+)
 
 // planWhole cuts a file of which nothing is copied. Where the parts that partSize says are too many, because the stage is small
 // and the file is not, all are of one size: it was not streamed, or what is not sent would be in the stage, and small.
@@ -72,15 +75,19 @@ func (s *Store) planWhole(size int64, sent map[int]sentPart) []piece {
 		list = append(list, piece{off: off, n: n})
 		off += n
 	}
-	small := s.partSize(0)
-	step := max((size-off)/tailParts/small*small, small)
+	step := s.tailStep(size - off)
 	if step > partMost && len(sent) == 0 {
 		list, off = nil, 0
 	}
 	if step > partMost {
-		step = roundUp((size-off)/int64(maxParts-len(list))+1, small)
+		step = roundUp((size-off)/int64(maxParts-len(list))+1, s.partSize(0))
 	}
 	return cut(list, piece{off: off}, size, step)
+}
+
+// tailStep is how long the parts are in which n bytes are sent, the end of a file.
+func (s *Store) tailStep(n int64) int64 {
+	return max(roundUp(n/tailParts, tailUnit), min(8*tailUnit, s.partSize(0)))
 }
 
 // planEdit cuts at multiples of cell: cells with a changed byte are sent, runs of others copied. fits is false, and nothing

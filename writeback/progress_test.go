@@ -33,8 +33,9 @@ func TestProgressOfParts(t *testing.T) {
 	r.opt.Delay, r.opt.SinglePut, r.opt.partFirst = time.Hour, 256<<10, 128<<10
 	s := r.open()
 	r.server.SetFaults(ossserver.Fault{Op: "UploadPart", Skip: 4, Kind: ossserver.Stall})
-	r.write(s, "large", strings.Repeat("x", 1<<20))
-	if got := s.Status().Bytes; got > 1<<20 || got == 0 {
+	const size = 3 << 20 // more parts than are sent at once
+	r.write(s, "large", strings.Repeat("x", size))
+	if got := s.Status().Bytes; got > size || got == 0 {
 		t.Errorf("at first %d bytes are unsent", got)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -61,12 +62,12 @@ func TestProgressOfARequest(t *testing.T) {
 		edit bool
 	}{
 		{"one request", 600 << 10, false},
-		{"the only part", 3 << 19, false},
+		{"the only part", 900 << 10, false},
 		{"a part of an edit", 3 << 20, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t)
-			r.opt.Delay, r.opt.SinglePut, r.opt.partFirst = time.Hour, 1<<20, 4<<20
+			r.opt.Delay, r.opt.SinglePut, r.opt.partFirst = time.Hour, 700<<10, 4<<20
 			h := newHalfway(r, 1)
 			s := r.open()
 			content := noise(tt.size, 1)

@@ -25,7 +25,8 @@ type streamState struct {
 	on      bool  // an upload was begun by us, or is being begun
 	ready   bool  // the upload has an id
 	sealed  bool  // somebody waits for the file: sendParts takes over
-	until   int64 // when sealed: parts of what lies before are still streamed
+	until   int64 // when sealed: what lies before is still streamed, its end too
+	tail    int64 // how long the parts of the end are; 0: none of it was begun
 	failed  bool  // a part was refused: it is left to sendParts
 	stay    bool  // parts that were sent stay in the stage: it could not give space back
 	age     age
@@ -62,12 +63,11 @@ func (f *File) streamLocked() {
 		return
 	}
 	st.age.reach(f.size, time.Now(), f.s.partSize)
-	size := f.size
-	if st.sealed {
-		size = min(size, st.until)
-	}
-	for st.ready && len(st.flying) < partsAtOnce && st.next <= streamedParts && f.s.settled(st.off, size) {
-		n := f.s.partSize(st.off)
+	for st.ready && len(st.flying) < partsAtOnce {
+		n := f.nextPartLocked()
+		if n == 0 {
+			return
+		}
 		number, p := st.next, piece{off: st.off, n: n}
 		st.next, st.off = number+1, st.off+n
 		fp := &flyingPart{piece: p, begun: st.age.next()}
@@ -77,6 +77,29 @@ func (f *File) streamLocked() {
 			return
 		}
 	}
+}
+
+// nextPartLocked is how long the part is that can be sent next, a settled one or, when the file is sealed, one of its end; 0:
+// there is none. It needs f.mu.
+func (f *File) nextPartLocked() int64 {
+	s, st := f.s, &f.stream
+	size := f.size
+	if st.sealed {
+		size = min(size, st.until)
+	}
+	if st.tail == 0 && st.next <= streamedParts && s.settled(st.off, size) {
+		return s.partSize(st.off)
+	}
+	if !st.sealed || f.size < st.until || st.off >= size {
+		return 0
+	}
+	if st.tail == 0 { // as planWhole cuts it
+		st.tail = s.tailStep(size - st.off)
+	}
+	if st.tail > partMost {
+		return 0
+	}
+	return min(st.tail, size-st.off)
 }
 
 // send runs a goroutine that sends of the file: who waits for space may hope.
@@ -170,8 +193,8 @@ func (f *File) landLocked() {
 	}
 }
 
-// seal streams what is settled of the first size bytes, as fast as it goes, waits for it, and keeps further parts
-// from being streamed. The caller has the turn.
+// seal streams the first size bytes, as fast as it goes, waits for it, and keeps further parts from being streamed. The
+// caller has the turn.
 func (f *File) seal(ctx context.Context, size int64) error {
 	f.mu.Lock()
 	st := &f.stream
@@ -195,6 +218,7 @@ func (f *File) seal(ctx context.Context, size int64) error {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		st.sealed, st.settled = false, nil
+		st.failed = st.failed || st.tail > 0 // a file that goes on is not cut there
 		return ctx.Err()
 	}
 }
@@ -429,7 +453,7 @@ func (f *File) punchPartLocked(p sentPart) error {
 	switch {
 	case p.punched || !f.local.Contains(r.Off, r.End):
 		return nil
-	case p.Size != f.s.partSize(p.off) || !f.s.settled(p.off, f.size):
+	case p.Number > streamedParts || p.Size != f.s.partSize(p.off) || !f.s.settled(p.off, f.size):
 		return nil // sent as the end of the file, which may grow: then it is cut otherwise, and sent again
 	}
 	if ok, err := f.s.notePunched(f, p); !ok || err != nil {
