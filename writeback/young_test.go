@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,21 +33,12 @@ func (r *rig) grow(f *File, content string, from int) {
 // landed waits until each part that is streamed was sent.
 func (r *rig) landed(f *File) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
-	defer cancel()
-	for {
+	r.until("the parts are sent", func() bool {
 		f.mu.Lock()
+		defer f.mu.Unlock()
 		st := &f.stream
-		done := st.ready && len(st.flying) == 0 && !f.s.settled(st.off, f.size)
-		f.mu.Unlock()
-		if done {
-			return
-		}
-		if ctx.Err() != nil {
-			r.t.Fatal("the parts were not sent")
-		}
-		time.Sleep(time.Millisecond)
-	}
+		return st.ready && len(st.flying) == 0 && !f.s.settled(st.off, f.size)
+	})
 }
 
 // staged are the ranges that the stage has.
@@ -190,5 +182,77 @@ func TestGivenUpInAPowerCut(t *testing.T) {
 		}
 		g.Release()
 		_ = next.Close(t.Context())
+	}
+}
+
+// The end of a file that somebody waits for is sent beside the other parts, not after them.
+func TestEndIsSentBesideTheRest(t *testing.T) {
+	r, g, opened, s, f := atTheGate(t)
+	content := noise(2<<20, 5)
+	r.grow(f, content, 0)
+	r.close(f)
+	done := make(chan error, 1)
+	go func() { done <- s.SyncTree(t.Context(), "a") }()
+	r.until("all parts are on their way at once", func() bool { return len(g.arrived) == len(content)/youngPart })
+	opened()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	r.want("a", content)
+	r.noUploads()
+}
+
+// A file goes on growing after its end was begun to be sent for somebody who then gave up.
+func TestEndThatIsNone(t *testing.T) {
+	r, g, opened, s, f := atTheGate(t)
+	content := noise(5<<20, 6)
+	begun := 2<<20 + 1000
+	r.grow(f, content[:begun], 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	sealed := make(chan error, 1)
+	go func() { sealed <- f.seal(ctx, int64(begun)) }()
+	r.until("the end is on its way", func() bool { return len(g.arrived) == begun/youngPart+1 })
+	cancel()
+	if err := <-sealed; err == nil {
+		t.Fatal("it was not given up, and this test tests nothing")
+	}
+	r.grow(f, content, begun)
+	opened()
+	r.until("nothing is on its way", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return len(f.stream.flying) == 0
+	})
+	r.closed(f)
+	r.flush(s) // while it is open: the stream is the same
+	f.Release()
+	r.want("a", content)
+	if got, all := r.server.Counts()["UploadPart"], int64(len(content)/youngPart); got != all+1 {
+		t.Errorf("%d parts were sent, want %d and the short one of the end that was none", got, all)
+	}
+	r.noUploads()
+}
+
+// atTheGate is a file whose parts are not answered before the gate is opened.
+func atTheGate(t *testing.T) (r *rig, g *gate, opened func(), s *Store, f *File) {
+	r = newRig(t)
+	g = &gate{Bucket: r.bucket, arrived: make(chan struct{}, partsAtOnce), open: make(chan struct{})}
+	r.opt.Bucket = g
+	s = young(r)
+	opened = sync.OnceFunc(func() { close(g.open) })
+	t.Cleanup(opened) // before the Store is closed, which waits for the parts
+	return r, g, opened, s, must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+}
+
+// until waits for what is to come.
+func (r *rig) until(what string, ok func() bool) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
+	defer cancel()
+	for !ok() {
+		if ctx.Err() != nil {
+			r.t.Fatalf("not within 20 s: %s", what)
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
