@@ -296,10 +296,7 @@ func TestUmountInterrupted(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "something is being sent", func() bool {
-		e, _ := r.entry()
-		return e.report.Queue.Sending > 0
-	})
+	r.sending()
 	signalTo(t, cmd, syscall.SIGINT)
 	_ = cmd.Wait()
 	if cmd.ProcessState.ExitCode() != exitUnsent || !strings.Contains(stderr.String(), "they are safe in ") {
@@ -339,10 +336,7 @@ func TestEndingMountServes(t *testing.T) {
 	if err := syscall.Kill(e.number, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "something is being sent", func() bool {
-		e, _ := r.entry()
-		return e.report.Queue.Sending > 0
-	})
+	r.sending()
 	if body, err := os.ReadFile(filepath.Join(r.mnt, "hello")); err != nil || string(body) != "world" {
 		t.Errorf("read while it ends: got %q (%v)", body, err)
 	}

@@ -210,6 +210,15 @@ func (r *rig) flush() {
 	}
 }
 
+// sending waits until something is being sent.
+func (r *rig) sending() {
+	r.t.Helper()
+	eventually(r.t, "something is being sent", func() bool {
+		e, _ := r.entry()
+		return e.report.Queue.Sending > 0
+	})
+}
+
 func (r *rig) write(name, text string) {
 	r.t.Helper()
 	if err := os.WriteFile(filepath.Join(r.mnt, name), []byte(text), 0o644); err != nil {

@@ -177,7 +177,7 @@ func TestUmount8Now(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, to := range signalled {
-				eventually(t, "something is being sent", func() bool { e, _ := r.entry(); return e.report.Queue.Sending > 0 })
+				r.sending()
 				if to == "helper" {
 					signalTo(t, cmd, syscall.SIGTERM)
 				} else if err := syscall.Kill(e.number, syscall.SIGTERM); err != nil {
@@ -209,7 +209,7 @@ func TestUmount8Interrupted(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "something is being sent", func() bool { e, _ := r.entry(); return e.report.Queue.Sending > 0 })
+	r.sending()
 	signalTo(t, cmd, syscall.SIGINT)
 	_ = cmd.Wait() // its status is looked at
 	want := "ossfs: umount " + r.mnt + ": stopped waiting: it is still mounted, and goes on sending; what is unsent is safe in " + e.report.StateDir + "\n"
