@@ -7,6 +7,7 @@ import (
 
 	"github.com/ossfs/ossfs/cache/stream"
 	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback"
 )
 
 // errnoRow is one line of the table below.
@@ -19,8 +20,9 @@ type errnoRow struct {
 // without a row.
 func errnoTable() []errnoRow {
 	return []errnoRow{
-		// Of cache/stream; it comes first, for it wraps one of the kinds below.
+		// Of cache/stream and writeback; they come first, for they wrap kinds below.
 		{stream.ErrStale, syscall.ESTALE},
+		{writeback.ErrLost, syscall.EIO},
 		{ossclient.ErrNotExist, syscall.ENOENT},
 		{ossclient.ErrExist, syscall.EEXIST},
 		{ossclient.ErrPermission, syscall.EACCES},

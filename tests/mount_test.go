@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/tests/harness"
 )
 
@@ -535,4 +536,29 @@ func TestUnlinkedFilePassingIsGivenUp(t *testing.T) {
 	if n := b.Server.Counts()["CompleteMultipartUpload"]; n != 0 {
 		t.Errorf("%d uploads were completed", n)
 	}
+}
+
+// Who aborts the upload of a file that is being written takes what has left the stage: fsync says so.
+// SEMANTICS 1.13
+func TestUploadAbortedByOthers(t *testing.T) {
+	b := harness.New(t, func(o *fsOptions) { o.SinglePut = 1 << 20 })
+	f, err := os.Create(b.Path("f"))
+	must(t, err)
+	defer f.Close()
+	piece := noise(10, 1<<20)
+	for range 48 {
+		_, err := f.Write(piece)
+		must(t, err)
+	}
+	harness.Eventually(t, "a part has left the stage", func() bool { return b.Mount.Status().Writeback.StageUsed < 48<<20 })
+	client := harness.Client(t, b.Server)
+	for _, u := range b.Server.Uploads(harness.Bucket) {
+		must(t, client.AbortUpload(t.Context(), ossclient.Key(u.Key), ossclient.UploadID(u.ID)))
+	}
+	wantErrno(t, "fsync", f.Sync(), syscall.EIO)
+	if st := b.Mount.Status().Writeback; st.Failed != 1 {
+		t.Errorf("status: %+v, want one that failed", st)
+	}
+	must(t, f.Close())
+	must(t, os.Remove(b.Path("f"))) // nothing of it can be sent
 }

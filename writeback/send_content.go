@@ -25,7 +25,7 @@ func (f *File) complete(ctx context.Context, off, end int64) error {
 		return err
 	}
 	if lost {
-		return errLost
+		return ErrLost
 	}
 	for _, r := range missing {
 		for at := r.Off; at < r.End; at += piece {
@@ -51,8 +51,8 @@ func (f *File) fetchPiece(ctx context.Context, base ossclient.Version, off, n in
 	return f.keep(p, off)
 }
 
-// errLost says that bytes were given up here for an upload that is no more.
-var errLost = fmt.Errorf("writeback: parts that were sent are gone from the bucket, and not staged any more: %w", ossclient.ErrNotExist)
+// ErrLost says that bytes were given up here for an upload that is no more: somebody else has ended it. Programs get EIO.
+var ErrLost = fmt.Errorf("writeback: parts that were sent are gone from the bucket, and not staged any more: %w", ossclient.ErrNotExist)
 
 // keep puts bytes of the base into the staged file, where nothing was written meanwhile.
 func (f *File) keep(p []byte, off int64) error {

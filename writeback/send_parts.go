@@ -57,7 +57,7 @@ func (s *Store) uploadFor(ctx context.Context, e *entry) (*upload, error) {
 		return u, nil
 	}
 	if u != nil && s.holed(e.stage) {
-		return nil, errLost // cannot be: content with holes is not renamed
+		return nil, ErrLost // cannot be: content with holes is not renamed
 	}
 	if u != nil {
 		s.abandon(ctx, e.stage)
@@ -106,7 +106,7 @@ func (s *Store) trusted(e *entry, f *File, p sentPart) bool {
 // sendPiece makes one part.
 func (s *Store) sendPiece(ctx context.Context, e *entry, f *File, u *upload, number int, p piece) (ossclient.Part, error) {
 	if p.copied && e.base == nil {
-		return ossclient.Part{}, errLost
+		return ossclient.Part{}, ErrLost
 	}
 	if p.copied {
 		return s.bucket.CopyPart(ctx, ossclient.CopyPartRequest{Key: u.key, Upload: u.id, Number: number, Source: *e.base, Offset: p.off, Length: p.n})
@@ -144,7 +144,7 @@ func (s *Store) partsFailed(ctx context.Context, e *entry, f *File, u *upload, e
 			return s.confirmSame(ctx, e, f, now)
 		}
 		if s.holed(e.stage) {
-			return errors.Join(errLost, err)
+			return errors.Join(ErrLost, err)
 		}
 		return errors.Join(errAgain, s.noteUploaded(e.stage))
 	}

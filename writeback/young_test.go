@@ -2,11 +2,13 @@ package writeback
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
 	"github.com/ossfs/ossfs/writeback/extent"
@@ -254,5 +256,38 @@ func (r *rig) until(what string, ok func() bool) {
 			r.t.Fatalf("not within 20 s: %s", what)
 		}
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// Somebody aborts the upload that has bytes which are nowhere else: that file fails and says so, what is staged of it stays,
+// and nothing else is kept waiting.
+// SEMANTICS 1.13
+func TestUploadAbortedByOthers(t *testing.T) {
+	r := newRig(t)
+	s := young(r)
+	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+	r.grow(f, noise(3<<20, 7), 0)
+	r.landed(f)
+	r.close(f)
+	for _, u := range r.server.Uploads(ossservertest.Bucket) {
+		if err := r.bucket.AbortUpload(t.Context(), Key(u.Key), ossclient.UploadID(u.ID)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := s.SyncTree(ctx, "a"); !errors.Is(err, ErrLost) {
+		t.Errorf("sync: %v, want that bytes are lost", err)
+	}
+	if st := s.Status(); st.Failed != 1 || st.StageUsed == 0 {
+		t.Errorf("status: %+v, want one that failed, and its staged bytes kept", st)
+	}
+	r.write(s, "b", "another")
+	if err := s.SyncTree(ctx, "b"); err != nil {
+		t.Error(err)
+	}
+	r.want("b", "another")
+	if _, there := r.body("a"); there {
+		t.Error("half of the file is stored")
 	}
 }
