@@ -80,6 +80,7 @@ type Bucket struct {
 	target    target
 	signer    signer
 	transport *http.Transport
+	agent     []string // the header User-Agent
 	log       *slog.Logger
 	gate      *gate
 	alarm     *alarm
@@ -113,6 +114,7 @@ func open(ctx context.Context, cfg Config, p patience) (*Bucket, error) {
 		cfg:       cfg,
 		target:    t,
 		transport: transport,
+		agent:     []string{cfg.UserAgent},
 		log:       cfg.Logger,
 		gate:      newGate(cfg.MaxConns),
 		alarm:     newAlarm(),

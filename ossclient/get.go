@@ -53,14 +53,18 @@ func (b *Bucket) Get(ctx context.Context, g GetRequest) (*Body, error) {
 	return body, nil
 }
 
+// rangeStandard has OSS answer a range past the end as HTTP does. Headers of many requests share it: none changes it.
+var rangeStandard = []string{"standard"}
+
 // request asks for what is still missing.
 func (y *Body) request() *request {
-	h := make(http.Header, 8)
+	var h http.Header // none: a whole object is asked for with the signature's headers alone
 	first, last := y.req.Offset+y.off, int64(-1)
 	if y.req.Length >= 0 {
 		last = y.req.Offset + y.req.Length - 1
 	}
 	if first > 0 || last >= 0 {
+		h = make(http.Header, 3)
 		v := make([]byte, 0, 48)
 		v = append(v, "bytes="...)
 		v = strconv.AppendInt(v, first, 10)
@@ -69,13 +73,16 @@ func (y *Body) request() *request {
 			v = strconv.AppendInt(v, last, 10)
 		}
 		h["Range"] = []string{string(v)}
-		h["X-Oss-Range-Behavior"] = []string{"standard"}
+		h["X-Oss-Range-Behavior"] = rangeStandard
 	}
 	match := y.req.IfMatch
 	if match == "" {
 		match = y.Object.ETag // of a body that goes on
 	}
 	if match != "" {
+		if h == nil {
+			h = make(http.Header, 1)
+		}
 		h["If-Match"] = []string{`"` + string(match) + `"`}
 	}
 	return &request{op: opGet, key: y.req.Key, header: h}

@@ -70,20 +70,60 @@ func (o *Object) set(name, value string) {
 
 // crcOf reads the checksum of the whole object.
 func crcOf(h http.Header) (uint64, bool) {
-	v := h.Get("X-Oss-Hash-Crc64ecma")
-	if v == "" {
+	v := h["X-Oss-Hash-Crc64ecma"]
+	if len(v) == 0 || v[0] == "" {
 		return 0, false
 	}
-	n, err := strconv.ParseUint(v, 10, 64)
+	n, err := strconv.ParseUint(v[0], 10, 64)
 	return n, err == nil
 }
 
+// httpTime reads the date of a header; zero: it is none. Each answer has one or two, and net/http's reader of all forms
+// of them takes a third as long as a signature: it is left to it what is not of the one form that servers write.
 func httpTime(s string) time.Time {
+	if t, ok := plainTime(s); ok {
+		return t
+	}
 	t, err := http.ParseTime(s)
 	if err != nil {
 		return time.Time{}
 	}
 	return t
+}
+
+// plainTime reads a date such as "Fri, 20 Nov 2026 10:00:00 GMT" (RFC 9110, 5.6.7), and no other form.
+func plainTime(s string) (t time.Time, ok bool) {
+	if len(s) != len(http.TimeFormat) || s[3:5] != ", " || s[7] != ' ' || s[11] != ' ' || s[16] != ' ' || s[19] != ':' || s[22] != ':' || s[25:] != " GMT" {
+		return time.Time{}, false
+	}
+	day, ok1 := digits(s[5:7])
+	month, ok2 := monthOf(s[8:11])
+	year, ok3 := digits(s[12:16])
+	hour, ok4 := digits(s[17:19])
+	minute, ok5 := digits(s[20:22])
+	second, ok6 := digits(s[23:25])
+	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6) || minute > 59 || second > 59 {
+		return time.Time{}, false
+	}
+	t = time.Date(year, month, day, hour, minute, second, 0, time.UTC)
+	// A day or an hour that is too large is another day.
+	return t, t.Day() == day && t.Weekday().String()[:3] == s[:3]
+}
+
+// digits reads a decimal number without a sign.
+func digits(s string) (n int, ok bool) {
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = 10*n + int(s[i]-'0')
+	}
+	return n, true
+}
+
+func monthOf(s string) (m time.Month, ok bool) {
+	i := strings.Index("JanFebMarAprMayJunJulAugSepOctNovDec", s)
+	return time.Month(i/3 + 1), i >= 0 && i%3 == 0
 }
 
 // setMetadata writes metadata into the headers of a request that makes an object.

@@ -2,9 +2,11 @@ package ossclient
 
 import (
 	"bytes"
+	"net/http"
 	"net/url"
 	"strconv"
 	"testing"
+	"time"
 )
 
 func TestParseContentRange(t *testing.T) {
@@ -55,6 +57,41 @@ func FuzzEscape(f *testing.F) {
 			t.Fatalf("listing %q became %q, %v", s, got, err)
 		}
 	})
+}
+
+// FuzzHTTPTime wants what net/http reads.
+func FuzzHTTPTime(f *testing.F) {
+	for _, s := range []string{
+		"Fri, 20 Nov 2026 10:00:00 GMT", "Thu, 29 Feb 2024 23:59:59 GMT", "Wed, 31 Dec 2025 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 GMT",
+		"Sat, 20 Nov 2026 10:00:00 GMT", "fri, 20 nov 2026 10:00:00 GMT", "Fri, 30 Feb 2024 10:00:00 GMT", "Tue, 20 anF 2026 10:00:00 GMT", "Xyz, 20 Nov 2026 10:00:00 GMT",
+		"Fri, 20 Nov 2026 24:00:00 GMT", "Fri, 20 Nov 2026 10:60:00 GMT", "Fri, 20 Nov 2026 10:00:60 GMT", "Fri, 20 Nov 2026 10:00:00 UTC",
+		"Fri, 20 Nov 2026 10-00-00 GMT", "Fri, -2 Nov 2026 10:00:00 GMT", "Fri, 00 Nov 2026 10:00:00 GMT", "Fri, 20 Nov 2026 10:00:00 GMT ",
+		"Friday, 20-Nov-26 10:00:00 GMT", "Fri Nov 20 10:00:00 2026", "2026-11-20T10:00:00.000Z", "",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		want, err := http.ParseTime(s)
+		if err != nil {
+			want = time.Time{}
+		}
+		if got := httpTime(s); !got.Equal(want) {
+			t.Fatalf("%q: got %v, want %v", s, got, want)
+		}
+		if got, ok := plainTime(s); ok && got != want.UTC() {
+			t.Fatalf("%q: plainly %v, want %v", s, got, want)
+		}
+	})
+}
+
+// The form that OSS writes does not pass net/http's reader of all forms.
+func TestPlainTimeOfEachDay(t *testing.T) {
+	for day := range 366 {
+		want := time.Date(2024, 1, 1+day, day%24, day%60, 59-day%60, 0, time.UTC)
+		if got, ok := plainTime(want.Format(http.TimeFormat)); !ok || got != want {
+			t.Fatalf("%v: got %v, %v", want, got, ok)
+		}
+	}
 }
 
 func TestMetadataHasLimits(t *testing.T) {

@@ -46,13 +46,16 @@ type answer struct {
 	received  int64
 }
 
+// blank is what the HTTP requests have in common.
+var blank = http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+
 // build makes the HTTP request of one attempt, signed.
 func (b *Bucket) build(ctx context.Context, r *request, cred Credential, u *upload) *http.Request {
 	path := b.target.prefix + "/" + string(r.key)
 	raw := b.target.prefix + "/" + escapePath(string(r.key))
 	header := make(http.Header, len(r.header)+5) // the agent's and the signer's
 	maps.Copy(header, r.header)
-	header["User-Agent"] = []string{b.cfg.UserAgent}
+	header["User-Agent"] = b.agent
 	if cred.ID != "" {
 		b.signer.sign(&signing{
 			method: r.op.method(),
@@ -64,15 +67,11 @@ func (b *Bucket) build(ctx context.Context, r *request, cred Credential, u *uplo
 			now:    b.now(),
 		})
 	}
-	hr := (&http.Request{
-		Method:     r.op.method(),
-		URL:        &url.URL{Scheme: b.target.scheme, Host: b.target.host, Path: path, RawPath: raw, RawQuery: encodeParams(r.params)},
-		Proto:      "HTTP/1.1",
-		ProtoMajor: 1,
-		ProtoMinor: 1,
-		Header:     header,
-		Host:       b.target.host,
-	}).WithContext(ctx)
+	hr := blank.WithContext(ctx) // a copy, as it would be of one that is filled
+	hr.Method = r.op.method()
+	hr.URL = &url.URL{Scheme: b.target.scheme, Host: b.target.host, Path: path, RawPath: raw, RawQuery: encodeParams(r.params)}
+	hr.Header = header
+	hr.Host = b.target.host
 	if r.op.method() == http.MethodPut || r.op.method() == http.MethodPost {
 		u.attach(hr)
 	}

@@ -19,7 +19,7 @@ func (b *Bucket) send(ctx context.Context, r *request, begun func(*watch)) (*ans
 		return nil, f
 	}
 	inner, cancel := context.WithCancelCause(ctx)
-	u := &upload{content: r.body, told: func(n int64) { b.moved(n, 0) }}
+	u := &upload{content: r.body, bucket: b}
 	hr := b.build(inner, r, cred, u)
 	a := &answer{bucket: b, req: r, start: time.Now()}
 	a.watch = newWatch(b.alarm, cancel, u, patience{b.patience.stall, min(r.op.deadline(), b.patience.answer)})

@@ -138,3 +138,17 @@ func TestSigningKeyFollowsSecretAndDay(t *testing.T) {
 		t.Error("the same secret and day have another key")
 	}
 }
+
+// Requests of one second share its stamp, and no others.
+func TestStampFollowsTheClock(t *testing.T) {
+	v := newSigner(signV4, "cn-hangzhou")
+	begun := time.Date(2026, 12, 31, 23, 59, 58, 0, time.FixedZone("east", 8*3600))
+	for _, d := range []time.Duration{0, 999 * time.Millisecond, time.Second, 3 * time.Second, 500 * time.Millisecond, -time.Millisecond} {
+		now := begun.Add(d)
+		s := signing{method: "GET", bucket: "examplebucket", key: "k", cred: Credential{ID: "id", Secret: "secret"}, now: now, header: http.Header{}}
+		v.sign(&s)
+		if got, want := s.header[headerOSSDate], now.UTC().Format(timeV4); !slices.Equal(got, []string{want}) {
+			t.Errorf("after %v: the date is %q, want %q", d, got, want)
+		}
+	}
+}

@@ -19,12 +19,22 @@ const (
 	timeV4          = "20060102T150405Z"
 )
 
+// payloadUnsigned is shared by the headers of all requests, which do not change it.
+var payloadUnsigned = []string{unsignedPayload}
+
 // signerV4 makes signatures of version 4
 // (https://help.aliyun.com/en/oss/developer-reference/recommend-to-use-signature-version-4). The body is
 // not part of the signature: its CRC-64 is compared instead.
 type signerV4 struct {
 	region string
-	key    atomic.Pointer[keyV4] // the last signing key derived: one for each secret and day
+	key    atomic.Pointer[keyV4]   // the last signing key derived: one for each secret and day
+	stamp  atomic.Pointer[stampV4] // the last time written: one for each second
+}
+
+// stampV4 is a second as signatures write it. Requests of that second share it as a header, which none changes.
+type stampV4 struct {
+	second int64 // of Unix
+	header []string
 }
 
 // keyV4 is the key that a secret gives for a day.
@@ -42,9 +52,10 @@ type deskV4 struct {
 }
 
 func (v *signerV4) sign(s *signing) {
-	stamp := s.now.UTC().Format(timeV4)
-	s.header[headerOSSDate] = []string{stamp}
-	s.header[headerSHA256] = []string{unsignedPayload}
+	date := v.stampOf(s.now)
+	stamp := date[0]
+	s.header[headerOSSDate] = date
+	s.header[headerSHA256] = payloadUnsigned
 	if s.cred.Token != "" {
 		s.header[headerToken] = []string{s.cred.Token}
 	}
@@ -65,7 +76,7 @@ func (v *signerV4) sign(s *signing) {
 }
 
 func (v *signerV4) presign(s *signing, ttl time.Duration) []param {
-	stamp := s.now.UTC().Format(timeV4)
+	stamp := v.stampOf(s.now)[0]
 	key := v.signingKey(s.cred.Secret, stamp[:8])
 	params := append(slices.Clone(s.params),
 		param{"x-oss-signature-version", algorithmV4},
@@ -123,6 +134,17 @@ func appendCanonicalV4(b []byte, s *signing) []byte {
 	b = append(b, '\n')
 	b = append(b, strings.Join(s.extra, ";")...)
 	return append(b, "\n"+unsignedPayload...)
+}
+
+// stampOf writes a time, as the header that has it.
+func (v *signerV4) stampOf(now time.Time) []string {
+	second := now.Unix()
+	if t := v.stamp.Load(); t != nil && t.second == second {
+		return t.header
+	}
+	t := &stampV4{second, []string{now.UTC().Format(timeV4)}}
+	v.stamp.Store(t)
+	return t.header
 }
 
 // signingKey derives the day's key from the secret.

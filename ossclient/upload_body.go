@@ -81,8 +81,8 @@ func (s *sending) outcome() (sum uint64, n int64, err error) {
 // upload is the body of one attempt: all its passes, of which the last counts.
 type upload struct {
 	content content
-	moved   atomic.Int64  // bytes handed out, by all passes
-	told    func(n int64) // of them; nil: nobody is
+	bucket  *Bucket      // which counts them, too; nil: nobody does
+	moved   atomic.Int64 // bytes handed out, by all passes
 
 	mu     sync.Mutex // guards the field below
 	passes []*sending
@@ -98,8 +98,8 @@ func (u *upload) open() *sending {
 
 func (u *upload) count(n int64) {
 	u.moved.Add(n)
-	if u.told != nil {
-		u.told(n)
+	if u.bucket != nil {
+		u.bucket.moved(n, 0)
 	}
 }
 
