@@ -40,6 +40,7 @@ func (n *node) endGiving() {
 	defer n.mu.Unlock()
 	if n.giving--; n.giving == 0 {
 		close(n.given)
+		n.given = nil
 	}
 }
 

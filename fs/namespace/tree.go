@@ -139,6 +139,7 @@ func (t *Tree) Confirmed(c Confirmation) {
 		id.Approximate = !c.Exact
 		t.o.Index.Put(c.Key, id, cache.Record{Attr: c.Attr, Target: c.Target, CRC64: c.Object.CRC64, HasCRC64: c.Object.HasCRC64})
 	}
+	c.Object.Metadata = ossclient.Metadata{ContentType: c.Object.Metadata.ContentType} // Attr says the rest: many of them are kept
 	t.recents.add(c, known, t.now(), t.o.TTL+recentsExtra)
 }
 
