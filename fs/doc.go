@@ -15,6 +15,8 @@
 // the node: handles of an earlier epoch read ESTALE, so that bytes of two versions never meet. The kernel is
 // given pages before it asks, too, but only while nobody may write the file (node_pages.go).
 //
+// The kernel is asked to let go of inodes that nobody uses when there are many (prune.go).
+//
 // Directories keep no time of their own in the bucket when an entry comes or goes: a node shows the time
 // of the last change made through this mount for as long as it lives.
 //

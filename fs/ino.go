@@ -24,6 +24,8 @@ type table struct {
 	byKey      map[ossclient.Key]*node
 	byIno      map[uint64]*node
 	generation uint64
+	ages       ages      // of all but the root
+	met        func(int) // told, with no lock held, how many nodes there are when one more is; nil: nobody is
 }
 
 func newTable() *table {
@@ -41,11 +43,19 @@ func (t *table) get(key ossclient.Key) *node {
 // else can find n, makes its inode. When another live node has the key and is of the same type, claim
 // changes nothing and returns that one; one of another type loses the key.
 func (t *table) claim(n *node, key ossclient.Key, birth func()) *node {
+	winner, count := t.claimed(n, key, birth)
+	if winner == n && t.met != nil {
+		t.met(count)
+	}
+	return winner
+}
+
+func (t *table) claimed(n *node, key ossclient.Key, birth func()) (winner *node, count int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if old := t.byKey[key]; old != nil {
 		if old.typ == n.typ {
-			return old
+			return old, 0
 		}
 	}
 	n.ino = t.numberLocked(key)
@@ -53,7 +63,8 @@ func (t *table) claim(n *node, key ossclient.Key, birth func()) *node {
 	n.generation = t.generation
 	birth()
 	t.byKey[key], t.byIno[n.ino] = n, n
-	return n
+	t.ages.push(n)
+	return n, len(t.byIno)
 }
 
 // keep puts n back when a FORGET that raced with a lookup of it has taken it out.
@@ -63,6 +74,9 @@ func (t *table) keep(n *node, key ossclient.Key) {
 	if t.byKey[key] == nil {
 		t.byKey[key] = n
 		t.byIno[n.ino] = n
+		if n.ino != rootIno {
+			t.ages.push(n)
+		}
 	}
 }
 
@@ -121,7 +135,27 @@ func (t *table) forget(n *node, key ossclient.Key) {
 	}
 	if t.byIno[n.ino] == n {
 		delete(t.byIno, n.ino)
+		t.ages.drop(n)
 	}
+}
+
+// oldest gives up to most nodes that were not used since they were looked at last. Who is looked at counts as the youngest.
+func (t *table) oldest(most int) []*node {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var list []*node
+	for range len(t.byIno) - 1 {
+		n := t.ages.oldest
+		if n == nil || len(list) == most {
+			break
+		}
+		t.ages.drop(n)
+		t.ages.push(n)
+		if !n.used.Swap(false) {
+			list = append(list, n)
+		}
+	}
+	return list
 }
 
 // number is what a lookup of key would show as its inode number now.

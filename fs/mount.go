@@ -37,6 +37,7 @@ type Mount struct {
 	nodes   *table
 	gate    *gate
 	notify  *notifier
+	prune   *pruner
 	calls   *calls
 	absent  absences
 	lookers lookers
@@ -66,6 +67,7 @@ func open(ctx context.Context, o Options) (*Mount, error) {
 		options: o, memory: budget.New(o.Memory), nodes: newTable(), gate: newGate(), notify: newNotifier(),
 		served: make(chan struct{}), ready: make(chan struct{}),
 	}
+	m.prune = newPruner(m.nodes, o.Memory, o.Inodes)
 	if err := m.openParts(ctx); err != nil {
 		return nil, errors.Join(err, m.Close(context.WithoutCancel(ctx)))
 	}
@@ -136,6 +138,7 @@ func (m *Mount) close(ctx context.Context) error {
 		err = errors.Join(err, n.settle())
 		n.abandon()
 	}
+	m.prune.close()
 	m.notify.close()
 	if m.tree == nil {
 		close(m.ready) // a confirmation may wait for it

@@ -1,6 +1,9 @@
 package fs
 
 import (
+	"math"
+	"sync"
+
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -11,6 +14,9 @@ import (
 type calls struct {
 	*fuse.Server
 	conn *transport.Conn
+
+	asking  sync.Mutex // held while numbers are asked for; guards the field below
+	numbers []uint64
 }
 
 var _ fusefs.ServerCallbacks = (*calls)(nil)
@@ -21,6 +27,30 @@ func (c *calls) EntryNotify(parent uint64, name string) fuse.Status {
 		return c.conn.Expire(parent, name)
 	}
 	return c.Server.EntryNotify(parent, name)
+}
+
+// askNumber is an offset that no notice has: who is to be told of the pages there only wants to know the kernel's number of
+// an inode, which go-fuse says to nobody but those it has tell the kernel.
+const askNumber = math.MinInt64
+
+// InodeNotify has the kernel drop attributes and pages.
+func (c *calls) InodeNotify(node uint64, off, length int64) fuse.Status {
+	if off == askNumber {
+		c.numbers = append(c.numbers, node)
+		return fuse.OK
+	}
+	return c.Server.InodeNotify(node, off, length)
+}
+
+// prune has the kernel let go of inodes, where nobody uses them. False: the connection has ended.
+func (c *calls) prune(inodes []*fusefs.Inode) bool {
+	c.asking.Lock()
+	defer c.asking.Unlock()
+	c.numbers = c.numbers[:0]
+	for _, i := range inodes {
+		_ = i.NotifyContent(askNumber, 0)
+	}
+	return c.conn.Prune(c.numbers).Ok()
 }
 
 // called is a tree of nodes that tells the kernel things by calls.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,9 +30,11 @@ const ownPages ossclient.ETag = "(staged)"
 type node struct {
 	fusefs.Inode
 	m          *Mount
-	typ        uint32 // type bits of the mode
-	ino        uint64 // set once, by the table
-	generation uint64 // set once, by the table: no two nodes share it
+	typ        uint32      // type bits of the mode
+	ino        uint64      // set once, by the table
+	generation uint64      // set once, by the table: no two nodes share it
+	age        age         // the table's
+	used       atomic.Bool // since the table looked at it last
 
 	mu      sync.Mutex      // guards the fields below
 	key     ossclient.Key   // where it is now; a directory's ends with "/"
@@ -194,6 +197,7 @@ func (n *node) elsewhere(key ossclient.Key) bool {
 
 // Getattr answers for the node, whatever handle the kernel names: size and dirty state are the node's.
 func (n *node) Getattr(ctx context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	n.used.Store(true)
 	n.mu.Lock()
 	staged := n.content != nil
 	n.mu.Unlock()

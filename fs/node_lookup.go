@@ -80,6 +80,7 @@ func (n *node) admit(ctx context.Context, e namespace.Entry, asked uint64) (chil
 	}
 	typ := e.Attr.Mode & attr.TypeMask
 	if old := n.m.nodes.get(e.Key); old != nil && old.typ == typ {
+		old.used.Store(true)
 		old.learn(e, asked)
 		return old, true
 	}

@@ -21,6 +21,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 	if n.typ != attr.TypeFile {
 		return nil, 0, syscall.EIO // the kernel opens the other types itself
 	}
+	n.used.Store(true)
 	n.borrow()
 	defer n.giveBack(0)
 	e, err := n.found(ctx)

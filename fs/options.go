@@ -46,6 +46,7 @@ type Options struct {
 	NoHead   bool            // attributes from listings alone
 	Logger   *slog.Logger    // nil: none
 	Debug    bool            // every request of the kernel in the log
+	Inodes   func(most int)  // told how many inodes there are at most, each time there are thousands more than ever; may be nil
 	Observer func(Operation) // hears of each request of the kernel when it is answered, in its goroutine; may be nil
 }
 

@@ -26,7 +26,8 @@ const (
 	crashName      = "crash.log"
 	closePatience  = 15 * time.Second // for what is in flight when nothing more is to be sent
 	socketPatience = 2 * time.Second  // for callers that read their last answer
-	memoryOverhead = 256 << 20        // bytes beside the budget: code, stacks, inodes
+	memoryOverhead = 256 << 20        // bytes beside the budget: code, stacks, listings
+	inodeMemory    = 2 << 10          // bytes of an inode
 )
 
 // sessionOptions is what a session is made of.

@@ -27,7 +27,8 @@ func (x *session) mountOptions() (fs.Options, error) {
 	if err != nil {
 		return fs.Options{}, err
 	}
-	debug.SetMemoryLimit(memory + memoryOverhead)
+	limit := func(inodes int) { debug.SetMemoryLimit(memory + memoryOverhead + int64(inodes)*inodeMemory) }
+	limit(0)
 	var observer func(fs.Operation)
 	if x.metrics != nil {
 		observer = x.metrics.answered
@@ -39,7 +40,7 @@ func (x *session) mountOptions() (fs.Options, error) {
 		WriteBack: s.writeBack.delay, WriteThrough: s.writeBack.off, LocalFsync: s.fsync.value == "local",
 		Memory: memory, StageSize: stage, OnConflict: s.conflict(),
 		SinglePut: int64(s.singlePut), NewObjects: newObjects,
-		NoHead: s.noHead, Logger: x.log.Logger, Debug: s.debug, Observer: observer,
+		NoHead: s.noHead, Inodes: limit, Logger: x.log.Logger, Debug: s.debug, Observer: observer,
 	}, nil
 }
 

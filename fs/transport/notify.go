@@ -17,13 +17,29 @@ func (c *Conn) Expires() bool {
 // the entry away: whoever works in it is then in a directory without a name, and what is mounted on it, or below, is
 // unmounted. A kernel that does not know Expire takes it for that notice.
 func (c *Conn) Expire(parent uint64, name string) fuse.Status {
-	const code = -fuse.NOTIFY_INVAL_ENTRY
 	entry := fuse.NotifyInvalEntryOut{Parent: parent, NameLen: uint32(len(name)), Flags: fuse.EXPIRE_ONLY}
-	head := fuse.OutHeader{Status: code, Length: uint32(outHeader + int(unsafe.Sizeof(entry)) + len(name) + 1)}
+	return c.tell(fuse.NOTIFY_INVAL_ENTRY, unsafe.Slice((*byte)(unsafe.Pointer(&entry)), unsafe.Sizeof(entry)), append([]byte(name), 0))
+}
+
+// Prunes says whether the kernel knows Prune: since Linux 6.18.
+func (c *Conn) Prunes() bool { return c.server.KernelSettings().SupportsNotify(fuse.NOTIFY_PRUNE) }
+
+// Prune has the kernel let go of inodes, by its numbers, where nobody uses them: FORGETs follow.
+func (c *Conn) Prune(nodes []uint64) fuse.Status {
+	if len(nodes) == 0 {
+		return fuse.OK
+	}
+	out := fuse.NotifyPruneOut{Count: uint32(len(nodes))}
+	return c.tell(fuse.NOTIFY_PRUNE, unsafe.Slice((*byte)(unsafe.Pointer(&out)), unsafe.Sizeof(out)),
+		unsafe.Slice((*byte)(unsafe.Pointer(&nodes[0])), 8*len(nodes)))
+}
+
+// tell sends a notice: go-fuse's codes are the kernel's with the sign changed.
+func (c *Conn) tell(code int32, body, more []byte) fuse.Status {
+	head := fuse.OutHeader{Status: -code, Length: uint32(outHeader + len(body) + len(more))}
 	p := make([]byte, 0, head.Length)
 	p = append(p, unsafe.Slice((*byte)(unsafe.Pointer(&head)), outHeader)...)
-	p = append(p, unsafe.Slice((*byte)(unsafe.Pointer(&entry)), unsafe.Sizeof(entry))...)
-	p = append(append(p, name...), 0)
+	p = append(append(p, body...), more...)
 	c.telling.RLock()
 	defer c.telling.RUnlock()
 	if c.closed {
