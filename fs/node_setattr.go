@@ -9,6 +9,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"github.com/ossfs/ossfs/internal/attr"
+	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/writeback"
 )
 
@@ -143,7 +144,11 @@ func (n *node) tryChange(ctx context.Context, edit func(a *attr.Attr, shown attr
 	case e.Dir && !e.Marker && !e.Staged:
 		err = n.m.store.Keep(key, a)
 	default:
-		err = n.m.store.SetAttr(key, e.Version, e.Object.StorageClass, a)
+		target := e.Target
+		if e.Object.Type == ossclient.Symlink { // what a copy makes of it, OSS has to say
+			target = ""
+		}
+		err = n.m.store.SetAttr(key, e.Version, e.Object.StorageClass, target, a)
 	}
 	if err != nil {
 		return true, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,7 +79,7 @@ type Bucket struct {
 	cfg       Config
 	target    target
 	signer    signer
-	transport *direct
+	transport *http.Transport
 	agent     []string // the header User-Agent
 	log       *slog.Logger
 	gate      *gate

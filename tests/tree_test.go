@@ -515,6 +515,70 @@ func TestSymlink(t *testing.T) {
 	}
 }
 
+// A symbolic link whose attributes alone were changed leads where it did, in this mount and the next, and nothing is asked for that.
+//
+// SEMANTICS 4.1
+func TestSymlinkWithOtherAttributes(t *testing.T) {
+	b := harness.New(t)
+	made := []string{"here", "before"}
+	for _, name := range made {
+		must(t, os.Symlink("to "+name, b.Path(name)))
+	}
+	b.Flush()
+	change := func(sec int64) {
+		at := unix.Timespec{Sec: sec}
+		for _, name := range made {
+			must(t, unix.UtimesNanoAt(unix.AT_FDCWD, b.Path(name), []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW))
+		}
+		b.Flush()
+		b.Server.ResetCounts()
+	}
+	check := func(sec int64) {
+		t.Helper()
+		for _, name := range made {
+			want := "to " + name
+			if got, err := os.Readlink(b.Path(name)); err != nil || got != want {
+				t.Errorf("readlink %s: got %q, %v, want %q", name, got, err, want)
+			}
+			st, err := os.Lstat(b.Path(name))
+			must(t, err)
+			if st.Mode().Type() != os.ModeSymlink || st.Size() != int64(len(want)) || st.ModTime().Unix() != sec {
+				t.Errorf("lstat %s: got %v of %d bytes and time %d, want a link of %d and time %d", name, st.Mode(), st.Size(), st.ModTime().Unix(), len(want), sec)
+			}
+		}
+		if n := b.Server.Counts()["GetObject"]; n > 0 {
+			t.Errorf("%d targets were asked for", n)
+		}
+	}
+	change(100)
+	check(100)
+	b.Remount() // what the index keeps
+	change(200)
+	check(200)
+	b.Remount()
+	check(200)
+}
+
+// The attributes of a symbolic link that another client has made anew meanwhile are set on what is there, which leads where it does.
+//
+// SEMANTICS 4.1
+func TestSymlinkMadeAnewByOthers(t *testing.T) {
+	b := harness.New(t)
+	must(t, os.Symlink("ours", b.Path("link")))
+	b.Flush()
+	at := unix.Timespec{Sec: 100}
+	must(t, unix.UtimesNanoAt(unix.AT_FDCWD, b.Path("link"), []unix.Timespec{at, at}, unix.AT_SYMLINK_NOFOLLOW))
+	o, _ := b.Object("link")
+	must(t, b.Server.Put(harness.Bucket, "link", []byte("theirs"), o.Header))
+	b.Flush()
+	if got, err := os.Readlink(b.Path("link")); err != nil || got != "theirs" {
+		t.Errorf("readlink: got %q, %v, want what the other client made", got, err)
+	}
+	if st, err := os.Lstat(b.Path("link")); err != nil || st.ModTime().Unix() != 100 {
+		t.Errorf("lstat: got %v, %v, want our time", st, err)
+	}
+}
+
 // SEMANTICS 4.1
 func TestSpecialFiles(t *testing.T) {
 	b := harness.New(t)

@@ -67,8 +67,8 @@ func (s *Store) put(key Key, a attr.Attr, body string, followLocked func(old *en
 }
 
 // SetAttr gives a key other attributes: those of its pending content, or of the object, base, in the bucket. class is the
-// object's storage class, which it keeps; "" when it is not known.
-func (s *Store) SetAttr(key Key, base ossclient.Version, class string, a attr.Attr) error {
+// object's storage class, and target what it points to when it is a symbolic link, both of which it keeps; "" when that is not known.
+func (s *Store) SetAttr(key Key, base ossclient.Version, class, target string, a attr.Attr) error {
 	if err := s.usable(); err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (s *Store) SetAttr(key Key, base ossclient.Version, class string, a attr.At
 			base = *f.confirmed
 		}
 		e = s.replaceLocked(key, Attributes, nil, base)
-		e.attr, e.size, e.class = packed, e.version().Size, class
+		e.attr, e.size, e.class, e.body = packed, e.version().Size, class, target
 	}
 	if err := s.startLocked(op{code: opSet, entry: e}); err != nil {
 		return err

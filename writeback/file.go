@@ -286,7 +286,7 @@ func (f *File) SetAttr(a attr.Attr) error {
 	if detached {
 		return nil
 	}
-	return f.s.SetAttr(key, ossclient.Version{}, "", a)
+	return f.s.SetAttr(key, ossclient.Version{}, "", "", a)
 }
 
 // openLocked gives the staged file's handle. It needs f.mu.

@@ -213,7 +213,7 @@ func (s *Store) stored(e *entry, f *File, r ossclient.PutResult, typ ossclient.O
 func (s *Store) sendAttributes(ctx context.Context, e *entry) error {
 	a := e.attributes()
 	m := metadata(e.key, &a)
-	source := e.version()
+	source, target := e.version(), e.body
 	class, err := s.classOf(ctx, source, a.StorageClass, e.class)
 	if err != nil {
 		return s.vanished(e, err)
@@ -229,7 +229,7 @@ func (s *Store) sendAttributes(ctx context.Context, e *entry) error {
 		if s.opt.OnConflict == Fail {
 			return &ConflictError{Key: e.key, Base: source, Now: now.Version}
 		}
-		source, o.StorageClass = now.Version, cmp.Or(a.StorageClass, now.StorageClass)
+		source, target, o.StorageClass = now.Version, "", cmp.Or(a.StorageClass, now.StorageClass)
 		r, err = s.bucket.Copy(ctx, ossclient.CopyRequest{Source: source, Key: e.key, Replace: &m, Options: o})
 	}
 	if errors.Is(err, ossclient.ErrNotExist) {
@@ -243,7 +243,7 @@ func (s *Store) sendAttributes(ctx context.Context, e *entry) error {
 	}
 	v := ossclient.Version{Key: e.key, ETag: r.ETag, Size: source.Size}
 	obj := ossclient.Object{Version: v, LastModified: r.LastModified, Type: ossclient.Normal, StorageClass: o.StorageClass, Metadata: m, CRC64: r.CRC64, HasCRC64: r.HasCRC64}
-	return s.confirm(e, nil, Confirmation{Key: e.key, Object: obj, Exact: true, Attr: a})
+	return s.confirm(e, nil, Confirmation{Key: e.key, Object: obj, Exact: true, Attr: a, Target: target})
 }
 
 // vanished ends a change of attributes of an object that is not there any more: somebody deleted it, and
@@ -297,6 +297,9 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation) error {
 	next.since = max(next.since, e.seq+1)
 	next.when = time.Now().UnixNano()
 	next.flags &^= flagUnknown | flagSuspect
+	if e.kind == Attributes && next.kind == Attributes {
+		next.body = c.Target // of what is there now
+	}
 	if f != nil && next.stage == f.stage {
 		next.edit = f.editLocked()
 		next.flags &^= flagPart // it was of other ranges

@@ -36,7 +36,7 @@ type State struct {
 	Kind   Kind
 	Attr   attr.Attr
 	Size   int64             // bytes; of a file that is being written, when it was last committed
-	Target string            // symbolic links: what they point to; other objects of Put: the body
+	Target string            // symbolic links: what they point to, where it is known; other objects of Put: the body
 	Base   ossclient.Version // what the bucket has at Key; ETag "" when nothing, or unknown
 	Seq    uint64            // grows with each change of any state
 	Open   bool              // a staged file that somebody has open

@@ -89,3 +89,28 @@ func TestMarkerFromAPageIsOverlaid(t *testing.T) {
 		look(d, attr.TypeDir|0o700)
 	}
 }
+
+// A link in the index that leads nowhere, as a change of its attributes left it there once, is asked for.
+func TestLinkThatTheIndexHasWithoutATarget(t *testing.T) {
+	w := newWorld(t, nil)
+	defer w.close(t)
+	file := uint32(attr.TypeFile | 0o604)
+	for _, key := range []ossclient.Key{"d/a", "d/b"} {
+		o := w.bucket.put(key, "to", file)
+		var link attr.Attr
+		link.SetMode(attr.TypeLink | 0o777)
+		w.tree.remember(&meta{object: o, attr: link}, cache.IdentityOf(&o))
+	}
+	if e, err := w.tree.Lookup(t.Context(), "d/", "a"); err != nil || e.Attr.Mode != file {
+		t.Errorf("lookup: mode %o, %v, want what the bucket says, %o", e.Attr.Mode, err, file)
+	}
+	list, err := w.entries(t.Context(), "d/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		if e.Attr.Mode != file {
+			t.Errorf("listing: %s has mode %o, want what the bucket says, %o", e.Name, e.Attr.Mode, file)
+		}
+	}
+}

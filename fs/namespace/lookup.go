@@ -184,7 +184,7 @@ func (t *Tree) attributesEntry(name string, st *State, m *meta) Entry {
 		return t.stagedEntry(name, st, time.Time{})
 	}
 	e := t.stagedEntry(name, st, m.object.LastModified)
-	if st.Target == "" && m.target != "" {
+	if m.target != "" {
 		e.Target = m.target
 		e = t.show(e, m.object.LastModified)
 	}

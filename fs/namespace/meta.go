@@ -89,7 +89,7 @@ func (c *call) wait(ctx context.Context) (*meta, error) {
 // describe begins to find the attributes of an object that a listing begun at began has shown: in the index,
 // else by asking.
 func (t *Tree) describe(o ossclient.Object, began uint64) *call {
-	if r, ok := t.o.Index.Get(o.Key, cache.IdentityOf(&o)); ok {
+	if r, ok := t.indexed(&o); ok {
 		return answered(recorded(o, r))
 	}
 	return t.inquire(o, began)
@@ -98,7 +98,11 @@ func (t *Tree) describe(o ossclient.Object, began uint64) *call {
 // describePage is describe for objects in the order of their keys.
 func (t *Tree) describePage(objects []ossclient.Object, began uint64) []*call {
 	calls := make([]*call, len(objects))
-	t.o.Index.GetPage(objects, func(i int, r cache.Record) { calls[i] = answered(recorded(objects[i], r)) })
+	t.o.Index.GetPage(objects, func(i int, r cache.Record) {
+		if !aimless(&objects[i], &r.Attr, r.Target) {
+			calls[i] = answered(recorded(objects[i], r))
+		}
+	})
 	for i := range calls {
 		if calls[i] == nil {
 			calls[i] = t.inquire(objects[i], began)
@@ -149,7 +153,7 @@ func (t *Tree) inquire(o ossclient.Object, began uint64) *call {
 // ask asks the bucket for an object and remembers the answer.
 func (t *Tree) ask(ctx context.Context, o ossclient.Object) (*meta, error) {
 	if o.ETag != "" { // another question may have been answered since the index was asked
-		if r, ok := t.o.Index.Get(o.Key, cache.IdentityOf(&o)); ok {
+		if r, ok := t.indexed(&o); ok {
 			return recorded(o, r), nil
 		}
 	}

@@ -144,20 +144,33 @@ func (t *Tree) Confirmed(c Confirmation) {
 }
 
 // complete finds what is stored with a copy that a rename made: it is what the index knows of the source. It says
-// false when nobody knows, so that the bucket has to be asked.
+// false when nobody knows, or knows where a link leads, so that the bucket has to be asked.
 func (t *Tree) complete(c *Confirmation) bool {
-	if c.Deleted || c.Source.ETag == "" {
+	switch copied := c.Source.ETag != ""; {
+	case c.Deleted:
 		return true
-	}
-	if !c.SourceModified.IsZero() {
+	case copied && !c.SourceModified.IsZero():
 		source := ossclient.Object{Version: c.Source, LastModified: c.SourceModified}
-		r, ok := t.o.Index.Get(c.Source.Key, cache.IdentityOf(&source))
+		r, ok := t.indexed(&source)
 		if ok {
 			c.Attr, c.Target = r.Attr, r.Target
 		}
 		return ok
+	case copied && c.Attr.Has&attr.HasMode == 0:
+		return false
 	}
-	return c.Attr.Has&attr.HasMode != 0 && (c.Attr.Type() != attr.TypeLink || c.Target != "")
+	return !aimless(&c.Object, &c.Attr, c.Target)
+}
+
+// indexed is what the index knows of an object.
+func (t *Tree) indexed(o *ossclient.Object) (cache.Record, bool) {
+	r, ok := t.o.Index.Get(o.Key, cache.IdentityOf(o))
+	return r, ok && !aimless(o, &r.Attr, r.Target)
+}
+
+// aimless says whether an object is a symbolic link of which it is not known where it leads.
+func aimless(o *ossclient.Object, a *attr.Attr, target string) bool {
+	return a.Type() == attr.TypeLink && target == "" && !isDirKey(o.Key) && o.Size > 0 && o.Size <= maxTarget
 }
 
 // Touched says that we changed something in dir. The overlay, which is asked first, has it already.
