@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,7 +78,7 @@ type Bucket struct {
 	cfg       Config
 	target    target
 	signer    signer
-	transport *http.Transport
+	transport *direct
 	agent     []string // the header User-Agent
 	log       *slog.Logger
 	gate      *gate

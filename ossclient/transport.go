@@ -21,7 +21,7 @@ const (
 
 // newTransport is a transport of HTTP/1.1 with room for every connection the limit allows. Large reads
 // go past its read buffer straight into the reader's memory.
-func newTransport(cfg Config) (*http.Transport, error) {
+func newTransport(cfg Config) (*direct, error) {
 	t := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            newDialer().dial,
@@ -43,7 +43,7 @@ func newTransport(cfg Config) (*http.Transport, error) {
 		}
 		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	return t, nil
+	return &direct{Transport: t, idle: idleLinks{most: t.MaxIdleConnsPerHost}}, nil
 }
 
 // CertPool is the system's certificate authorities and those of a PEM file.
