@@ -194,7 +194,7 @@ func (b *Bucket) CompleteUpload(ctx context.Context, c CompleteRequest) (PutResu
 	return result, err
 }
 
-// corrupt is the error of a checksum that repeating cannot mend.
+// corrupt is the error of a checksum that is not mended by repeating.
 func (b *Bucket) corrupt(r *request, cause error) *Error {
 	e := b.newError(r, cause)
 	e.Kind = ErrCorrupt

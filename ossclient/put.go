@@ -33,8 +33,9 @@ type PutResult struct {
 	VersionID string
 }
 
-// Put stores an object (PutObject), replacing what Key was. ErrCorrupt: what OSS stored has another
-// checksum than what was read, several times.
+// Put stores an object (PutObject), replacing what Key was. ErrCorrupt: what OSS has stored has another checksum than what
+// was read. That is not repeated: an exclusive request would meet its own object, and if the repetition failed in another way
+// nobody would hear whose bytes the object has (StoredSum).
 func (b *Bucket) Put(ctx context.Context, p PutRequest) (PutResult, error) {
 	op := opPut
 	if err := b.checkKey(op, p.Key); err != nil {
@@ -62,7 +63,7 @@ func (b *Bucket) Put(ctx context.Context, p PutRequest) (PutResult, error) {
 			sum = a.sum
 		}
 		if err := b.compare("object", a.header, sum); err != nil {
-			return err
+			return b.corrupt(r, err)
 		}
 		result = putResultOf(p.Key, p.Size, sum, a.header)
 		return nil

@@ -87,14 +87,21 @@ func TestALastingMismatchIsCorrupt(t *testing.T) {
 	}
 }
 
-// What OSS stored wrongly is sent again, and when it stays wrong it is an error in the log.
-func TestALastingMismatchOfAPutIsCorrupt(t *testing.T) {
-	s := ossservertest.NewTest(t, ossserver.Options{})
-	var log bytes.Buffer
-	b := open(t, s, func(c *ossclient.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
-	s.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.FlipBit})
-	_, err := b.Put(t.Context(), ossclient.PutRequest{Key: "k", Body: bytes.NewReader(pattern(5000)), Size: 5000})
-	if !errors.Is(err, ossclient.ErrCorrupt) || b.Stats().Retries != 2 || strings.Count(log.String(), "level=ERROR") != 1 {
-		t.Errorf("got %v after %d repetitions, log %q; want ErrCorrupt after two, and one error", err, b.Stats().Retries, log.String())
+// What OSS stored wrongly is an error in the log and to the caller, who is told what is stored; an exclusive put is not taken
+// for one that met another client's object.
+func TestAMismatchOfAPutIsCorrupt(t *testing.T) {
+	for _, exclusive := range []bool{false, true} {
+		s := ossservertest.NewTest(t, ossserver.Options{})
+		var log bytes.Buffer
+		b := open(t, s, func(c *ossclient.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		s.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.FlipBit})
+		_, err := b.Put(t.Context(), ossclient.PutRequest{Key: "k", Body: bytes.NewReader(pattern(5000)), Size: 5000, NoOverwrite: exclusive})
+		if !errors.Is(err, ossclient.ErrCorrupt) || b.Stats().Retries != 0 || strings.Count(log.String(), "level=ERROR") != 1 {
+			t.Errorf("exclusive %v: got %v after %d repetitions, log %q; want ErrCorrupt at once, and one error", exclusive, err, b.Stats().Retries, log.String())
+		}
+		sum, known := ossclient.StoredSum(err)
+		if o, herr := b.Head(t.Context(), "k"); herr != nil || !known || sum != o.CRC64 {
+			t.Errorf("exclusive %v: got %d, %v as what is stored, want %d (%v)", exclusive, sum, known, o.CRC64, herr)
+		}
 	}
 }

@@ -93,6 +93,10 @@ func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
 // spoiled notes that the bucket has, instead of what was sent, bytes that came wrong to it. The next attempt knows
 // them by their checksum, and overwrites them and nothing else.
 func (s *Store) spoiled(e *entry, f *File, err error) error {
+	sum, known := ossclient.StoredSum(err)
+	if !known {
+		return nil // refused: the bucket has what it had
+	}
 	whole := f == nil
 	if f != nil {
 		f.mu.Lock()
@@ -106,11 +110,7 @@ func (s *Store) spoiled(e *entry, f *File, err error) error {
 		return nil
 	}
 	next := cur.clone()
-	if sum, known := ossclient.StoredSum(err); known {
-		next.trial = (&trial{size: e.size, sum: sum}).over(next.trial)
-	} else {
-		next.flags = next.flags&^flagSuspect | flagUnknown
-	}
+	next.trial = (&trial{size: e.size, sum: sum}).over(next.trial)
 	if whole && (f == nil || next.stage == f.stage) { // the base is gone, and not needed
 		next.base, next.edit = nil, nil
 		next.flags &^= flagPart
