@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/extent"
 )
 
 // punched is a file of which parts were sent and given up in the stage, while it is still written.
@@ -114,5 +115,37 @@ func TestStagedBytesOfTheBaseStay(t *testing.T) {
 	}
 	_, next := r.killed(mem)
 	r.flush(next)
+	r.want("a", content)
+}
+
+// Of an edit the clean bytes that were fetched are given up, and what was written stays.
+func TestCleanBytesOfAnEditAreGivenUp(t *testing.T) {
+	r := newRig(t)
+	r.opt.Delay = time.Hour
+	s := r.open()
+	content := noise(3<<20, 4)
+	f := must(s.Edit("a", r.put("a", content), fileAttr(), nil))(t)
+	written := extent.Range{Off: 1 << 20, End: 1<<20 + 7}
+	if _, err := f.WriteAt(t.Context(), []byte("CHANGED"), written.Off); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.complete(t.Context(), 0, 2<<20); err != nil {
+		t.Fatal(err)
+	}
+	r.closed(f)
+	s.relieve()
+	if got := staged(f); len(got) != 1 || got[0] != written {
+		t.Errorf("staged is %v, want %v", got, written)
+	}
+	if got := s.space.usage(); got != written.Len() {
+		t.Errorf("%d bytes are staged, want %d", got, written.Len())
+	}
+	content = content[:written.Off] + "CHANGED" + content[written.End:]
+	got := make([]byte, len(content))
+	if _, err := f.ReadAt(t.Context(), got, 0); err != nil || string(got) != content {
+		t.Errorf("other bytes were read (%v)", err)
+	}
+	r.close(f)
+	r.flush(s)
 	r.want("a", content)
 }

@@ -144,6 +144,42 @@ func TestPartsThatStay(t *testing.T) {
 	}
 }
 
+// Parts of a file that grew while its first bytes were sent by one request stay in the stage: once the bucket has those, the
+// file is an edit of them, which is not made of the parts.
+func TestPartsOfWhatBecameAnEditStay(t *testing.T) {
+	r := newRig(t)
+	h := newHalfway(r, 1)
+	g := &gate{Bucket: h, arrived: make(chan struct{}, partsAtOnce), open: make(chan struct{})}
+	r.opt.Bucket = g
+	s := young(r)
+	content := noise(3<<20, 8)
+	begun := 64 << 10
+	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+	r.grow(f, content[:begun], 0)
+	sent := make(chan error, 1)
+	go func() { sent <- s.Sync(t.Context(), "a") }()
+	<-h.stopped
+	r.grow(f, content, begun)
+	r.until("parts are on their way", func() bool { return len(g.arrived) > 1 })
+	close(h.goOn)
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+	close(g.open)
+	r.until("the parts are sent", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return len(f.stream.flying) == 0
+	})
+	if !f.Local() {
+		t.Errorf("staged is %v, want all", staged(f))
+	}
+	r.close(f)
+	r.flush(s)
+	r.want("a", content)
+	r.noUploads()
+}
+
 // The power fails when bytes of a committed state were given up in a full stage: whatever the disk has kept of the journal
 // and of the staged file, nothing counts as staged that is not.
 func TestGivenUpInAPowerCut(t *testing.T) {
