@@ -23,7 +23,8 @@ import (
 type badStages struct {
 	*disktest.Mem
 	fail  atomic.Bool
-	drops bool // what was not written is not in memory either
+	full  atomic.Bool // the next file finds no room
+	drops bool        // what was not written is not in memory either
 
 	mu   sync.Mutex // guards the field below
 	lost map[string]bool
@@ -34,6 +35,9 @@ func newBadStages(drops bool) *badStages {
 }
 
 func (d *badStages) Create(name string) (disk.File, error) {
+	if d.full.Swap(false) {
+		return nil, syscall.ENOSPC
+	}
 	f, err := d.Mem.Create(name)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -124,10 +128,10 @@ func (f *badStage) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // A staged file whose sync failed is written anew: what is then said to be durable is. By a sync of its own, and of
-// the whole filesystem.
+// the whole filesystem; also when there was no room for it at first.
 func TestStageSyncFails(t *testing.T) {
-	for _, files := range []int{1, 3 * syncFiles} {
-		t.Run(fmt.Sprint(files), func(t *testing.T) {
+	for name, files := range map[string]int{"one": 1, "many": 3 * syncFiles, "full": 1} {
+		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
 			r.opt.smallMost = -1
 			d := newBadStages(false)
@@ -143,6 +147,12 @@ func TestStageSyncFails(t *testing.T) {
 			for d.fail.Load() { // by this group or the one of each second
 				if err := s.sync.flush(); err != nil && !errors.Is(err, syscall.EIO) {
 					t.Errorf("sync: got %v, want EIO", err)
+				}
+			}
+			d.full.Store(name == "full")
+			for d.full.Load() {
+				if err := s.sync.flush(); err != nil && !errors.Is(err, syscall.ENOSPC) {
+					t.Errorf("sync: got %v, want ENOSPC", err)
 				}
 			}
 			if err := s.Sync(t.Context(), "0"); err != nil {

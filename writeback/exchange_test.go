@@ -248,6 +248,32 @@ func TestExchangeRefused(t *testing.T) {
 	}
 }
 
+// An exchange is taken back as far as there is something to be taken back: what another client has deleted meanwhile keeps
+// nothing else under the name aside.
+// SEMANTICS 6.3
+func TestExchangeTakenBackInPart(t *testing.T) {
+	w := swaps()[0]
+	r := newRig(t)
+	r.opt.Delay = time.Hour
+	n := 0
+	r.opt.Bucket = &slowCopies{r.bucket, func() error {
+		if n++; n == 3 {
+			if err := r.server.Delete(ossservertest.Bucket, "a"); err != nil { // where b is by now
+				t.Error(err)
+			}
+			return &ossclient.Error{Op: "CopyObject", Kind: ossclient.ErrPermission}
+		}
+		return nil
+	}}
+	s := r.open()
+	w.prepare(r, s)
+	if err := w.do(t.Context(), r, s); !errors.Is(err, ossclient.ErrPermission) {
+		t.Errorf("got %v, want that it was refused", err)
+	}
+	r.flush(s)
+	r.wantSeen(s, map[string]string{"a": "was a"})
+}
+
 // slowCopies gives its caller a say before each CopyObject.
 type slowCopies struct {
 	*ossclient.Bucket

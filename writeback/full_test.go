@@ -195,3 +195,36 @@ func TestEditOnAFullDisk(t *testing.T) {
 	copy(content[100:], "EDIT")
 	r.want("a", string(content))
 }
+
+// Small content for which there is no staged file on a full disk does not grow, and its writer hears it.
+// SEMANTICS 1.9
+func TestOutgrownOnAFullDisk(t *testing.T) {
+	r, d := newRig(t), newBadStages(false)
+	r.opt.Disk, r.opt.Delay, r.opt.smallMost = d, time.Hour, 1000
+	s := r.open()
+	content := noise(5000, 1)
+	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+	write := func(from, to int) error {
+		_, err := f.WriteAt(t.Context(), []byte(content[from:to]), int64(from))
+		return err
+	}
+	if err := write(0, 900); err != nil {
+		t.Fatal(err)
+	}
+	for what, fill := range map[string]func(){"file": func() { d.full.Store(true) }, "bytes": func() { d.Fill(100) }} {
+		fill()
+		if err := write(900, 5000); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("write without room for a %s: got %v, want ENOSPC", what, err)
+		}
+		if n := f.Size(); n != 900 {
+			t.Errorf("it has %d bytes, want 900", n)
+		}
+		d.Fill(-1)
+	}
+	if err := write(900, 5000); err != nil {
+		t.Error(err)
+	}
+	r.close(f)
+	r.flush(s)
+	r.want("a", content)
+}

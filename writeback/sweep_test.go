@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
@@ -121,4 +122,32 @@ func TestStagedFileFreedLate(t *testing.T) {
 	r.settled(s)
 	r.want("b", "second")
 	r.want("c", "third")
+}
+
+// A staged file whose content was sent is taken back after its last use, though its key has another state by then.
+func TestStagedFileOfAKeyWithOtherAttributes(t *testing.T) {
+	r := newRig(t)
+	r.opt.smallMost = -1
+	r.opt.Delay = time.Hour
+	s := r.open()
+	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+	if _, err := f.WriteAt(t.Context(), []byte("content"), 0); err != nil {
+		t.Fatal(err)
+	}
+	r.closed(f)
+	r.flush(s)
+	if err := s.SetAttr("a", ossclient.Version{}, "", "", fileAttr()); err != nil {
+		t.Fatal(err)
+	}
+	f.Release()
+	if n := s.space.usage(); n != 0 {
+		t.Errorf("%d bytes count as staged", n)
+	}
+	s.sync.wake()
+	if err := s.sync.flush(); err != nil {
+		t.Fatal(err)
+	}
+	if got := idle(s); len(got) != 1 || got[0] != f.stage {
+		t.Errorf("idle: got %v, want %d", got, f.stage)
+	}
 }

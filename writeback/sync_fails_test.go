@@ -5,9 +5,11 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/writeback/disk"
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
 )
@@ -16,6 +18,8 @@ import (
 type badSync struct {
 	*disktest.Mem
 	fail atomic.Bool
+	down atomic.Bool // all fail
+	full atomic.Bool // nothing more is written to the journal
 }
 
 type badSyncFile struct {
@@ -26,14 +30,14 @@ type badSyncFile struct {
 
 func (d *badSync) Create(name string) (disk.File, error) {
 	f, err := d.Mem.Create(name)
-	if err != nil || !strings.HasPrefix(name, "journal/log.") {
+	if err != nil || !strings.HasPrefix(name, "journal/") {
 		return f, err
 	}
 	return &badSyncFile{File: f, fs: d}, nil
 }
 
 func (f *badSyncFile) Sync() error {
-	if f.fs.fail.Swap(false) {
+	if f.fs.fail.Swap(false) || f.fs.down.Load() {
 		f.lost.Store(true)
 		return errors.New("input/output error")
 	}
@@ -41,6 +45,13 @@ func (f *badSyncFile) Sync() error {
 		return nil
 	}
 	return f.File.Sync()
+}
+
+func (f *badSyncFile) WriteAt(p []byte, off int64) (int, error) {
+	if f.fs.full.Load() {
+		return 0, syscall.ENOSPC
+	}
+	return f.File.WriteAt(p, off)
 }
 
 // SyncAll finds nothing to write in the journal either.
@@ -89,4 +100,42 @@ func TestJournalSyncFails(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Bytes of a committed state are not overwritten before it is durable that they are about to be.
+// SEMANTICS 1.2
+func TestNotOverwrittenBeforeTheJournalSaysSo(t *testing.T) {
+	r := newRig(t)
+	d := &badSync{Mem: disktest.New()}
+	r.opt.Disk, r.opt.Delay, r.opt.smallMost = d, time.Hour, -1
+	s := r.open()
+	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+	write := func(text string, off int64) error {
+		_, err := f.WriteAt(t.Context(), []byte(text), off)
+		return err
+	}
+	if err := write("content", 0); err != nil {
+		t.Fatal(err)
+	}
+	r.closed(f)
+	if err := write("added", 7); err != nil {
+		t.Fatal(err)
+	}
+	for what, bad := range map[string]*atomic.Bool{"written": &d.full, "synced": &d.down} {
+		bad.Store(true)
+		if err := write("OVER", 0); err == nil {
+			t.Errorf("it was overwritten though the journal was not %s", what)
+		}
+		got := make([]byte, 7)
+		if _, err := f.ReadAt(t.Context(), got, 0); err != nil || string(got) != "content" {
+			t.Errorf("got %q, %v, want what was committed", got, err)
+		}
+		bad.Store(false)
+	}
+	if err := write("OVER", 0); err != nil {
+		t.Errorf("when the journal is whole again: %v", err)
+	}
+	r.close(f)
+	r.flush(s)
+	r.want("a", "OVERentadded")
 }
