@@ -172,11 +172,9 @@ func (f *File) commitLocked() error {
 	if _, small := f.f.(*smallFile); small {
 		commit = s.startLocked
 	}
+	s.sync.wrote(f)
 	if err := commit(append(bytes, op{code: opSet, entry: e})...); err != nil {
 		return err
-	}
-	if f.made {
-		s.sync.wrote(f)
 	}
 	f.dirty, f.kept = false, f.size
 	delay := s.opt.Delay

@@ -64,6 +64,7 @@ func (f *File) keep(p []byte, off int64) error {
 		}
 		f.local.Add(r.Off, r.End)
 		f.countLocked()
+		f.s.sync.wrote(f) // the next state counts on them
 	}
 	return nil
 }

@@ -49,8 +49,12 @@ func (y *syncer) wake() {
 	}
 }
 
-// wrote notes that a staged file has bytes that were committed.
+// wrote notes that a staged file has bytes which a record is about to speak of: it is told before the record is journaled, so
+// that no group speaks for the record without them. It needs f.mu.
 func (y *syncer) wrote(f *File) {
+	if !f.made {
+		return
+	}
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.stages[f.stage] = struct{}{}

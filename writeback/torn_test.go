@@ -1,16 +1,20 @@
 package writeback
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/disk/disktest"
 )
 
 // A file that was closed, and that the bucket does not have yet, is changed where it lies when the power fails. What is
@@ -99,6 +103,109 @@ func TestRewrittenInAPowerCut(t *testing.T) {
 				found[kind]++
 			}
 			t.Log(found)
+		})
+	}
+}
+
+// A group that is made durable between the record of a state and the end of its commit has the staged bytes, too: the marker
+// speaks for them.
+// SEMANTICS 1.2
+func TestGroupInTheMidstOfACommit(t *testing.T) {
+	r, mem, s := onMem(t)
+	if err := s.sync.flush(); err != nil { // the first one syncs all there is
+		t.Fatal(err)
+	}
+	content := noise(40_000, 1)
+	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+	if _, err := f.WriteAt(t.Context(), []byte(content), 0); err != nil {
+		t.Fatal(err)
+	}
+	seq := s.journal.Seq()
+	s.mu.RLock() // keeps the record from taking effect
+	done := make(chan error, 1)
+	go func() { done <- f.Commit() }()
+	r.until("it is journaled", func() bool { return s.journal.Seq() > seq })
+	_, err := s.journal.Sync(s.sync.syncData)
+	s.mu.RUnlock()
+	if err := errors.Join(err, <-done); err != nil {
+		t.Fatal(err)
+	}
+	f.Release()
+	r.refuse()
+	for seed := range uint64(8) {
+		r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1)))
+		if got, _ := shownNow(t, r.open(), "a"); got != content {
+			t.Errorf("seed %d: %d bytes, other than what was committed", seed, len(got))
+		}
+	}
+}
+
+// fetching is a Bucket in which something happens before a Get.
+type fetching struct {
+	*ossclient.Bucket
+	before func()
+}
+
+func (b *fetching) Get(ctx context.Context, q ossclient.GetRequest) (*ossclient.Body, error) {
+	b.before()
+	return b.Bucket.Get(ctx, q)
+}
+
+// Bytes of the base that were fetched so that an edit could be sent are durable before a state counts on them: one that was
+// committed meanwhile, and what is added to the file afterwards.
+// SEMANTICS 1.2
+func TestFetchedBytesInAPowerCut(t *testing.T) {
+	for _, when := range []string{"meanwhile", "afterwards"} {
+		t.Run(when, func(t *testing.T) {
+			r, mem := newRig(t), disktest.New()
+			b := &fetching{Bucket: r.bucket, before: func() {}}
+			r.opt.Disk, r.opt.Bucket, r.opt.Delay, r.opt.smallMost = mem, b, time.Hour, -1
+			s := r.open()
+			content := noise(40_000, 1)
+			f := must(s.Edit("a", r.put("a", content), fileAttr(), nil))(t)
+			defer f.Release()
+			write := func(text string, off int) {
+				if _, err := f.WriteAt(t.Context(), []byte(text), int64(off)); err != nil {
+					t.Error(err)
+				}
+			}
+			flush := func() {
+				if err := s.sync.flush(); err != nil {
+					t.Error(err)
+				}
+			}
+			added := func() {
+				write("added", len(content))
+				if when == "meanwhile" {
+					r.closed(f)
+				}
+				flush()
+			}
+			write("EDIT", 100)
+			r.closed(f)
+			flush()
+			if when == "meanwhile" {
+				b.before = sync.OnceFunc(added)
+			}
+			if out := s.send(t.Context(), "a"); out.err != nil {
+				t.Fatal(out.err)
+			}
+			content = content[:100] + "EDIT" + content[104:]
+			r.want("a", content)
+			want := content
+			if when == "meanwhile" {
+				want += "added"
+				flush()
+			} else {
+				added()
+			}
+			r.refuse()
+			for seed := range uint64(8) {
+				r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1)))
+				if got, pending := shownNow(t, r.open(), "a"); !pending || got != want {
+					t.Errorf("seed %d: %d bytes, other than what was committed", seed, len(got))
+				}
+			}
 		})
 	}
 }
