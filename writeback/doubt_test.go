@@ -158,6 +158,9 @@ func TestStageSyncFails(t *testing.T) {
 			if err := s.Sync(t.Context(), "0"); err != nil {
 				t.Fatalf("sync after it was written anew: %v", err)
 			}
+			if err := s.compact(); err != nil {
+				t.Errorf("nothing is in doubt any more: %v", err)
+			}
 			r.refuse()
 			for seed := range uint64(6) {
 				r.opt.Disk = d.PowerCut(rand.New(rand.NewPCG(seed, 1)))

@@ -164,6 +164,46 @@ func TestExchange(t *testing.T) {
 	}
 }
 
+// Files that are open when they are exchanged go on under the other name.
+// SEMANTICS 6.3
+func TestExchangeOfOpenFiles(t *testing.T) {
+	for _, open := range []string{"a", "b", "ab"} {
+		t.Run(open, func(t *testing.T) {
+			w := swaps()[3]
+			r := newRig(t)
+			r.opt.Delay = time.Hour
+			s := r.open()
+			w.prepare(r, s)
+			want := maps.Clone(w.want)
+			files := make(map[string]*File)
+			for _, name := range strings.Split(open, "") {
+				f, pending := s.OpenContent(Key(name))
+				if !pending {
+					t.Fatalf("%s is not pending", name)
+				}
+				files[name] = f
+			}
+			if err := w.do(t.Context(), r, s); err != nil {
+				t.Fatal(err)
+			}
+			r.wantSeen(s, want)
+			for name, f := range files {
+				other := strings.Trim("ab", name)
+				if _, err := f.WriteAt(t.Context(), []byte("IS"), 0); err != nil {
+					t.Fatal(err)
+				}
+				want[other] = "IS" + want[other][2:]
+				r.close(f)
+			}
+			r.wantSeen(s, want)
+			r.flush(s)
+			for key, content := range want {
+				r.want(key, content)
+			}
+		})
+	}
+}
+
 // Whenever the process dies, or the power fails: after the next Open both sides are where they were, or both where they
 // shall be, at once.
 // SEMANTICS 6.3

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ossfs/ossfs/internal/ossserver"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
@@ -236,6 +237,21 @@ func TestEndIsSentBesideTheRest(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
+	r.want("a", content)
+	r.noUploads()
+}
+
+// A file whose upload could not be begun while it was written is sent all the same.
+func TestUploadThatCouldNotBeBegun(t *testing.T) {
+	r := newRig(t)
+	s := young(r)
+	r.server.SetFaults(ossserver.Fault{Op: "InitiateMultipartUpload", Kind: ossserver.Error500, Status: 403, Code: "AccessDenied", Count: 1})
+	content := noise(2<<20, 9)
+	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+	r.grow(f, content, 0)
+	r.until("it is refused", func() bool { return r.server.Counts()["InitiateMultipartUpload"] == 1 })
+	r.close(f)
+	r.flush(s)
 	r.want("a", content)
 	r.noUploads()
 }
