@@ -25,7 +25,9 @@ type Conn struct {
 	pace   pace
 	width  int // processors
 	flying flying
-	loops  sync.WaitGroup
+	loops  sync.WaitGroup // those that read or answer
+	spares atomic.Int32   // goroutines that wait to be needed
+	needed chan bool      // takes one of them, to lead or to assist
 	grace  time.Duration
 
 	numbers    atomic.Uint64 // of requests
@@ -46,7 +48,7 @@ func newConn(fd int, raw fuse.RawFileSystem, o *fuse.MountOptions, server *fuse.
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, fmt.Errorf("/dev/fuse: %w", err)
 	}
-	c := &Conn{fd: fd, server: server, log: log, grace: grace, width: runtime.GOMAXPROCS(0), flying: newFlying(), wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	c := &Conn{fd: fd, server: server, log: log, grace: grace, width: runtime.GOMAXPROCS(0), flying: newFlying(), wake: make(chan struct{}, 1), ended: make(chan struct{}), needed: make(chan bool)}
 	c.rooms.most = o.MaxWrite
 	c.ps = fuse.NewProtocolServer(&lending{raw, &c.flying}, o)
 	in := *server.KernelSettings() // what the kernel said to the Server
@@ -64,8 +66,7 @@ func (c *Conn) Serve() {
 		defer close(watched)
 		c.watch()
 	}()
-	c.loops.Add(1)
-	go c.loop(true)
+	c.start(true)
 	c.loops.Wait()
 	close(c.ended)
 	<-watched
@@ -74,6 +75,31 @@ func (c *Conn) Serve() {
 	defer c.telling.Unlock()
 	c.closed = true
 	_ = unix.Close(c.fd)
+}
+
+// work is the life of a goroutine that reads and answers. When another leads in its place it waits to be needed again: a new
+// goroutine would have to grow its stack first.
+func (c *Conn) work(leads bool) {
+	for again := true; again; leads, again = c.spare() {
+		c.loop(leads)
+	}
+}
+
+// spareMost is how many goroutines wait to be needed.
+const spareMost = 8
+
+// spare waits to be needed. False: the connection has ended, or there are enough who wait.
+func (c *Conn) spare() (leads, needed bool) {
+	defer c.spares.Add(-1)
+	if c.spares.Add(1) > spareMost {
+		return false, false
+	}
+	select {
+	case leads = <-c.needed:
+		return leads, true
+	case <-c.ended:
+		return false, false
+	}
 }
 
 // loop reads and answers. One loop leads: it waits for requests. It answers the quick ones itself, and lets another lead
@@ -152,7 +178,16 @@ const rowMost = 8
 
 func (c *Conn) start(leads bool) {
 	c.loops.Add(1)
-	go c.loop(leads)
+	c.run(leads)
+}
+
+// run has a goroutine do what start, or relieve, has counted.
+func (c *Conn) run(leads bool) {
+	select {
+	case c.needed <- leads:
+	default:
+		go c.work(leads)
+	}
 }
 
 // answer has go-fuse answer a request.

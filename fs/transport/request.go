@@ -47,7 +47,7 @@ func sizeIn[T any](q *request, size func(*T) uint32) int {
 // shrink gives the room for large requests to others when the request is a small one: it may take long to be answered.
 func (q *request) shrink(r *rooms) {
 	if q.n <= smallRoom && len(q.in) > smallRoom {
-		in := make([]byte, smallRoom)
+		in := r.take(smallRoom)
 		copy(in, q.in[:q.n])
 		r.put(q.in)
 		q.in = in
@@ -68,22 +68,37 @@ func refuse(out []byte, unique uint64, status fuse.Status) int {
 	return outHeader
 }
 
-// rooms are buffers that are used again: large ones for requests, and answers of two sizes.
+// rooms are requests and buffers that are used again: large ones for requests, small ones for those that take long, and answers
+// of two sizes.
 type rooms struct {
-	most          int // MaxWrite
-	medium, large sync.Pool
+	most                 int // MaxWrite
+	requests             sync.Pool
+	small, medium, large sync.Pool
 }
 
 const mediumRoom = 128<<10 + smallRoom // the kernel's usual read-ahead, and what it asks of a directory
 
-func (r *rooms) request() *request { return &request{in: r.take(r.most + smallRoom)} }
+func (r *rooms) request() *request {
+	q, ok := r.requests.Get().(*request)
+	if !ok {
+		q = new(request)
+	}
+	q.in = r.take(r.most + smallRoom)
+	return q
+}
 
-func (r *rooms) give(q *request) { r.put(q.in) }
+func (r *rooms) give(q *request) {
+	r.put(q.in)
+	q.in, q.n = nil, 0
+	r.requests.Put(q)
+}
 
 // take gives n bytes and more.
 func (r *rooms) take(n int) []byte {
 	size, pool := r.most+smallRoom, &r.large
 	switch {
+	case n <= smallRoom:
+		size, pool = smallRoom, &r.small
 	case n <= mediumRoom && mediumRoom < size:
 		size, pool = mediumRoom, &r.medium
 	case n > size: // a kernel that asks for more than it was told to
@@ -97,6 +112,8 @@ func (r *rooms) take(n int) []byte {
 
 func (r *rooms) put(p []byte) {
 	switch len(p) {
+	case smallRoom:
+		r.small.Put(&p)
 	case mediumRoom:
 		r.medium.Put(&p)
 	case r.most + smallRoom:

@@ -20,7 +20,7 @@ func (c *Conn) watch() {
 			return
 		}
 		if now := c.inline.Load(); now != 0 && now == inline && c.relieve(now) {
-			go c.loop(true)
+			c.run(true)
 		} else {
 			inline = now
 		}
