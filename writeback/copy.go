@@ -73,7 +73,7 @@ func (s *Store) copyByParts(ctx context.Context, source ossclient.Version, to Ke
 		r, err = s.bucket.CompleteUpload(ctx, ossclient.CompleteRequest{Key: to, Upload: u.id, Parts: parts, ACL: o.ACL})
 	}
 	if err != nil {
-		s.abandon(ctx, stage)
+		s.dropUpload(stage)
 		return r, err
 	}
 	return r, s.noteUploaded(stage)

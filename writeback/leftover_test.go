@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -116,5 +117,52 @@ func TestForgottenUploads(t *testing.T) {
 			}
 		}
 		r.noUploads()
+	}
+}
+
+// faulty is a Bucket that fails to abort as often as it is told to, and to send parts but for so many.
+type faulty struct {
+	Bucket
+	aborts atomic.Int32 // still to fail
+	parts  atomic.Int32 // still to be sent
+}
+
+var errDown = errors.New("the network is down")
+
+func (f *faulty) AbortUpload(ctx context.Context, key Key, id ossclient.UploadID) error {
+	if f.aborts.Add(-1) >= 0 {
+		return errDown
+	}
+	return f.Bucket.AbortUpload(ctx, key, id)
+}
+
+func (f *faulty) UploadPart(ctx context.Context, p ossclient.PartRequest) (ossclient.Part, error) {
+	if f.parts.Add(-1) < 0 {
+		return ossclient.Part{}, errDown
+	}
+	return f.Bucket.UploadPart(ctx, p)
+}
+
+// A file of which little was sent is renamed. Its upload is given up while the mount lives, though that fails at first, and
+// another was begun for the same file.
+func TestUploadOfRenamedFile(t *testing.T) {
+	r := newRig(t)
+	b := &faulty{Bucket: r.bucket}
+	b.aborts.Store(1)
+	b.parts.Store(1)
+	r.opt.Bucket, r.opt.Delay, r.opt.youngFor = b, time.Hour, 1 // what was sent stays in the stage
+	s := r.open()
+	content := noise(3<<20, 1)
+	r.write(s, "a", content)
+	r.until("parts could not be sent", func() bool { return b.parts.Load() < 0 })
+	if err := s.Rename(t.Context(), "a", "b", RenameSource{}, ossclient.Version{}); err != nil {
+		t.Fatal(err)
+	}
+	b.parts.Store(1 << 20)
+	r.flush(s)
+	r.want("b", content)
+	r.until("the first upload is given up", func() bool { return len(r.server.Uploads(ossservertest.Bucket)) == 0 })
+	if n := b.aborts.Load(); n >= 0 {
+		t.Errorf("nothing was given up a second time: %d aborts are still to fail", n)
 	}
 }

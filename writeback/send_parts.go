@@ -60,7 +60,9 @@ func (s *Store) uploadFor(ctx context.Context, e *entry) (*upload, error) {
 		return nil, ErrLost // cannot be: content with holes is not renamed
 	}
 	if u != nil {
-		s.abandon(ctx, e.stage)
+		if err := s.disown(e.stage, u); err != nil {
+			return nil, err
+		}
 	}
 	return s.createUpload(ctx, e)
 }
@@ -150,8 +152,7 @@ func (s *Store) partsFailed(ctx context.Context, e *entry, f *File, u *upload, e
 	}
 	if invalidPart(err) { // a late request of an attempt that was cut off has replaced one
 		if !s.holed(e.stage) {
-			s.abandon(ctx, e.stage)
-			return errAgain
+			return errors.Join(errAgain, s.disown(e.stage, u))
 		}
 		if again, jerr := s.distrust(e.stage, u); again || jerr != nil {
 			return errors.Join(errAgain, jerr)
@@ -163,7 +164,9 @@ func (s *Store) partsFailed(ctx context.Context, e *entry, f *File, u *upload, e
 	}
 	lerr := s.lost(ctx, e, f, err)
 	if s.get(e.key) == nil || !s.holed(e.stage) {
-		s.abandon(ctx, e.stage)
+		if derr := s.disown(e.stage, u); derr != nil {
+			return errors.Join(lerr, derr)
+		}
 	}
 	return lerr
 }
@@ -222,26 +225,70 @@ func (s *Store) holedLocked(stage uint64) bool {
 	return false
 }
 
-// abandon gives up the upload of a staged file.
-func (s *Store) abandon(ctx context.Context, stage uint64) {
+// disown takes an upload away from a staged file, which may begin another. It is known, by a number that no file has, until
+// it was given up.
+func (s *Store) disown(stage uint64, u *upload) error {
+	s.change.Lock()
+	defer s.change.Unlock()
 	s.mu.RLock()
-	u := s.v.uploads[stage]
+	current := s.v.uploads[stage]
+	s.mu.RUnlock()
+	if current != u {
+		return nil // ended by somebody else
+	}
+	s.lastStage++
+	number, unwanted := s.lastStage, *u
+	unwanted.parts = make(map[int]sentPart)
+	if err := s.commitLocked(op{code: opUploaded, stage: stage}, op{code: opUpload, stage: number, upload: &unwanted}); err != nil {
+		return err
+	}
+	s.dropUpload(number)
+	return nil
+}
+
+// How long it takes until an upload that could not be given up is tried again; each time it is twice as long.
+const (
+	dropAgain = time.Second
+	dropMost  = 10 * time.Minute
+)
+
+// dropUpload has the upload of a number that is of no file, or of none that is wanted, given up in the background.
+func (s *Store) dropUpload(number uint64) {
+	s.spawn(func() {
+		for wait := dropAgain; s.abandon(s.ctx, number) != nil; wait = min(2*wait, dropMost) {
+			select {
+			case <-time.After(wait):
+			case <-s.ctx.Done():
+				return
+			}
+		}
+	})
+}
+
+// abandon gives up the upload of a number. What remains known after an error is tried again by Close, and by the next Open.
+func (s *Store) abandon(ctx context.Context, number uint64) error {
+	s.mu.RLock()
+	u := s.v.uploads[number]
 	s.mu.RUnlock()
 	if u == nil {
-		return
+		return nil
 	}
 	if err := s.abort(ctx, u); err != nil {
-		s.log.Warn("a multipart upload was not given up; the next mount does it", "key", string(u.key), "upload", string(u.id), "error", err)
-		return
+		s.log.Warn("a multipart upload was not given up; it is tried again, by the next mount too", "key", string(u.key), "upload", string(u.id), "error", err)
+		return err
 	}
 	s.change.Lock()
 	defer s.change.Unlock()
-	if s.v.uploads[stage] != u {
-		return // ended by somebody else
+	s.mu.RLock()
+	current := s.v.uploads[number]
+	s.mu.RUnlock()
+	if current != u {
+		return nil // ended by somebody else
 	}
-	if err := s.commitLocked(op{code: opUploaded, stage: stage}); err != nil {
+	if err := s.commitLocked(op{code: opUploaded, stage: number}); err != nil {
 		s.log.Error("the end of an upload was not journaled", "key", string(u.key), "error", err)
 	}
+	return nil
 }
 
 // abortWithin is how long it is tried to give an upload up: Close waits for it.
@@ -282,12 +329,12 @@ func (s *Store) abandonAll(stages []uint64) {
 	for _, stage := range stages {
 		g.Go(func() error {
 			if ctx.Err() == nil {
-				s.abandon(ctx, stage)
+				_ = s.abandon(ctx, stage) // it has told what it could not do
 			}
 			return nil
 		})
 	}
-	_ = g.Wait() // abandon tells what it could not do
+	_ = g.Wait() // no error is returned
 }
 
 func (s *Store) noteUploaded(stage uint64) error {

@@ -365,16 +365,7 @@ func (f *File) emptied() error {
 		return nil // beginStream has not seen it yet: nothing was sent
 	}
 	f.stream = streamState{}
-	s.change.Lock()
-	defer s.change.Unlock()
-	s.lastStage++ // no file has that number: the upload is wanted by nobody, and known until it is given up
-	stage, unwanted := s.lastStage, *u
-	unwanted.parts = make(map[int]sentPart)
-	if err := s.commitLocked(op{code: opUploaded, stage: f.stage}, op{code: opUpload, stage: stage, upload: &unwanted}); err != nil {
-		return err
-	}
-	s.spawn(func() { s.abandon(s.ctx, stage) })
-	return nil
+	return s.disown(f.stage, u)
 }
 
 // checkpoint has the bucket get the file as it is, so that bytes which are nowhere else can be read.

@@ -13,7 +13,7 @@ const idleMost = 8192
 func (y *syncer) sweep(upto uint64) {
 	free, sent := y.unspoken(upto)
 	for _, stage := range sent { // an upload is known by the number: it is not used again
-		y.s.spawn(func() { y.s.abandon(y.s.ctx, stage) })
+		y.s.dropUpload(stage)
 		y.remove(stage)
 	}
 	for _, stage := range free {
