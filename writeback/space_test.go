@@ -2,6 +2,8 @@ package writeback
 
 import (
 	"context"
+	"errors"
+	"syscall"
 	"testing"
 	"time"
 
@@ -78,4 +80,31 @@ func TestStageIsCountedRight(t *testing.T) {
 		r.flush(s)
 		empty(t, s)
 	})
+}
+
+// Who waits for space hears when nothing more can be sent, and goes on when there is some.
+// SEMANTICS 1.9
+func TestWaitForSpace(t *testing.T) {
+	for name, test := range map[string]struct {
+		urge func(sp *space)
+		want error
+	}{
+		"failed": {func(sp *space) { sp.fail() }, syscall.ENOSPC},
+		"sent":   {func(sp *space) { sp.set(1, 0) }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sp := &space{total: 10, of: make(map[uint64]int64)}
+			urged := 0
+			sp.urge = func() {
+				if urged++; urged > 1 {
+					t.Fatal("it waits again")
+				}
+				test.urge(sp)
+			}
+			sp.set(1, 10)
+			if err := sp.wait(t.Context(), 1); !errors.Is(err, test.want) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+		})
+	}
 }

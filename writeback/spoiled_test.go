@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -93,4 +94,26 @@ func TestOthersAreSeenAfterWrongBytes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What the disk gives back otherwise than it was written is not accepted as sent: the checksum is that of the writing.
+// SEMANTICS 1.10
+func TestStagedBytesThatChanged(t *testing.T) {
+	r, mem, s := onMem(t)
+	r.write(s, "a", noise(5000, 1))
+	staged := must(mem.Open(stageName(s.get("a").stage)))(t)
+	if _, err := staged.WriteAt([]byte("rotten"), 3000); err != nil {
+		t.Fatal(err)
+	}
+	if out := s.send(t.Context(), "a"); !errors.Is(out.err, ossclient.ErrCorrupt) {
+		t.Errorf("sent: got %v, want that the checksum is wrong", out.err)
+	}
+	if _, pending := s.Lookup("a"); !pending {
+		t.Error("it is not pending any more")
+	}
+	if _, err := staged.WriteAt([]byte(noise(5000, 1)[3000:3006]), 3000); err != nil {
+		t.Fatal(err)
+	}
+	r.flush(s)
+	r.want("a", noise(5000, 1))
 }
