@@ -166,7 +166,7 @@ func writeRows() []faultedCall {
 	isNew := func(s *stage) error { return is(s, "n", pattern(matrixSize+1)) }
 	isCopy := func(s *stage) error { return is(s, "n", pattern(matrixSize)) }
 	return []faultedCall{
-		{op: "PutObject", call: putAgain(false), check: isNew, absent: unmade("n"), flips: true, spoilt: true},
+		{op: "PutObject", call: putAgain(false), check: isNew, absent: unmade("n"), flips: true},
 		{op: "PutObject", name: "exclusive", call: putAgain(true), check: isNew, absent: unmade("n"), flips: true, spoilt: true},
 		{op: "CopyObject", prepare: prepareObject, call: copyIt(false), check: isCopy, absent: unmade("n")},
 		{op: "CopyObject", name: "exclusive", prepare: prepareObject, call: copyIt(true), check: isCopy, absent: unmade("n")},

@@ -2,6 +2,7 @@ package ossclient
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -34,8 +35,8 @@ type PutResult struct {
 }
 
 // Put stores an object (PutObject), replacing what Key was. ErrCorrupt: what OSS has stored has another checksum than what
-// was read. That is not repeated: an exclusive request would meet its own object, and if the repetition failed in another way
-// nobody would hear whose bytes the object has (StoredSum).
+// was read, several times; of an exclusive request, once, since its repetition would meet its own object. Whatever the error is, StoredSum tells of wrong
+// bytes that were stored.
 func (b *Bucket) Put(ctx context.Context, p PutRequest) (PutResult, error) {
 	op := opPut
 	if err := b.checkKey(op, p.Key); err != nil {
@@ -55,6 +56,7 @@ func (b *Bucket) Put(ctx context.Context, p PutRequest) (PutResult, error) {
 		known, isKnown = p.CRC64()
 	}
 	var result PutResult
+	var spoilt error // what is stored is wrong
 	r := &request{op: op, key: p.Key, header: h, body: content{reader: p.Body, size: p.Size, summed: !isKnown}}
 	r.settle = b.settlePut(p, &result)
 	r.accept = func(a *answer) error {
@@ -63,12 +65,19 @@ func (b *Bucket) Put(ctx context.Context, p PutRequest) (PutResult, error) {
 			sum = a.sum
 		}
 		if err := b.compare("object", a.header, sum); err != nil {
-			return b.corrupt(r, err)
+			spoilt = err
+			if p.NoOverwrite {
+				return b.corrupt(r, err)
+			}
+			return err
 		}
 		result = putResultOf(p.Key, p.Size, sum, a.header)
 		return nil
 	}
 	_, err := b.do(ctx, r)
+	if e, ok := errors.AsType[*Error](err); ok && spoilt != nil && !errors.Is(e.Err, spoilt) {
+		e.Err = errors.Join(e.Err, spoilt)
+	}
 	return result, err
 }
 

@@ -3,6 +3,7 @@ package ossclient_test
 import (
 	"bytes"
 	"errors"
+	"hash/crc64"
 	"io"
 	"log/slog"
 	"strings"
@@ -87,21 +88,43 @@ func TestALastingMismatchIsCorrupt(t *testing.T) {
 	}
 }
 
-// What OSS stored wrongly is an error in the log and to the caller, who is told what is stored; an exclusive put is not taken
-// for one that met another client's object.
+// What OSS stored wrongly is sent again, and when it stays wrong it is an error in the log and to the caller, who is told
+// what is stored. An exclusive put is not repeated: it would be taken for one that met another client's object.
 func TestAMismatchOfAPutIsCorrupt(t *testing.T) {
-	for _, exclusive := range []bool{false, true} {
-		s := ossservertest.NewTest(t, ossserver.Options{})
-		var log bytes.Buffer
-		b := open(t, s, func(c *ossclient.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
-		s.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.FlipBit})
-		_, err := b.Put(t.Context(), ossclient.PutRequest{Key: "k", Body: bytes.NewReader(pattern(5000)), Size: 5000, NoOverwrite: exclusive})
-		if !errors.Is(err, ossclient.ErrCorrupt) || b.Stats().Retries != 0 || strings.Count(log.String(), "level=ERROR") != 1 {
-			t.Errorf("exclusive %v: got %v after %d repetitions, log %q; want ErrCorrupt at once, and one error", exclusive, err, b.Stats().Retries, log.String())
-		}
-		sum, known := ossclient.StoredSum(err)
-		if o, herr := b.Head(t.Context(), "k"); herr != nil || !known || sum != o.CRC64 {
-			t.Errorf("exclusive %v: got %d, %v as what is stored, want %d (%v)", exclusive, sum, known, o.CRC64, herr)
-		}
+	forbidden := ossserver.Fault{Op: "PutObject", Kind: ossserver.Error500, Status: 403, Code: "AccessDenied"}
+	for name, test := range map[string]struct {
+		exclusive bool
+		faults    []ossserver.Fault
+		want      error // nil: right bytes
+		retries   int64
+	}{
+		"once":            {false, []ossserver.Fault{{Op: "PutObject", Kind: ossserver.FlipBit, Count: 1}}, nil, 1},
+		"always":          {false, []ossserver.Fault{{Op: "PutObject", Kind: ossserver.FlipBit}}, ossclient.ErrCorrupt, 2},
+		"and then no way": {false, []ossserver.Fault{{Op: "PutObject", Kind: ossserver.FlipBit, Count: 1}, forbidden}, ossclient.ErrPermission, 1},
+		"exclusive":       {true, []ossserver.Fault{{Op: "PutObject", Kind: ossserver.FlipBit}}, ossclient.ErrCorrupt, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := ossservertest.NewTest(t, ossserver.Options{})
+			var log bytes.Buffer
+			b := open(t, s, func(c *ossclient.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+			s.SetFaults(test.faults...)
+			_, err := b.Put(t.Context(), ossclient.PutRequest{Key: "k", Body: bytes.NewReader(pattern(5000)), Size: 5000, NoOverwrite: test.exclusive})
+			if !errors.Is(err, test.want) || b.Stats().Retries != test.retries {
+				t.Errorf("got %v after %d repetitions, want %v after %d", err, b.Stats().Retries, test.want, test.retries)
+			}
+			if n := strings.Count(log.String(), "level=ERROR"); (n == 1) != (test.want == ossclient.ErrCorrupt) {
+				t.Errorf("%d errors in the log: %q", n, log.String())
+			}
+			o, herr := b.Head(t.Context(), "k")
+			sum, known := ossclient.StoredSum(err)
+			switch {
+			case herr != nil:
+				t.Error(herr)
+			case test.want == nil && o.CRC64 != crc64.Checksum(pattern(5000), crc64.MakeTable(crc64.ECMA)):
+				t.Error("other bytes are stored")
+			case test.want != nil && (!known || sum != o.CRC64):
+				t.Errorf("got %d, %v as what is stored, want %d", sum, known, o.CRC64)
+			}
+		})
 	}
 }

@@ -53,7 +53,7 @@ func (s *Store) mayOverwrite(ctx context.Context, e *entry) (exclusive bool, err
 // lost looks at the error of sending a state: when the reason is that another client changed the object,
 // it does what the Options say.
 func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
-	if errors.Is(err, ossclient.ErrCorrupt) {
+	if _, stored := ossclient.StoredSum(err); stored || errors.Is(err, ossclient.ErrCorrupt) {
 		return errors.Join(err, s.spoiled(e, f, err))
 	}
 	conflict := errors.As(err, new(*ConflictError)) || errors.Is(err, ossclient.ErrExist) || errors.Is(err, ossclient.ErrPrecondition) ||
