@@ -30,8 +30,8 @@
 //
 // Locks are leaves: none is held while another is taken, except a race's, which may take its
 // watches', the gate's and the alarm's, and a watch's, which may take the alarm's; none is held across a
-// request. Goroutines: net/http's own (two for each connection of requests that are not written at once), what the alarm calls, and the second of two requests in a race, which
-// [Bucket.Close] waits for.
+// request. Goroutines: net/http's own, two for each connection of requests that are not written at once; what
+// the alarm calls; and the second of two requests in a race, which [Bucket.Close] waits for.
 //
 // It never logs or returns a secret, a token, a signature or a signed URL; [Bucket.SignURL]'s result
 // alone is one.

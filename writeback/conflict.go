@@ -54,7 +54,7 @@ func (s *Store) mayOverwrite(ctx context.Context, e *entry) (exclusive bool, err
 // it does what the Options say.
 func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
 	if _, stored := ossclient.StoredSum(err); stored || errors.Is(err, ossclient.ErrCorrupt) {
-		return errors.Join(err, s.spoiled(e, f, err))
+		return errors.Join(err, s.spoiled(e, f, err), s.rotten(e, f))
 	}
 	conflict := errors.As(err, new(*ConflictError)) || errors.Is(err, ossclient.ErrExist) || errors.Is(err, ossclient.ErrPrecondition) ||
 		errors.Is(err, ossclient.ErrNotExist) && noSuchKey(err)
@@ -119,6 +119,20 @@ func (s *Store) spoiled(e *entry, f *File, err error) error {
 		}
 	}
 	return s.commitLocked(op{code: opSet, entry: next})
+}
+
+// rotten looks whether bytes came wrong to the bucket because the local disk gives back others than were written: sending them
+// again would be no better.
+func (s *Store) rotten(e *entry, f *File) error {
+	if f == nil || !e.has(flagSum) {
+		return nil
+	}
+	sum, err := sumOf(content{f, 0, f.sent}, e.size)
+	if err != nil || sum == e.sum {
+		return nil
+	}
+	s.log.Error("the local disk gives back other bytes than were written", "key", string(e.key), "file", stageName(e.stage))
+	return errDamaged
 }
 
 // confirmSame ends the sending of content that the bucket has.

@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"errors"
+	"syscall"
 	"testing"
 	"time"
 
@@ -107,6 +108,8 @@ func TestStagedBytesThatChanged(t *testing.T) {
 	}
 	if out := s.send(t.Context(), "a"); !errors.Is(out.err, ossclient.ErrCorrupt) {
 		t.Errorf("sent: got %v, want that the checksum is wrong", out.err)
+	} else if !permanent(out.err) || !errors.Is(out.err, syscall.EIO) {
+		t.Errorf("sent: got %v, want EIO, and that it is not sent again by itself", out.err)
 	}
 	if _, pending := s.Lookup("a"); !pending {
 		t.Error("it is not pending any more")
