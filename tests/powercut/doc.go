@@ -13,6 +13,8 @@
 //	CGO_ENABLED=0 go build -o /tmp/ossfs ./cmd/ossfs && CGO_ENABLED=0 go build -o /tmp/powercut ./tests/powercut
 //	mkdir /tmp/cuts && /tmp/powercut -kernel /tmp/linux/boot/vmlinuz-* -modules /tmp/linux/lib/modules/* -ossfs /tmp/ossfs -dir /tmp/cuts -cuts 20
 //
+// Two objects are in the bucket from the beginning, below and above what one PutObject sends; they are edited and added to.
+//
 // The processor is emulated: a cut takes about a minute. The consoles are kept in the folder; a seed decides what is done,
 // but not how fast, so that the same seed does not always find the same.
 package main

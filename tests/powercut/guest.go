@@ -7,12 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 const (
 	said    = "@@ " // begins each line of the console that is for the other side
-	workers = 4
-	names   = 5 // of each worker
+	workers = 4     // at most
+	names   = 5     // of each worker
 	piece   = 16 << 10
 )
 
@@ -28,7 +29,11 @@ func say(format string, args ...any) {
 // work changes files in dir for ever, and says what was promised of them. It ends with the first error.
 func work(dir string, seed uint64) error {
 	failed := make(chan error)
-	for w := range workers {
+	busy := 1 // so few files that a group syncs them one by one, or, with an odd seed, the whole filesystem
+	if seed%2 == 1 {
+		busy = workers
+	}
+	for w := range busy {
 		go func() { // it ends with the machine
 			rng := rand.New(rand.NewPCG(seed, uint64(w)))
 			files := make([]history, names)
@@ -37,6 +42,16 @@ func work(dir string, seed uint64) error {
 			}
 			for {
 				if err := change(dir, &files[rng.IntN(names)], rng); err != nil {
+					failed <- err
+				}
+			}
+		}()
+	}
+	for i, h := range stored(seed) {
+		go func() { // so does this
+			rng := rand.New(rand.NewPCG(seed, uint64(workers+1+i)))
+			for {
+				if err := edit(dir, h, rng); err != nil {
 					failed <- err
 				}
 			}
@@ -59,9 +74,39 @@ func change(dir string, h *history, rng *rand.Rand) error {
 		from = h.versions[n-1].blocks
 		blocks = from + 1 + rng.IntN(100)
 	}
+	return write(dir, h, kind, blocks, from, blocks, kind != asNew && rng.IntN(5) == 0, 0)
+}
+
+// edit changes some blocks of a file that the bucket has, and adds to it while they are sent or after they were: what the
+// mount fetched of the others to send them is local as long as somebody has the file open.
+func edit(dir string, h *history, rng *rand.Rand) error {
+	held, err := os.Open(filepath.Join(dir, h.name))
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	blocks := h.versions[len(h.versions)-1].blocks
+	from := rng.IntN(blocks)
+	if err := write(dir, h, edited, blocks, from, min(from+1+rng.IntN(20), blocks), rng.IntN(2) == 0, 0); err != nil {
+		return err
+	}
+	pause(rng)
+	more := blocks + 1 + rng.IntN(20)
+	if err := write(dir, h, appended, more, blocks, more, rng.IntN(3) == 0, time.Duration(rng.Int64N(int64(3*time.Second)))); err != nil {
+		return err
+	}
+	pause(rng)
+	return nil
+}
+
+// pause is as long as a file may take until it is sent.
+func pause(rng *rand.Rand) { time.Sleep(time.Duration(rng.Int64N(int64(2 * time.Second)))) }
+
+// write makes a version of which the blocks from..to-1 are written. The file stays open for a while after the first of them.
+func write(dir string, h *history, kind byte, blocks, from, to int, synced bool, open time.Duration) error {
 	n := len(h.versions) + 1
-	v := h.begin(kind, blocks)
-	say("B %s %d %c %d", h.name, n, kind, blocks)
+	v := h.begin(kind, blocks, from, to)
+	say("B %s %d %c %d %d %d.", h.name, n, kind, blocks, from, to)
 	path, mode := filepath.Join(dir, h.name), os.O_WRONLY
 	switch kind {
 	case asNew:
@@ -74,16 +119,19 @@ func change(dir string, h *history, rng *rand.Rand) error {
 		return err
 	}
 	var p []byte
-	for i := from; i < blocks; i++ {
+	for i := from; i < to; i++ {
 		p = append(p, content(h.name, v.gens[i], i)...)
-		if len(p) >= piece || i == blocks-1 {
+		if len(p) >= piece || i == from || i == to-1 {
 			if _, err := f.WriteAt(p, int64((i+1)*block-len(p))); err != nil {
 				return err
 			}
 			p = p[:0]
 		}
+		if i == from {
+			time.Sleep(open)
+		}
 	}
-	if kind != asNew && rng.IntN(5) == 0 {
+	if synced {
 		if err := f.Sync(); err != nil {
 			return err
 		}

@@ -15,9 +15,11 @@ const (
 	asNew      = 'n' // another file, renamed to the name
 	truncated  = 't' // opened with O_TRUNC
 	inPlace    = 'o' // every block overwritten, the size stays
+	edited     = 'e' // some blocks overwritten, the others stay
 	appended   = 'a' // the blocks of the version before stay
 	block      = 1 << 10
 	smallBytes = 32 << 10 // up to here content is in the journal
+	singlePut  = 16 << 20 // ... and up to here it is one PutObject
 )
 
 // version is a state of a file that a program made.
@@ -35,17 +37,28 @@ type history struct {
 	versions []*version
 }
 
-func (h *history) begin(kind byte, blocks int) *version {
+// begin adds a version of which the blocks from..to-1 are written; the others stay.
+func (h *history) begin(kind byte, blocks, from, to int) *version {
 	v := &version{kind: kind, blocks: blocks, gens: make([]int, blocks)}
 	n := len(h.versions) + 1
-	for i := range v.gens {
-		v.gens[i] = n
-	}
-	if kind == appended && n > 1 {
+	if n > 1 {
 		copy(v.gens, h.versions[n-2].gens)
+	}
+	for i := from; i < to; i++ {
+		v.gens[i] = n
 	}
 	h.versions = append(h.versions, v)
 	return v
+}
+
+// stored are the files that the bucket has before the machine starts: one that is sent by one request, and one by parts.
+func stored(seed uint64) []*history {
+	rng := rand.New(rand.NewPCG(seed, workers))
+	list := []*history{{name: "stored-put"}, {name: "stored-parts"}}
+	for i, blocks := range []int{100 + rng.IntN(1000), singlePut/block + 500 + rng.IntN(1000)} {
+		list[i].begin(asNew, blocks, 0, blocks).synced = true
+	}
+	return list
 }
 
 // content is what a version's block has.
@@ -61,12 +74,16 @@ func content(name string, gen, index int) []byte {
 	return p
 }
 
-func (h *history) sum(v *version) [sha256.Size]byte {
-	d := sha256.New()
+func (h *history) body(v *version) []byte {
+	p := make([]byte, 0, v.blocks*block)
 	for i, gen := range v.gens {
-		d.Write(content(h.name, gen, i))
+		p = append(p, content(h.name, gen, i)...)
 	}
-	return [sha256.Size]byte(d.Sum(nil))
+	return p
+}
+
+func (h *history) sum(v *version) [sha256.Size]byte {
+	return sha256.Sum256(h.body(v))
 }
 
 // find is the number of the version that has a checksum: 0 when there is none.
@@ -94,7 +111,7 @@ func (h *history) promised(cut time.Time) (oldest, synced int, mayBeGone bool) {
 	staged := false
 	for i, v := range h.versions {
 		staged = v.blocks*block > smallBytes || staged && v.kind != asNew
-		overwritten := slices.ContainsFunc(h.versions[i+1:], func(w *version) bool { return w.kind == truncated || w.kind == inPlace })
+		overwritten := slices.ContainsFunc(h.versions[i+1:], func(w *version) bool { return w.kind == truncated || w.kind == inPlace || w.kind == edited })
 		if i+1 >= oldest && i+1 > synced && !v.closed.IsZero() && staged && overwritten {
 			mayBeGone = true
 		}

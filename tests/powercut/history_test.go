@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 )
@@ -29,6 +30,7 @@ func TestVerdict(t *testing.T) {
 		"replaced":                     {[]change{{asNew, 99, long, false}, {asNew, 99, open, false}}, []int{1, 2}, nil},
 		"appended":                     {[]change{{asNew, 99, long, false}, {appended, 120, open, false}}, []int{1, 2}, nil},
 		"overwritten":                  {[]change{{asNew, 99, long, false}, {inPlace, 99, open, false}}, []int{1, 2}, []int{0}},
+		"edited":                       {[]change{{asNew, 99, long, false}, {edited, 99, open, false}}, []int{1, 2}, []int{0}},
 		"small, overwritten":           {[]change{{asNew, 9, long, false}, {inPlace, 9, open, false}}, []int{1, 2}, nil},
 		"once large, overwritten":      {[]change{{asNew, 99, late, false}, {truncated, 9, long, false}, {inPlace, 9, open, false}}, []int{2, 3}, []int{0, 1}},
 		"synced, closed, overwritten":  {[]change{{asNew, 99, late, true}, {appended, 120, long, false}, {truncated, 50, open, false}}, []int{2, 3}, []int{1}},
@@ -38,7 +40,7 @@ func TestVerdict(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := history{name: "a"}
 			for _, c := range tt.changes {
-				v := h.begin(c.kind, c.blocks)
+				v := h.begin(c.kind, c.blocks, 0, c.blocks)
 				v.closed, v.synced = c.closed, c.synced
 			}
 			want := make(map[int]string)
@@ -67,15 +69,21 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// The bytes tell of which version each block is, and what is appended leaves those before.
+// The bytes tell of which version each block is, and what is appended or edited leaves the others.
 func TestFind(t *testing.T) {
 	h := history{name: "a"}
-	first, second := h.begin(asNew, 3), h.begin(appended, 5)
-	if a, b := h.sum(first), h.sum(second); h.find(a) != 1 || h.find(b) != 2 || h.find([32]byte{}) != 0 {
-		t.Errorf("found %d, %d, %d", h.find(a), h.find(b), h.find([32]byte{}))
+	first, second, third := h.begin(asNew, 3, 0, 3), h.begin(appended, 5, 3, 5), h.begin(edited, 5, 1, 2)
+	for i, v := range h.versions {
+		if got := h.find(h.sum(v)); got != i+1 {
+			t.Errorf("version %d is found as %d", i+1, got)
+		}
 	}
-	if bytes.Equal(content("a", 1, 0), content("a", 2, 0)) || second.gens[2] != 1 || second.gens[3] != 2 {
-		t.Errorf("the blocks are of versions %v", second.gens)
+	if n := h.find([32]byte{}); n != 0 {
+		t.Errorf("bytes of no version are found as %d", n)
+	}
+	if bytes.Equal(content("a", 1, 0), content("a", 2, 0)) || !slices.Equal(first.gens, []int{1, 1, 1}) ||
+		!slices.Equal(second.gens, []int{1, 1, 1, 2, 2}) || !slices.Equal(third.gens, []int{1, 3, 1, 2, 2}) {
+		t.Errorf("the blocks are of versions %v, %v, %v", first.gens, second.gens, third.gens)
 	}
 }
 

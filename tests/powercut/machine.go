@@ -30,11 +30,11 @@ const script = `#!/bin/busybox sh
 mkdir -p /proc /sys /dev /var /mnt /run
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 exec >/dev/ttyS0 2>&1 </dev/null
-for word in $(cat /proc/cmdline); do case $word in OSS*=*|SEED=*|MODE=*|FSTYPE=*) export "$word";; esac; done
+for word in $(cat /proc/cmdline); do case $word in OSS*=*|SEED=*|MODE=*|FSTYPE=*|KEPT=*) export "$word";; esac; done
 for driver in %s; do modprobe $driver; done
 ip addr add 10.0.2.15/24 dev eth0; ip link set eth0 up; ip link set lo up
 mount -t $FSTYPE /dev/vda /var
-for time in writeback expire; do echo 20 >/proc/sys/vm/dirty_${time}_centisecs; done
+for time in writeback expire; do echo $KEPT >/proc/sys/vm/dirty_${time}_centisecs; done
 export OSS_ACCESS_KEY_ID=powercut OSS_ACCESS_KEY_SECRET=powercut OSS_REGION=cn-hangzhou OSSFS_STATE_DIR=/var/ossfs HOME=/
 ossfs mount --log-file /dev/ttyS0 $OSSFS_SOURCE /mnt || echo "
 @@ E the mount failed"

@@ -131,13 +131,20 @@ func (c *campaign) try(seed uint64) error {
 	defer log.Close()
 	delay := []string{"1s", "1h"}[rng.IntN(2)]
 	prefix := fmt.Sprintf("%s-%d/", c.fs, seed)
-	words := []string{fmt.Sprint("SEED=", seed), "FSTYPE=" + c.fs, "OSSFS_SOURCE=oss://" + bucket + "/" + prefix, "OSS_ENDPOINT=" + c.endpoint, "OSSFS_WRITE_BACK=" + delay}
+	kept := []int{20, 3000}[rng.IntN(2)]
+	words := []string{fmt.Sprint("SEED=", seed), fmt.Sprint("KEPT=", kept), "FSTYPE=" + c.fs, "OSSFS_SOURCE=oss://" + bucket + "/" + prefix, "OSS_ENDPOINT=" + c.endpoint, "OSSFS_WRITE_BACK=" + delay}
 	w := newWitness()
+	for _, h := range stored(seed) {
+		if err := c.server.Put(bucket, prefix+h.name, h.body(h.versions[0]), nil); err != nil {
+			return err
+		}
+		w.files[h.name] = h
+	}
 	lost, err := c.live(d, log, append(words, "MODE=work"), w, 2*time.Second+time.Duration(rng.Int64N(int64(14*time.Second))), rng)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("seed %d: write-back %s, %d changes begun, %d writes of the disk not flushed", seed, delay, w.begun(), lost)
+	fmt.Printf("seed %d: write-back %s, by the kernel %d cs, %d changes begun, %d writes of the disk not flushed", seed, delay, kept, w.begun(), lost)
 	if rng.IntN(3) == 0 {
 		lost, err = c.live(d, log, append(words, "MODE=look"), newWitness(), time.Duration(rng.Int64N(int64(8*time.Second))), rng)
 		if err != nil {
@@ -276,15 +283,15 @@ func (w *witness) hear(text string) bool {
 	_, _ = fmt.Fscan(in, &what, &name) // a line has one word at least; one that is cut off says less than there was
 	switch what {
 	case "B":
-		var number, blocks int
+		var number, blocks, from, to int
 		var kind byte
-		if _, err := fmt.Fscanf(in, " %d %c %d", &number, &kind, &blocks); err != nil {
+		if _, err := fmt.Fscanf(in, " %d %c %d %d %d.", &number, &kind, &blocks, &from, &to); err != nil {
 			break
 		}
 		if w.files[name] == nil {
 			w.files[name] = &history{name: name}
 		}
-		w.files[name].begin(kind, blocks)
+		w.files[name].begin(kind, blocks, from, to)
 	case "C", "F":
 		var number int
 		if _, err := fmt.Fscan(in, &number); err != nil || w.files[name] == nil || number > len(w.files[name].versions) {
