@@ -137,6 +137,7 @@ func (s *Store) rotten(e *entry, f *File) error {
 
 // confirmSame ends the sending of content that the bucket has.
 func (s *Store) confirmSame(ctx context.Context, e *entry, f *File, now ossclient.Object) error {
+	made := s.completedAs(e, &now)
 	a := e.attributes()
 	want := metadata(e.key, &a)
 	have := attr.FromMetadata(now.Metadata)
@@ -147,7 +148,11 @@ func (s *Store) confirmSame(ctx context.Context, e *entry, f *File, now ossclien
 		}
 		now.ETag, now.LastModified, now.Metadata = r.ETag, r.LastModified, want
 	}
-	return s.confirm(e, f, Confirmation{Key: e.key, Object: now, Exact: true, Attr: a, Target: e.body})
+	var ended []op
+	if made != nil { // in one record, as in completed
+		ended = append(ended, op{code: opUploaded, stage: e.stage})
+	}
+	return s.confirm(e, f, Confirmation{Key: e.key, Object: now, Exact: true, Attr: a, Target: e.body}, ended...)
 }
 
 func packOf(m ossclient.Metadata) string {

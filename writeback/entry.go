@@ -64,13 +64,16 @@ func (t *trial) is(o *ossclient.Object) bool {
 }
 
 // any says whether an object is what was sent at any time.
-func (t *trial) any(o *ossclient.Object) bool {
+func (t *trial) any(o *ossclient.Object) bool { return t.find(o) != nil }
+
+// find is the last trial that an object is what was sent in; nil: none.
+func (t *trial) find(o *ossclient.Object) *trial {
 	for ; t != nil; t = t.older {
 		if t.is(o) {
-			return true
+			return t
 		}
 	}
-	return false
+	return nil
 }
 
 // over is t with the older ones behind it, each content once.

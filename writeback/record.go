@@ -21,6 +21,7 @@ const (
 	opClosed                     // the Store was closed: its user knows of all that was confirmed before
 	opBytes                      // stage, bytes: small content
 	opNoBytes                    // stage: it is no more, or in the staged file
+	opTried                      // stage, tried: its upload may be completed from now on, as one of these states
 )
 
 type op struct {
@@ -32,6 +33,7 @@ type op struct {
 	part   sentPart
 	move   *move
 	intent *intent
+	tried  *trial
 	bytes  string
 	moved  bool // not journaled: the staged file of the state that goes belongs to another key now
 }
@@ -51,6 +53,7 @@ type upload struct {
 	begun int64  // nanoseconds since 1970
 	base  ossclient.ETag
 	parts map[int]sentPart
+	tried *trial // states that it may have been completed as without our knowing, the last first
 
 	distrusted bool // its parts were sent again, those that could be; not journaled
 }
@@ -90,6 +93,9 @@ func encodeOps(ops []op) []byte {
 			e.int(o.intent.when)
 		case opIntended:
 			e.uint(o.intent.id)
+		case opTried:
+			e.uint(o.stage)
+			e.trials(o.tried)
 		case opClosed:
 		}
 	}
@@ -125,6 +131,8 @@ func decodeOps(payload []byte) ([]op, error) {
 			o.intent = &intent{id: d.uint(), key: Key(d.string()), when: d.int()}
 		case opIntended:
 			o.intent = &intent{id: d.uint()}
+		case opTried:
+			o.stage, o.tried = d.uint(), d.trials()
 		case opClosed:
 		default:
 			d.fail()
@@ -203,6 +211,10 @@ func (v *view) apply(o *op) {
 		} else if u != nil {
 			u.parts[o.part.Number] = o.part
 		}
+	case opTried:
+		if u := v.uploads[o.stage]; u != nil {
+			u.tried = o.tried
+		}
 	case opUploaded:
 		delete(v.uploads, o.stage)
 	case opMove:
@@ -237,6 +249,9 @@ func (v *view) freeze() func(emit func([]byte) error) error {
 		rest = append(rest, op{code: opUpload, stage: stage, upload: u})
 		for _, p := range u.parts {
 			rest = append(rest, op{code: opPart, stage: stage, part: p})
+		}
+		if u.tried != nil {
+			rest = append(rest, op{code: opTried, stage: stage, tried: u.tried})
 		}
 	}
 	for _, m := range v.moves {

@@ -30,7 +30,7 @@ func (s *Store) send(ctx context.Context, key Key) outcome {
 	switch {
 	case e.kind == Attributes:
 		err = s.sendAttributes(ctx, e)
-	case e.kind == Content && e.size > s.opt.SinglePut:
+	case e.kind == Content && (e.size > s.opt.SinglePut || s.holed(e.stage)): // what was cut may be short, and in the upload alone
 		err = s.sendParts(ctx, e, f)
 	case e.kind == Content:
 		err = s.sendPut(ctx, e, f)
@@ -185,28 +185,31 @@ func (s *Store) try(e *entry, f *File) (uint64, error) {
 
 // noteTrial journals, for content that cannot be summed again after a crash, what is about to be sent;
 // other content is its own witness. A state that comes after this one takes the note over.
-func (s *Store) noteTrial(e *entry, t *trial) error {
+func (s *Store) noteTrial(e *entry, t *trial, more ...op) error {
 	s.change.Lock()
 	defer s.change.Unlock()
 	s.mu.Lock()
 	s.tried[e.key] = t
 	s.mu.Unlock()
 	cur := s.get(e.key)
-	if cur == nil || cur.seq == e.seq && e.edit == nil && e.size <= s.opt.SinglePut {
+	if cur != nil && (cur.seq != e.seq || e.edit != nil || e.size > s.opt.SinglePut) {
+		next := cur.clone()
+		next.trial = t.over(next.trial)
+		more = append(more, op{code: opSet, entry: next})
+	}
+	if len(more) == 0 {
 		return nil
 	}
-	next := cur.clone()
-	next.trial = t.over(next.trial)
-	return s.commitLocked(op{code: opSet, entry: next})
+	return s.commitLocked(more...)
 }
 
 // stored confirms content that a Put or a completed upload has stored.
-func (s *Store) stored(e *entry, f *File, r ossclient.PutResult, typ ossclient.ObjectType, m ossclient.Metadata) error {
+func (s *Store) stored(e *entry, f *File, r ossclient.PutResult, typ ossclient.ObjectType, m ossclient.Metadata, more ...op) error {
 	o := ossclient.Object{Version: r.Version, LastModified: r.Date, Type: typ, Metadata: m,
 		CRC64: r.CRC64, HasCRC64: true, VersionID: r.VersionID}
 	a := e.attributes()
 	o.StorageClass = s.options(a.StorageClass).StorageClass // "": the bucket's, which may be any
-	return s.confirm(e, f, Confirmation{Key: e.key, Object: o, Attr: a, Target: e.body})
+	return s.confirm(e, f, Confirmation{Key: e.key, Object: o, Attr: a, Target: e.body}, more...)
 }
 
 // sendAttributes replaces an object's metadata by a copy onto itself.
@@ -257,8 +260,8 @@ func (s *Store) vanished(e *entry, err error) error {
 }
 
 // confirm tells that the bucket has a state, and then takes it out of the map; what changed meanwhile
-// stays, on top of what the bucket has now.
-func (s *Store) confirm(e *entry, f *File, c Confirmation) error {
+// stays, on top of what the bucket has now. more happens with it.
+func (s *Store) confirm(e *entry, f *File, c Confirmation, more ...op) error {
 	if c.Object.LastModified.IsZero() && !c.Deleted {
 		c.Object.LastModified = time.Now()
 	}
@@ -286,10 +289,12 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation) error {
 		}
 	}
 	switch {
-	case cur == nil:
+	case cur == nil && len(more) == 0:
 		return nil
+	case cur == nil:
+		return s.commitLocked(more...)
 	case cur.seq == e.seq:
-		return s.commitLocked(op{code: opDel, key: e.key})
+		return s.commitLocked(append(more, op{code: opDel, key: e.key})...)
 	}
 	next := cur.clone()
 	next.base = baseOf(c.Object.Version)
@@ -304,7 +309,7 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation) error {
 		next.edit = f.editLocked()
 		next.flags &^= flagPart // it was of other ranges
 	}
-	return s.commitLocked(op{code: opSet, entry: next})
+	return s.commitLocked(append(more, op{code: opSet, entry: next})...)
 }
 
 // confirmLocked notes that the bucket has what e says. It needs f.mu and change.

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/ossclient/crc"
 )
@@ -36,7 +37,7 @@ func (s *Store) sendParts(ctx context.Context, e *entry, f *File) error {
 	}
 	if err == nil {
 		if sum, size, known := sumOfParts(parts); known {
-			err = s.noteTrial(e, &trial{seq: e.seq, size: size, sum: sum})
+			err = s.noteCompletion(e, u, &trial{seq: e.seq, size: size, sum: sum})
 		}
 	}
 	if err == nil {
@@ -142,8 +143,14 @@ func sumOfParts(parts []ossclient.Part) (sum uint64, size int64, known bool) {
 // partsFailed decides what becomes of an upload that was not completed.
 func (s *Store) partsFailed(ctx context.Context, e *entry, f *File, u *upload, err error) error {
 	if noSuchUpload(err) { // it has expired, or was completed: then the bucket has what was tried
-		if now, herr := s.bucket.Head(ctx, e.key); herr == nil && s.wasTried(e, &now) {
+		now, herr := s.bucket.Head(ctx, e.key)
+		switch {
+		case herr == nil && s.wasTried(e, &now):
 			return s.confirmSame(ctx, e, f, now)
+		case herr == nil && s.completedAs(e, &now) != nil:
+			return s.confirmPast(e, f, now)
+		case herr != nil && !errors.Is(herr, ossclient.ErrNotExist) && s.holed(e.stage):
+			return herr // what was only in the upload may be there
 		}
 		if s.holed(e.stage) {
 			return errors.Join(ErrLost, err)
@@ -194,6 +201,41 @@ func (s *Store) distrust(stage uint64, u *upload) (again bool, err error) {
 	}
 	u.distrusted = true
 	return true, nil
+}
+
+// noteCompletion journals what an upload is about to be completed as.
+func (s *Store) noteCompletion(e *entry, u *upload, t *trial) error {
+	s.mu.RLock()
+	tried := t.over(u.tried)
+	s.mu.RUnlock()
+	return s.noteTrial(e, t, op{code: opTried, stage: e.stage, tried: tried})
+}
+
+// completedAs is the state that an object was made of by the upload of a staged file; nil: it is another's.
+func (s *Store) completedAs(e *entry, o *ossclient.Object) *trial {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	u := s.v.uploads[e.stage]
+	if u == nil || u.key != e.key {
+		return nil
+	}
+	t := u.tried.find(o)
+	for _, p := range u.parts {
+		if t != nil && p.punched && p.off+p.Size > t.size {
+			return nil // sent after it: a late request has left it out
+		}
+	}
+	return t
+}
+
+// confirmPast goes on with a state whose upload was completed as an earlier one, of which nobody heard: it is a change of the
+// object so made, which has what was given up in the stage.
+func (s *Store) confirmPast(e *entry, f *File, now ossclient.Object) error {
+	t := s.completedAs(e, &now)
+	past := e.clone()
+	past.seq, past.size = t.seq, t.size
+	c := Confirmation{Key: e.key, Object: now, Exact: true, Attr: attr.FromMetadata(now.Metadata)}
+	return errors.Join(errAgain, s.confirm(past, f, c, op{code: opUploaded, stage: e.stage}))
 }
 
 // wasTried says whether an object is what this very state was sent as.
@@ -360,10 +402,8 @@ func (s *Store) completed(ctx context.Context, e *entry, f *File, u *upload, r o
 			return err
 		}
 	}
-	if err := s.noteUploaded(e.stage); err != nil {
-		return err
-	}
-	return s.stored(e, f, r, ossclient.Multipart, m)
+	// In one record: where nothing says that parts are in the upload alone, holes would be taken for bytes of the file.
+	return s.stored(e, f, r, ossclient.Multipart, m, op{code: opUploaded, stage: e.stage})
 }
 
 func (s *Store) partToken(ctx context.Context) error {
