@@ -74,7 +74,7 @@ func change(dir string, h *history, rng *rand.Rand) error {
 		from = h.versions[n-1].blocks
 		blocks = from + 1 + rng.IntN(100)
 	}
-	return change{kind: kind, blocks: blocks, from: from, to: blocks, synced: kind != asNew && rng.IntN(5) == 0}.write(dir, h)
+	return rewriting{kind: kind, blocks: blocks, from: from, to: blocks, synced: kind != asNew && rng.IntN(5) == 0}.write(dir, h)
 }
 
 // edit changes some blocks of a file that the bucket has, and adds to it while they are sent or after they were: what the
@@ -87,12 +87,12 @@ func edit(dir string, h *history, rng *rand.Rand) error {
 	defer held.Close()
 	blocks := h.versions[len(h.versions)-1].blocks
 	from := rng.IntN(blocks)
-	if err := (change{kind: edited, blocks: blocks, from: from, to: min(from+1+rng.IntN(20), blocks), synced: rng.IntN(2) == 0}).write(dir, h); err != nil {
+	if err := (rewriting{kind: edited, blocks: blocks, from: from, to: min(from+1+rng.IntN(20), blocks), synced: rng.IntN(2) == 0}).write(dir, h); err != nil {
 		return err
 	}
 	pause(rng)
 	more := blocks + 1 + rng.IntN(20)
-	if err := (change{kind: appended, blocks: more, from: blocks, to: more, synced: rng.IntN(3) == 0, open: time.Duration(rng.Int64N(int64(3 * time.Second)))}).write(dir, h); err != nil {
+	if err := (rewriting{kind: appended, blocks: more, from: blocks, to: more, synced: rng.IntN(3) == 0, open: time.Duration(rng.Int64N(int64(3 * time.Second)))}).write(dir, h); err != nil {
 		return err
 	}
 	pause(rng)
@@ -102,8 +102,8 @@ func edit(dir string, h *history, rng *rand.Rand) error {
 // pause is as long as a file may take until it is sent.
 func pause(rng *rand.Rand) { time.Sleep(time.Duration(rng.Int64N(int64(2 * time.Second)))) }
 
-// change is what is done to a file.
-type change struct {
+// rewriting is one change of a file.
+type rewriting struct {
 	kind             byte
 	blocks, from, to int // how many blocks it has then, and those that are written
 	synced           bool
@@ -111,7 +111,7 @@ type change struct {
 }
 
 // write makes a version of which the blocks from..to-1 are written. The file stays open for a while after the first of them.
-func (c change) write(dir string, h *history) error {
+func (c rewriting) write(dir string, h *history) error {
 	kind, blocks, from, to := c.kind, c.blocks, c.from, c.to
 	n := len(h.versions) + 1
 	v := h.begin(kind, blocks, from, to)
