@@ -8,8 +8,7 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 )
 
-// The kernel keeps every inode that it has met until its own memory is short, and each costs this process two or three times
-// what it costs the kernel. So beyond a number of them the kernel is asked to let go of those that nobody uses and that
+// The kernel keeps every inode that it has met until its own memory is short, and each costs this process 2 to 4 KiB. So beyond a number of them the kernel is asked to let go of those that nobody uses and that
 // were not asked about for longest (FUSE_NOTIFY_PRUNE, since Linux 6.18; others cannot be asked). They are looked up again when
 // somebody wants them. What is open, mapped, watched or worked in stays.
 

@@ -161,6 +161,9 @@ func (l *link) roundTrip(r *http.Request) (*http.Response, error) {
 	if unsent == nil {
 		unsent = l.w.Flush()
 	}
+	if unsent != nil && !l.lost { // the body could not be read: the server waits for the rest of it
+		return nil, unsent
+	}
 	for range most1xx + 1 {
 		resp, err := http.ReadResponse(l.r, r)
 		switch {

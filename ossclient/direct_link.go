@@ -18,6 +18,7 @@ type link struct {
 	place    place
 	r        *bufio.Reader
 	w        *bufio.Writer
+	lost     bool  // it does not take what is written
 	left     int64 // bytes that may come
 	since    time.Time
 }
@@ -31,7 +32,7 @@ func newLink(c, tcp net.Conn, p place) *link {
 	if s, ok := tcp.(syscall.Conn); ok {
 		l.raw, _ = s.SyscallConn() // without it a dead connection is found when it is used
 	}
-	l.r, l.w = bufio.NewReaderSize(l, readBuffer), bufio.NewWriterSize(c, writeBuffer)
+	l.r, l.w = bufio.NewReaderSize(l, readBuffer), bufio.NewWriterSize(l, writeBuffer)
 	return l
 }
 
@@ -44,6 +45,13 @@ func (l *link) Read(p []byte) (int, error) {
 	if l.left != unlimited {
 		l.left -= int64(n)
 	}
+	return n, err
+}
+
+// Write writes to the connection, and notes whether it failed: what was to be written may be what failed.
+func (l *link) Write(p []byte) (int, error) {
+	n, err := l.Conn.Write(p)
+	l.lost = l.lost || err != nil
 	return n, err
 }
 

@@ -13,7 +13,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -404,3 +406,46 @@ func TestPlaceAddress(t *testing.T) {
 		}
 	}
 }
+
+// A body that cannot be read ends the request at once: the server still waits for it, and would not answer.
+func TestDirectBodyThatCannotBeRead(t *testing.T) {
+	s := newWireServer(t, func(_ int32, _ *http.Request, c net.Conn) bool { return sayHello(c) })
+	d := newDirect(t)
+	why := errors.New("the disk is gone")
+	for _, warm := range []bool{false, true} {
+		if warm {
+			wantHello(t, d, http.MethodGet, s.url, "")
+		}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, s.url, io.MultiReader(strings.NewReader("half"), iotest.ErrReader(why)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.ContentLength = 8
+		if _, err := d.RoundTrip(r); err == nil || !strings.Contains(err.Error(), why.Error()) { // net/http does not wrap it
+			t.Errorf("the error is %v, want %v", err, why)
+		}
+	}
+	wantHello(t, d, http.MethodPut, s.url, "a body")
+}
+
+// A server that answers without taking the whole request is heard.
+func TestDirectAnswerToHalfARequest(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	l := newLink(near, nil, place{})
+	go func() {
+		say(far, "HTTP/1.1 403 Forbidden", "Content-Length: 0", "", "") // nobody reads what is written
+		far.Close()
+	}()
+	r, _ := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://a", strings.NewReader("a body"))
+	l.lost, l.Conn = false, deaf{near}
+	resp, err := l.roundTrip(r)
+	if err != nil || resp.StatusCode != http.StatusForbidden || !resp.Close {
+		t.Errorf("got %v, %v, want 403 and a connection that is not used again", resp, err)
+	}
+}
+
+// deaf is a connection that takes nothing.
+type deaf struct{ net.Conn }
+
+func (deaf) Write([]byte) (int, error) { return 0, syscall.EPIPE }
