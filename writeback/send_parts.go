@@ -144,11 +144,15 @@ func sumOfParts(parts []ossclient.Part) (sum uint64, size int64, known bool) {
 func (s *Store) partsFailed(ctx context.Context, e *entry, f *File, u *upload, err error) error {
 	if noSuchUpload(err) { // it has expired, or was completed: then the bucket has what was tried
 		now, herr := s.bucket.Head(ctx, e.key)
+		var past *trial
+		if herr == nil {
+			past = s.completedAs(e, &now)
+		}
 		switch {
 		case herr == nil && s.wasTried(e, &now):
 			return s.confirmSame(ctx, e, f, now)
-		case herr == nil && s.completedAs(e, &now) != nil:
-			return s.confirmPast(e, f, now)
+		case past != nil:
+			return s.confirmPast(e, f, now, past)
 		case herr != nil && !errors.Is(herr, ossclient.ErrNotExist) && s.holed(e.stage):
 			return herr // what was only in the upload may be there
 		}
@@ -230,8 +234,7 @@ func (s *Store) completedAs(e *entry, o *ossclient.Object) *trial {
 
 // confirmPast goes on with a state whose upload was completed as an earlier one, of which nobody heard: it is a change of the
 // object so made, which has what was given up in the stage.
-func (s *Store) confirmPast(e *entry, f *File, now ossclient.Object) error {
-	t := s.completedAs(e, &now)
+func (s *Store) confirmPast(e *entry, f *File, now ossclient.Object, t *trial) error {
 	past := e.clone()
 	past.seq, past.size = t.seq, t.size
 	c := Confirmation{Key: e.key, Object: now, Exact: true, Attr: attr.FromMetadata(now.Metadata)}
