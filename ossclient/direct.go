@@ -30,6 +30,9 @@ func (d *direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !d.takes(r) {
 		return d.Transport.RoundTrip(r)
 	}
+	if err := causeOf(r.Context(), nil); err != nil {
+		return nil, err // it must not have an effect any more
+	}
 	where := place{r.URL.Scheme, r.URL.Host}
 	if l := d.idle.take(where); l != nil {
 		resp, err := d.exchange(l, r)

@@ -280,6 +280,23 @@ func TestDirectOddAnswers(t *testing.T) {
 // The end of the context ends the request at once, wherever it is, and closes the connection.
 func TestDirectCancelled(t *testing.T) {
 	why := errors.New("not wanted any more")
+	t.Run("before", func(t *testing.T) {
+		s := newWireServer(t, func(_ int32, _ *http.Request, c net.Conn) bool { return sayHello(c) })
+		d := newDirect(t)
+		wantHello(t, d, http.MethodGet, s.url, "")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(why)
+		for range 100 {
+			if _, _, err := fetch(ctx, d, http.MethodPut, s.url, "a body"); !errors.Is(err, why) {
+				t.Errorf("the error is %v, want %v", err, why)
+			}
+		}
+		wantHello(t, d, http.MethodGet, s.url, "")
+		if n := s.requests.Load(); n != 2 {
+			t.Errorf("%d requests, want 2: none that was cancelled before", n)
+		}
+		s.want(t, 1)
+	})
 	t.Run("headers", func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		s := newWireServer(t, func(int32, *http.Request, net.Conn) bool {
