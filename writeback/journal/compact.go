@@ -36,9 +36,11 @@ func (l *Log) Compact(freeze func(rotate func() error) (view func(emit func(payl
 	size, err := l.writeSnapshot(number, seq, view)
 	// The snapshot says all that the previous segment says: that one need not be synced, and cannot be when
 	// a sync of it has failed.
-	if err := errors.Join(err, trimmed, previous.Close(), l.fs.SyncDir(l.dir)); err != nil {
-		return err // the older files stay, and so does all they say
+	if err := errors.Join(err, trimmed, l.fs.SyncDir(l.dir)); err != nil {
+		// The older files stay, and so does all they say: whoever syncs next looks at the new segment alone.
+		return errors.Join(err, l.syncSegment(previous), previous.Close())
 	}
+	_ = previous.Close() // it is not needed any more
 	for _, name := range older {
 		if err := l.fs.Remove(name); err != nil {
 			return err // read again by the next Open, to the same effect

@@ -4,10 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/ossfs/ossfs/writeback/disk"
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
@@ -251,15 +255,109 @@ func TestAhead(t *testing.T) {
 		t.Fatal(err)
 	}
 	add(t, l, "b")
-	if err := mem.SyncDir("journal"); err != nil {
-		t.Fatal(err)
-	}
 	if err := l.Ahead(); err != nil || l.Synced() != 1 {
 		t.Fatalf("%v; synced %d", err, l.Synced())
 	}
 	for seed := range uint64(20) {
 		_, r, _ := open(t, mem.PowerCut(rand.New(rand.NewPCG(seed, 3))))
 		r.want(t, 1, "a", "b")
+	}
+}
+
+// slowFile is a file whose sync takes as long as it is told, and is counted.
+type slowFile struct {
+	disk.File
+	syncs *atomic.Int32
+	hold  chan struct{}
+}
+
+func (f *slowFile) Sync() error {
+	f.syncs.Add(1)
+	<-f.hold
+	return f.File.Sync()
+}
+
+type slowDisk struct {
+	*disktest.Mem
+	syncs atomic.Int32
+	hold  chan struct{}
+}
+
+func (d *slowDisk) Create(name string) (disk.File, error) {
+	f, err := d.Mem.Create(name)
+	return &slowFile{f, &d.syncs, d.hold}, err
+}
+
+// Those who want their records durable at the same time share a sync, which begins after the last of these.
+func TestAheadIsShared(t *testing.T) {
+	d := &slowDisk{Mem: disktest.New(), hold: make(chan struct{})}
+	l, _, _ := open(t, d)
+	var g errgroup.Group
+	add(t, l, "first")
+	g.Go(l.Ahead)
+	for d.syncs.Load() == 0 {
+		runtime.Gosched()
+	}
+	for range 10 {
+		add(t, l, "another")
+		g.Go(l.Ahead)
+	}
+	close(d.hold)
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if n := d.syncs.Load(); n != 2 {
+		t.Errorf("%d syncs, want one that was begun before the others came, and one for them", n)
+	}
+	if err := l.Ahead(); err != nil || d.syncs.Load() != 2 {
+		t.Errorf("nothing is new: %v, %d syncs", err, d.syncs.Load())
+	}
+	for seed := range uint64(20) {
+		if _, r, _ := open(t, d.PowerCut(rand.New(rand.NewPCG(seed, 3)))); len(r.all) != 11 {
+			t.Errorf("seed %d: %d records", seed, len(r.all))
+		}
+	}
+}
+
+// What is made durable after a compaction that failed, or by a process that follows one which was killed, is there with all
+// that came before it.
+func TestDurableAcrossSegments(t *testing.T) {
+	for name, next := range map[string]func(*testing.T, *disktest.Mem, *journal.Log) *journal.Log{
+		"compaction failed": func(t *testing.T, _ *disktest.Mem, l *journal.Log) *journal.Log {
+			err := l.Compact(func(rotate func() error) (func(func([]byte) error) error, error) {
+				return func(func([]byte) error) error { return syscall.ENOSPC }, rotate()
+			})
+			if !errors.Is(err, syscall.ENOSPC) {
+				t.Fatal(err)
+			}
+			return l
+		},
+		"killed": func(t *testing.T, mem *disktest.Mem, _ *journal.Log) *journal.Log {
+			l, _, _ := open(t, mem)
+			return l
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(40) {
+				mem := disktest.New()
+				l, _, _ := open(t, mem)
+				add(t, l, "a", "b")
+				if _, err := l.Sync(nothing); err != nil {
+					t.Fatal(err)
+				}
+				add(t, l, "c")
+				l = next(t, mem, l)
+				add(t, l, "d")
+				if err := l.Ahead(); err != nil {
+					t.Fatal(err)
+				}
+				_, r, report := open(t, mem.PowerCut(rand.New(rand.NewPCG(seed, 5))))
+				r.want(t, 2, "a", "b", "c", "d")
+				if report.Gaps+int(report.Damaged) > 0 {
+					t.Errorf("seed %d: %+v", seed, report)
+				}
+			}
+		})
 	}
 }
 

@@ -24,6 +24,7 @@ type Log struct {
 	end     int64      // its length
 	seq     uint64     // of the last record
 	synced  uint64     // the last record before the last durable marker
+	ahead   uint64     // the last record that is durable, believed or not
 	since   int64      // bytes of log since the last snapshot
 	snap    int64      // bytes of the last snapshot
 	older   []string   // files the next snapshot makes superfluous
@@ -161,23 +162,35 @@ func (l *Log) Sync(data func() error) (uint64, error) {
 		return 0, err
 	}
 	l.mu.Lock()
-	l.synced = max(l.synced, upto)
+	l.synced, l.ahead = max(l.synced, upto), max(l.ahead, upto)
 	l.mu.Unlock()
 	return upto, nil
 }
 
 // Ahead makes durable the records that were appended before it was called, without a marker: after a loss of power they
-// are there, but not believed unless what they speak of is.
+// are there, but not believed unless what they speak of is. Those who call it at the same time share one sync.
 func (l *Log) Ahead() error {
+	l.mu.Lock()
+	upto := l.seq
+	l.mu.Unlock()
 	l.syncing.Lock()
 	defer l.syncing.Unlock()
 	l.mu.Lock()
-	f, doubt := l.f, l.doubt
+	f, doubt, done, now := l.f, l.doubt, l.ahead >= upto, l.seq
 	l.mu.Unlock()
-	if doubt {
+	switch {
+	case doubt:
 		return ErrDoubtful
+	case done:
+		return nil
 	}
-	return l.syncSegment(f)
+	if err := l.syncSegment(f); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ahead = now
+	return nil
 }
 
 // syncSegment syncs a segment. Once that has failed nothing in it is trusted.

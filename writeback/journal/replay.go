@@ -46,10 +46,12 @@ func Open(fs disk.FS, dir string, r Reader) (*Log, Report, error) {
 		if err := rd.file(f); err != nil {
 			return nil, rd.report, fmt.Errorf("journal: %s: %w", f.name, err)
 		}
+		l.settle(f)
 		l.older = append(l.older, f.name)
 		last = max(last, f.number)
 	}
 	rd.flush(l.seq, false)
+	l.ahead = l.seq
 	rd.report.Files = len(files)
 	rd.report.Rebooted = len(files) > 0 && (rd.boot != l.boot || l.boot == "")
 	if err := l.startSegmentLocked(last + 1); err != nil {
@@ -59,6 +61,18 @@ func Open(fs disk.FS, dir string, r Reader) (*Log, Report, error) {
 		return nil, rd.report, errors.Join(err, l.f.Close())
 	}
 	return l, rd.report, nil
+}
+
+// settle makes a segment durable that a process which was killed has left: whoever syncs later looks at the new one alone.
+func (l *Log) settle(jf journalFile) {
+	if jf.snap {
+		return // it has its name because it is
+	}
+	f, err := l.fs.Open(jf.name)
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	l.doubt = l.doubt || err != nil
 }
 
 type journalFile struct {
