@@ -137,22 +137,26 @@ func (s *Store) rotten(e *entry, f *File) error {
 
 // confirmSame ends the sending of content that the bucket has.
 func (s *Store) confirmSame(ctx context.Context, e *entry, f *File, now ossclient.Object) error {
-	made := s.completedAs(e, &now)
-	a := e.attributes()
-	want := metadata(e.key, &a)
-	have := attr.FromMetadata(now.Metadata)
-	if packAttr(&have) != packOf(want) {
-		r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: now.Version, Key: e.key, Replace: &want, Options: s.copyOptions(cmp.Or(a.StorageClass, now.StorageClass))})
-		if err != nil {
-			return err
-		}
-		now.ETag, now.LastModified, now.Metadata = r.ETag, r.LastModified, want
-	}
 	var ended []op
-	if made != nil { // in one record, as in completed
+	if s.completedAs(e, &now) != nil { // in one record, as in completed
 		ended = append(ended, op{code: opUploaded, stage: e.stage})
 	}
-	return s.confirm(e, f, Confirmation{Key: e.key, Object: now, Exact: true, Attr: a, Target: e.body}, ended...)
+	c := Confirmation{Key: e.key, Object: now, Exact: true}
+	a := e.attributes()
+	want := metadata(e.key, &a)
+	if !stands(&now, want, a.StorageClass) {
+		var err error
+		if c, err = s.copyWith(ctx, now.Version, e.key, want, cmp.Or(a.StorageClass, now.StorageClass)); err != nil {
+			return err
+		}
+	}
+	c.Attr, c.Target = a, e.body
+	return s.confirm(e, f, c, ended...)
+}
+
+// stands says whether an object has what is to be stored with it, in the storage class that was asked for, if one was.
+func stands(o *ossclient.Object, m ossclient.Metadata, class string) bool {
+	return packOf(o.Metadata) == packOf(m) && (class == "" || class == o.StorageClass)
 }
 
 func packOf(m ossclient.Metadata) string {

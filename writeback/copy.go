@@ -31,15 +31,21 @@ func (s *Store) classOf(ctx context.Context, source ossclient.Version, asked, kn
 	return o.StorageClass, err
 }
 
-// copyParts is sendAttributes for what CopyObject refuses.
-func (s *Store) copyParts(ctx context.Context, e *entry, source ossclient.Version, m ossclient.Metadata, class string) error {
-	r, err := s.copyByParts(ctx, source, e.key, m, s.options(class))
-	if err != nil {
-		return err
+// copyWith copies an object to a key, its own or another, and replaces what is stored with it. Attr is left to the caller.
+func (s *Store) copyWith(ctx context.Context, source ossclient.Version, to Key, m ossclient.Metadata, class string) (Confirmation, error) {
+	o := s.options(class)
+	c := Confirmation{Key: to}
+	r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: source, Key: to, Replace: &m, Options: s.copyOptions(class)})
+	if tooLargeToCopy(err) {
+		p, err := s.copyByParts(ctx, source, to, m, o)
+		c.Object = ossclient.Object{Version: p.Version, LastModified: p.Date, Type: ossclient.Multipart, StorageClass: o.StorageClass, Metadata: m,
+			CRC64: p.CRC64, HasCRC64: true, VersionID: p.VersionID}
+		return c, err
 	}
-	o := ossclient.Object{Version: r.Version, LastModified: r.Date, Type: ossclient.Multipart, StorageClass: class, Metadata: m, CRC64: r.CRC64,
-		HasCRC64: true, VersionID: r.VersionID}
-	return s.confirm(e, nil, Confirmation{Key: e.key, Object: o, Attr: e.attributes()})
+	c.Exact = true
+	c.Object = ossclient.Object{Version: ossclient.Version{Key: to, ETag: r.ETag, Size: source.Size}, LastModified: r.LastModified,
+		Type: ossclient.Normal, StorageClass: o.StorageClass, Metadata: m, CRC64: r.CRC64, HasCRC64: r.HasCRC64}
+	return c, err
 }
 
 // copyByParts copies an object with a multipart upload.

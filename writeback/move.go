@@ -130,15 +130,9 @@ func (s *Store) copyFor(ctx context.Context, m *move, a *attr.Attr) (Confirmatio
 		return c, err
 	}
 	meta := metadata(m.to, a)
-	r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: m.source, Key: m.to, Replace: &meta, Options: s.copyOptions(class)})
-	if tooLargeToCopy(err) {
-		p, err := s.copyByParts(ctx, m.source, m.to, meta, s.options(class))
-		obj := ossclient.Object{Version: p.Version, LastModified: p.Date, CRC64: p.CRC64, HasCRC64: true, Type: ossclient.Multipart, StorageClass: class, Metadata: meta}
-		return Confirmation{Key: m.to, Object: obj, Attr: *a}, err
-	}
-	obj := ossclient.Object{Version: ossclient.Version{Key: m.to, ETag: r.ETag, Size: m.source.Size}, LastModified: r.LastModified,
-		CRC64: r.CRC64, HasCRC64: r.HasCRC64, StorageClass: class, Metadata: meta}
-	return Confirmation{Key: m.to, Object: obj, Exact: true, Attr: *a}, err
+	c, err := s.copyWith(ctx, m.source, m.to, meta, class)
+	c.Attr = *a
+	return c, err
 }
 
 // endMove notes that the move of an object is done, and in the same record that the old key shall be absent. What was

@@ -184,8 +184,17 @@ func (s *Store) try(e *entry, f *File) (uint64, error) {
 }
 
 // noteTrial journals, for content that cannot be summed again after a crash, what is about to be sent;
-// other content is its own witness. A state that comes after this one takes the note over.
+// other content is its own witness. A state that comes after this one takes the note over. A loss of power must not take
+// it: the object would be taken for another client's, and what is nowhere but in it for lost.
 func (s *Store) noteTrial(e *entry, t *trial, more ...op) error {
+	if noted, err := s.journalTrial(e, t, more); !noted || err != nil {
+		return err
+	}
+	return s.sync.ahead()
+}
+
+// journalTrial says whether there was anything to journal.
+func (s *Store) journalTrial(e *entry, t *trial, more []op) (noted bool, err error) {
 	s.change.Lock()
 	defer s.change.Unlock()
 	s.mu.Lock()
@@ -198,9 +207,9 @@ func (s *Store) noteTrial(e *entry, t *trial, more ...op) error {
 		more = append(more, op{code: opSet, entry: next})
 	}
 	if len(more) == 0 {
-		return nil
+		return false, nil
 	}
-	return s.commitLocked(more...)
+	return true, s.commitLocked(more...)
 }
 
 // stored confirms content that a Put or a completed upload has stored.
@@ -221,32 +230,26 @@ func (s *Store) sendAttributes(ctx context.Context, e *entry) error {
 	if err != nil {
 		return s.vanished(e, err)
 	}
-	o := s.copyOptions(class)
-	r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: source, Key: e.key, Replace: &m, Options: o})
+	c, err := s.copyWith(ctx, source, e.key, m, class)
 	if errors.Is(err, ossclient.ErrPrecondition) {
 		// The content was changed by somebody else; the attributes are set on what is there now.
 		now, herr := s.bucket.Head(ctx, e.key)
-		if herr != nil {
+		switch {
+		case herr != nil:
 			return s.vanished(e, herr)
-		}
-		if s.opt.OnConflict == Fail {
+		case stands(&now, m, a.StorageClass): // the answer to an earlier request was lost, or nothing is left to be done
+			return s.confirm(e, nil, Confirmation{Key: e.key, Object: now, Exact: true, Attr: a})
+		case s.opt.OnConflict == Fail:
 			return &ConflictError{Key: e.key, Base: source, Now: now.Version}
 		}
-		source, target, o.StorageClass = now.Version, "", cmp.Or(a.StorageClass, now.StorageClass)
-		r, err = s.bucket.Copy(ctx, ossclient.CopyRequest{Source: source, Key: e.key, Replace: &m, Options: o})
-	}
-	if errors.Is(err, ossclient.ErrNotExist) {
-		return s.vanished(e, err)
-	}
-	if tooLargeToCopy(err) {
-		return s.copyParts(ctx, e, source, m, o.StorageClass)
+		target = ""
+		c, err = s.copyWith(ctx, now.Version, e.key, m, cmp.Or(a.StorageClass, now.StorageClass))
 	}
 	if err != nil {
-		return err
+		return s.vanished(e, err)
 	}
-	v := ossclient.Version{Key: e.key, ETag: r.ETag, Size: source.Size}
-	obj := ossclient.Object{Version: v, LastModified: r.LastModified, Type: ossclient.Normal, StorageClass: o.StorageClass, Metadata: m, CRC64: r.CRC64, HasCRC64: r.HasCRC64}
-	return s.confirm(e, nil, Confirmation{Key: e.key, Object: obj, Exact: true, Attr: a, Target: target})
+	c.Attr, c.Target = a, target
+	return s.confirm(e, nil, c)
 }
 
 // vanished ends a change of attributes of an object that is not there any more: somebody deleted it, and

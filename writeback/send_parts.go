@@ -392,21 +392,17 @@ func (s *Store) noteUploaded(stage uint64) error {
 func (s *Store) completed(ctx context.Context, e *entry, f *File, u *upload, r ossclient.PutResult) error {
 	a := e.attributes()
 	m := metadata(e.key, &a)
+	ended := op{code: opUploaded, stage: e.stage}
 	if u.attr != e.attr {
-		o := s.options(a.StorageClass)
-		c, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: r.Version, Key: e.key, Replace: &m, Options: s.copyOptions(a.StorageClass)})
-		if tooLargeToCopy(err) {
-			r, err = s.copyByParts(ctx, r.Version, e.key, m, o)
-		} else if err == nil {
-			r.Version = ossclient.Version{Key: e.key, ETag: c.ETag, Size: r.Size}
-			r.Date = c.LastModified
-		}
+		c, err := s.copyWith(ctx, r.Version, e.key, m, a.StorageClass)
 		if err != nil {
 			return err
 		}
+		c.Attr = a
+		return s.confirm(e, f, c, ended)
 	}
 	// In one record: where nothing says that parts are in the upload alone, holes would be taken for bytes of the file.
-	return s.stored(e, f, r, ossclient.Multipart, m, op{code: opUploaded, stage: e.stage})
+	return s.stored(e, f, r, ossclient.Multipart, m, ended)
 }
 
 func (s *Store) partToken(ctx context.Context) error {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
 )
@@ -57,6 +58,36 @@ func TestDiedBetweenPutAndJournal(t *testing.T) {
 	}
 }
 
+// What the bucket has got with other attributes gets the right ones, also when it is too large for CopyObject.
+func TestStoredWithOtherAttributes(t *testing.T) {
+	for name, bucket := range map[string]func(*ossclient.Bucket) Bucket{
+		"copied":          func(b *ossclient.Bucket) Bucket { return b },
+		"copied by parts": func(b *ossclient.Bucket) Bucket { return noCopies{b} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.opt.Delay, r.opt.Bucket = time.Hour, bucket(r.bucket)
+			s := r.open()
+			r.write(s, "a", "content")
+			r.put("a", "content") // without any
+			r.flush(s)
+			r.want("a", "content")
+			o, err := r.bucket.Head(t.Context(), "a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := fileAttr()
+			if got := attr.FromMetadata(o.Metadata); got.Mode != want.Mode || got.Has&attr.HasMode == 0 {
+				t.Errorf("got mode %o (%b), want %o", got.Mode, got.Has, want.Mode)
+			}
+			if n := s.Status().Conflicts; n != 0 {
+				t.Errorf("%d conflicts", n)
+			}
+			r.noUploads()
+		})
+	}
+}
+
 func TestTrialsAreRememberedOnceAndInOrder(t *testing.T) {
 	var chain *trial
 	for _, n := range []uint64{1, 2, 1, 3, 4, 5} {
@@ -77,5 +108,35 @@ func TestTrialsAreRememberedOnceAndInOrder(t *testing.T) {
 	}
 	if chain.any(&ossclient.Object{Version: ossclient.Version{Size: 11}, CRC64: 1, HasCRC64: true}) {
 		t.Error("an object of another size is taken for ours")
+	}
+}
+
+// Attributes that an object has already are no conflict, whoever stored them: the process, perhaps, that died before it heard
+// of it.
+func TestAttributesThatAreThere(t *testing.T) {
+	r := newRig(t)
+	r.opt.Delay, r.opt.OnConflict = time.Hour, Fail
+	a := fileAttr()
+	a.SetMode(attr.TypeFile | 0o600)
+	v := r.put("a", "before")
+	s := r.open()
+	if err := s.SetAttr("a", v, "", "", a); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.bucket.Put(t.Context(), ossclient.PutRequest{Key: "a", Size: 5, Body: stringReader("after"), Metadata: metadata("a", &a)}); err != nil {
+		t.Fatal(err)
+	}
+	r.flush(s)
+	r.want("a", "after")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.confirmed[len(r.confirmed)-1]; c.Key != "a" || c.Attr.Mode != a.Mode || c.Object.ETag != r.version("a").ETag {
+		t.Errorf("told %+v", c)
+	}
+	if n := r.server.Counts()["CopyObject"]; n != 1 {
+		t.Errorf("%d copies, want one that is refused", n)
+	}
+	if o := (&ossclient.Object{Metadata: metadata("a", &a), StorageClass: "Standard"}); !stands(o, metadata("a", &a), "") || stands(o, metadata("a", &a), "IA") {
+		t.Error("the storage class that is asked for does not count")
 	}
 }
