@@ -201,7 +201,7 @@ func (s *Store) intact(e *entry, open func(stage uint64) (disk.File, error)) boo
 	case size < e.stagedEnd():
 		return false
 	case s.holed(e.stage):
-		return true // parts of it are in the bucket alone; those that are here are compared with their checksums
+		return s.partsIntact(e, f)
 	case !e.has(flagSum | flagPart):
 		return false
 	case e.has(flagPart):
@@ -209,6 +209,24 @@ func (s *Store) intact(e *entry, open func(stage uint64) (disk.File, error)) boo
 	}
 	sum, err := sumRanges(f, ranges)
 	return err == nil && sum == e.sum
+}
+
+// partsIntact is intact for content of which parts are in the bucket alone: what is staged must be in parts that were sent, and be
+// what was sent. Of the rest there is no checksum.
+func (s *Store) partsIntact(e *entry, f disk.File) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	unsure := s.localLocked(e)
+	for _, p := range s.v.uploads[e.stage].parts {
+		if p.punched {
+			continue
+		}
+		r := extent.Range{Off: p.off, End: p.off + p.Size}
+		if sum, err := sumRanges(f, []extent.Range{r}); err == nil && p.HasCRC64 && sum == p.CRC64 {
+			unsure.Remove(r.Off, r.End)
+		}
+	}
+	return unsure.Len() == 0
 }
 
 // settle prepares the recovered entries to be sent. After a loss of power those are taken out whose bytes nobody knows:
