@@ -32,7 +32,7 @@ func (e *ConflictError) Is(target error) bool { return target == ossclient.ErrPr
 // mayOverwrite looks whether the bucket still has what the state is based on. Exclusive: there was
 // nothing, and the request that stores the object shall see to it that there still is.
 func (s *Store) mayOverwrite(ctx context.Context, e *entry) (exclusive bool, err error) {
-	if s.opt.OnConflict == Overwrite || e.has(flagUnknown) && !e.has(flagSuspect) {
+	if !e.has(flagSuspect) && (s.opt.OnConflict == Overwrite || e.has(flagUnknown)) {
 		return false, nil
 	}
 	if !e.known() {

@@ -2,10 +2,13 @@ package writeback
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"testing"
 	"time"
 
+	"github.com/ossfs/ossfs/internal/attr"
+	"github.com/ossfs/ossfs/internal/ossserver"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
@@ -110,4 +113,112 @@ func (r *rig) changed(s *Store, key Key, base, content string) *File {
 		r.t.Fatal(err)
 	}
 	return f
+}
+
+// What fsync has confirmed is in the bucket, and stays there when the power fails right after it, whatever was pending of the
+// key before and is durable, and whatever was begun since.
+// SEMANTICS 1.3
+func TestPowerFailsAfterFsync(t *testing.T) {
+	for name, test := range map[string]struct {
+		before func(r *rig, s *Store, v ossclient.Version)
+		mode   Conflict
+		more   string
+	}{
+		"removed before":                          {before: removed},
+		"removed before, and written to":          {before: removed, more: "more"},
+		"an older one, overwrite":                 {before: older, mode: Overwrite},
+		"an older one, overwrite, and written to": {before: older, mode: Overwrite, more: "more"},
+		"attributes before":                       {before: changedMode, more: "more"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(20) {
+				for _, size := range []int{100, 100 << 10} { // in the journal, in a staged file
+					r := newRig(t)
+					mem := disktest.New()
+					r.opt.Disk, r.opt.Delay, r.opt.OnConflict, r.opt.smallMost = mem, time.Hour, test.mode, 1000
+					b := &stored{Bucket: r.bucket, has: func() {}}
+					r.opt.Bucket = b
+					s := r.open()
+					test.before(r, s, r.put("a", "what was there"))
+					if err := s.sync.flush(); err != nil {
+						t.Fatal(err)
+					}
+					content := noise(size, 1)
+					f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+					r.grow(f, content, 0)
+					b.has = func() {
+						if _, err := f.WriteAt(t.Context(), []byte(test.more), int64(size)); err != nil {
+							t.Error(err)
+						}
+					}
+					if err := f.Commit(); err != nil {
+						t.Fatal(err)
+					}
+					if err := s.Sync(t.Context(), "a"); err != nil {
+						t.Fatal(err)
+					}
+					r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1)))
+					f.Release()
+					if err := s.Close(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					r.want("a", content)
+					r.opt.Bucket = r.bucket
+					r.server.SetFaults()
+					r.flush(r.open())
+					r.want("a", content)
+				}
+			}
+		})
+	}
+}
+
+func removed(r *rig, s *Store, v ossclient.Version) {
+	r.t.Helper()
+	r.server.SetFaults(ossserver.Fault{Op: "DeleteMultipleObjects", Kind: ossserver.Error500, Status: 403, Code: "AccessDenied"})
+	if err := s.Remove("a", v); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func older(r *rig, s *Store, _ ossclient.Version) { r.write(s, "a", "older") }
+
+func changedMode(r *rig, s *Store, v ossclient.Version) {
+	r.t.Helper()
+	a := fileAttr()
+	a.SetMode(attr.TypeFile | 0o600)
+	if err := s.SetAttr("a", v, "", "", a); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// What the bucket has got is not sent again after a loss of power that took what was written to it since.
+func TestStoredBeforeThePowerFailed(t *testing.T) {
+	for seed := range uint64(20) {
+		r := newRig(t)
+		mem := disktest.New()
+		b := &stored{Bucket: r.bucket}
+		r.opt.Disk, r.opt.Delay, r.opt.Bucket = mem, time.Hour, b
+		s := r.open()
+		content := noise(100<<10, 1)
+		f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+		r.grow(f, content, 0)
+		b.has = func() {
+			if _, err := f.WriteAt(t.Context(), []byte("more"), int64(len(content))); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := errors.Join(f.Commit(), s.sync.flush(), s.Sync(t.Context(), "a")); err != nil {
+			t.Fatal(err)
+		}
+		r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1)))
+		f.Release()
+		if err := s.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.server.ResetCounts()
+		r.flush(r.open())
+		r.counts(nil)
+		r.want("a", content)
+	}
 }

@@ -175,9 +175,25 @@ func (s *Store) fallBack(tail [][]op) (torn map[uint64]bool) {
 		}
 		if whole {
 			s.replay(ops)
+			continue
+		}
+		for i := range ops {
+			s.superseded(&ops[i])
 		}
 	}
 	return torn
+}
+
+// superseded takes out of the map what an op of a record that is passed over says the bucket has got. An older state goes too when
+// it would undo that one; older content is kept beside it.
+func (s *Store) superseded(o *op) {
+	if o.code != opStored {
+		return
+	}
+	e, ok := s.v.tree.Get(o.key)
+	if ok && (e.seq == o.seq || e.seq < o.seq && e.kind != Content) {
+		s.replay([]op{{code: opDel, key: o.key}})
+	}
 }
 
 // outgrown says whether the i-th op of a record is the state of content that has a staged file since.

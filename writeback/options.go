@@ -53,7 +53,7 @@ type Conflict uint8
 const (
 	// KeepBoth leaves the bucket's object and stores ours beside it, as name.conflict-HOST-TIME.
 	KeepBoth Conflict = iota
-	// Overwrite does not look.
+	// Overwrite does not look, but after a loss of power: an older state must not take the place of a newer one.
 	Overwrite
 	// Fail keeps ours staged and reports it as failed.
 	Fail

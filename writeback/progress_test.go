@@ -49,7 +49,7 @@ func TestProgressOfParts(t *testing.T) {
 	if err == nil || last.DoneEntries != 0 || last.Entries != 1 || last.DoneBytes == 0 || last.DoneBytes >= last.Bytes {
 		t.Errorf("got %v, progress %+v; want one entry, and some parts of it sent", err, last)
 	}
-	if got := s.Status().Bytes; got == 0 || got >= last.Bytes {
+	if got := s.Status().Bytes; got == 0 || got >= size {
 		t.Errorf("%d bytes are unsent, progress %+v", got, last)
 	}
 }

@@ -22,6 +22,7 @@ const (
 	opBytes                      // stage, bytes: small content
 	opNoBytes                    // stage: it is no more, or in the staged file
 	opTried                      // stage, tried: its upload may be completed from now on, as one of these states
+	opStored                     // key, seq: the bucket has got that state; it holds though the rest of its record be passed over
 )
 
 type op struct {
@@ -35,6 +36,7 @@ type op struct {
 	intent *intent
 	tried  *trial
 	bytes  string
+	seq    uint64
 	moved  bool // not journaled: the staged file of the state that goes belongs to another key now
 }
 
@@ -96,6 +98,9 @@ func encodeOps(ops []op) []byte {
 		case opTried:
 			e.uint(o.stage)
 			e.trials(o.tried)
+		case opStored:
+			e.string(string(o.key))
+			e.uint(o.seq)
 		case opClosed:
 		}
 	}
@@ -133,6 +138,8 @@ func decodeOps(payload []byte) ([]op, error) {
 			o.intent = &intent{id: d.uint()}
 		case opTried:
 			o.stage, o.tried = d.uint(), d.trials()
+		case opStored:
+			o.key, o.seq = Key(d.string()), d.uint()
 		case opClosed:
 		default:
 			d.fail()

@@ -312,7 +312,7 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation, more ...op) error {
 		next.edit = f.editLocked()
 		next.flags &^= flagPart // it was of other ranges
 	}
-	return s.commitLocked(append(more, op{code: opSet, entry: next})...)
+	return s.commitLocked(append(more, op{code: opStored, key: e.key, seq: e.seq}, op{code: opSet, entry: next})...)
 }
 
 // confirmLocked notes that the bucket has what e says. It needs f.mu and change.
@@ -405,7 +405,7 @@ func (s *Store) deleted(list []*entry) error {
 			next.base, next.trial = nil, nil
 			next.since = max(next.since, e.seq+1)
 			next.flags &^= flagUnknown | flagSuspect
-			ops = append(ops, op{code: opSet, entry: next})
+			ops = append(ops, op{code: opStored, key: e.key, seq: e.seq}, op{code: opSet, entry: next})
 		}
 	}
 	if len(ops) == 0 {

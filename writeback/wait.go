@@ -195,7 +195,10 @@ func (s *Store) wait(ctx context.Context, w *waiter) error {
 	s.loop.post(func() { s.loop.addWaiter(w) })
 	select {
 	case <-w.done:
-		return w.err
+		if w.err != nil || w.absentOnly {
+			return w.err
+		}
+		return s.sync.ahead() // a loss of power must not bring back an older state, which would be sent over it
 	case <-ctx.Done():
 		s.loop.post(func() { delete(s.loop.waiters, w) })
 		return ctx.Err()
