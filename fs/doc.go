@@ -12,7 +12,8 @@
 //
 // The kernel's page cache belongs to one ETag, or to what was written here. It is kept across opens
 // while that is what an open finds, and dropped otherwise. A change that others made ends the epoch of
-// the node: handles of an earlier epoch read ESTALE, so that bytes of two versions never meet. The kernel is
+// the node: handles of an earlier epoch read ESTALE, so that bytes of two versions never meet, and the next open
+// has a node of its own (node_outlived.go). The kernel is
 // given pages before it asks, too, but only while nobody may write the file (node_pages.go).
 //
 // The kernel is asked to let go of inodes that nobody uses when there are many (prune.go).

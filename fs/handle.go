@@ -52,11 +52,11 @@ func (h *handle) reader(ctx context.Context) (*writeback.File, *stream.File, err
 		n.mu.Lock()
 	}
 	defer n.mu.Unlock()
+	if h.staleLocked() {
+		return nil, nil, stream.ErrStale
+	}
 	if n.content != nil {
 		return n.content, nil, nil
-	}
-	if h.epoch != n.epoch {
-		return nil, nil, stream.ErrStale
 	}
 	if h.stream == nil || !n.gone && h.version != n.entry.Version {
 		if h.stream != nil { // the same bytes under another key or ETag, by our own doing
@@ -146,20 +146,17 @@ func (h *handle) write(ctx context.Context, data []byte, off int64) (int, error)
 	return got, err
 }
 
-// staged is the content to change through h. A file that others changed since it was opened is not
-// written any more: the bytes meant for one version would land in another.
+// staged is the content to change through h.
 func (h *handle) staged(ctx context.Context) (*writeback.File, error) {
 	if !h.writer {
 		return nil, syscall.EBADF
 	}
-	h.n.mu.Lock()
-	old := h.n.content == nil && h.epoch != h.n.epoch
-	h.n.mu.Unlock()
-	if old {
-		return nil, stream.ErrStale
-	}
-	return h.n.stage(ctx)
+	return h.n.stage(ctx, h)
 }
+
+// staleLocked says whether others have changed the file since h opened it, also when somebody else has opened it since and
+// changes it. It needs n.mu.
+func (h *handle) staleLocked() bool { return h.epoch != h.n.epoch }
 
 // Flush is close(2), once for each descriptor: what was written is journaled when it returns, and
 // with write-through the bucket has it.
@@ -195,6 +192,7 @@ func (h *handle) close() {
 		return
 	}
 	h.closed = true
+	n.opens--
 	if h.pager {
 		n.pagers--
 	}

@@ -36,27 +36,30 @@ type node struct {
 	age        age         // the table's
 	used       atomic.Bool // since the table looked at it last
 
-	mu      sync.Mutex      // guards the fields below
-	key     ossclient.Key   // where it is now; a directory's ends with "/"
-	entry   namespace.Entry // what was last known of it
-	gone    bool            // its name was removed
-	moved   bool            // renamed since the entry was asked for: the bucket has its bytes under another version
-	content *writeback.File // not nil: its bytes are staged, and one reference is held
-	handles int             // open handles of a regular file
-	writers int             // those of them that may write
-	readers int             // those of them that may read
-	hold    func()          // ends what keeps the object of a removed name for its readers; nil: nothing
-	epoch   uint64          // counts the changes that others made to the bytes
-	pages   ossclient.ETag  // what the kernel's pages hold; empty: nothing that is known
-	paged   bool            // the kernel may have pages
-	pagers  int             // those of the handles for which the kernel may make pages
-	giving  int             // pages are being given to the kernel by so many
-	given   chan struct{}   // closed when giving is 0 again
-	changed uint64          // Mount.changes at the last change of ours: what was asked for before is out of date
-	loser   bool            // the content has got another name in the bucket: this one is another client's
-	dirty   bool            // the content was changed since it was journaled last
-	written time.Time       // the last write that the staged attributes do not tell of; zero: none
-	touched time.Time       // a directory: its last change of entries through this mount; zero: none
+	mu       sync.Mutex      // guards the fields below
+	key      ossclient.Key   // where it is now; a directory's ends with "/"
+	entry    namespace.Entry // what was last known of it
+	gone     bool            // its name was removed
+	outlived bool            // its name was left to another node: gone, too
+	moved    bool            // renamed since the entry was asked for: the bucket has its bytes under another version
+	content  *writeback.File // not nil: its bytes are staged, and one reference is held
+	handles  int             // open handles of a regular file, and who has borrowed it
+	opens    int             // the open handles alone
+	writers  int             // those of them that may write
+	readers  int             // those of them that may read
+	hold     func()          // ends what keeps the object of a removed name for its readers; nil: nothing
+	epoch    uint64          // counts the changes that others made to the bytes
+	opened   uint64          // the epoch when it was opened last
+	pages    ossclient.ETag  // what the kernel's pages hold; empty: nothing that is known
+	paged    bool            // the kernel may have pages
+	pagers   int             // those of the handles for which the kernel may make pages
+	giving   int             // pages are being given to the kernel by so many
+	given    chan struct{}   // closed when giving is 0 again
+	changed  uint64          // Mount.changes at the last change of ours: what was asked for before is out of date
+	loser    bool            // the content has got another name in the bucket: this one is another client's
+	dirty    bool            // the content was changed since it was journaled last
+	written  time.Time       // the last write that the staged attributes do not tell of; zero: none
+	touched  time.Time       // a directory: its last change of entries through this mount; zero: none
 }
 
 var (

@@ -8,6 +8,7 @@ import (
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 
+	"github.com/ossfs/ossfs/cache/stream"
 	"github.com/ossfs/ossfs/fs/namespace"
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/writeback"
@@ -24,12 +25,19 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 	n.used.Store(true)
 	n.borrow()
 	defer n.giveBack(0)
+	if n.nameless() {
+		return nil, 0, syscall.ESTALE // nothing for the log: the kernel looks again
+	}
 	e, err := n.found(ctx)
 	if err != nil {
 		return nil, 0, n.m.fail("open", n.Key(), err)
 	}
-	n.m.nodes.keep(n, e.Key)
 	h := n.newHandle(flags)
+	if h == nil {
+		n.outlive()
+		return nil, 0, syscall.ESTALE
+	}
+	n.m.nodes.keep(n, e.Key)
 	if flags&syscall.O_TRUNC != 0 && h.writer {
 		if err := n.empty(ctx); err != nil {
 			h.close()
@@ -45,19 +53,23 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 	return h, out, 0
 }
 
-// newHandle counts a handle in.
+// newHandle counts a handle in; nil: the node has handles of a version that others have replaced.
 func (n *node) newHandle(flags uint32) *handle {
 	h := &handle{n: n, flags: flags, writer: flags&syscall.O_ACCMODE != syscall.O_RDONLY}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.opens > 0 && n.opened != n.epoch {
+		return nil
+	}
 	n.handles++
+	n.opens++
 	if h.writer {
 		n.writers++
 	}
 	if !h.writesOnly() {
 		n.readers++
 	}
-	h.epoch = n.epoch
+	h.epoch, n.opened = n.epoch, n.epoch
 	if n.content == nil && !n.gone {
 		h.release = n.m.store.Hold(n.key)
 	}
@@ -115,26 +127,32 @@ func (n *node) share(c *writeback.File) *writeback.File {
 	return c
 }
 
-// stage is the node's content, made from the bucket's object by the first call.
-func (n *node) stage(ctx context.Context) (*writeback.File, error) {
+// stage is the node's content, made from the bucket's object by the first call; h is the handle that it is to be changed
+// through, nil when it is changed by name. A file that others changed since it was opened is not written any more: the
+// bytes meant for one version would land in another.
+func (n *node) stage(ctx context.Context, h *handle) (*writeback.File, error) {
 	for {
 		n.mu.Lock()
-		c, gone := n.content, n.gone
+		c, gone, stale := n.content, n.gone, h != nil && h.staleLocked()
 		n.mu.Unlock()
+		if stale {
+			return nil, stream.ErrStale
+		}
 		if c != nil {
 			return c, nil
 		}
 		if gone { // removal stages what has writers, so nobody can want this
 			return nil, syscall.ESTALE
 		}
-		if c, err := n.edit(ctx); c != nil || err != nil {
+		if c, err := n.edit(ctx, h); c != nil || err != nil {
 			return c, err
 		}
 	}
 }
 
-// edit stages the object that the node is; nil without an error when the node was renamed meanwhile.
-func (n *node) edit(ctx context.Context) (*writeback.File, error) {
+// edit stages the object that the node is; nil without an error when the node was renamed meanwhile, or when it turns out
+// that h has another version open.
+func (n *node) edit(ctx context.Context, h *handle) (*writeback.File, error) {
 	e, err := n.fresh(ctx)
 	if err != nil {
 		return nil, err
@@ -147,7 +165,10 @@ func (n *node) edit(ctx context.Context) (*writeback.File, error) {
 		return nil, err
 	}
 	defer leave()
-	if n.Key() != e.Key {
+	n.mu.Lock()
+	other := n.key != e.Key || h != nil && h.staleLocked()
+	n.mu.Unlock()
+	if other {
 		return nil, nil
 	}
 	c, err := n.m.store.Edit(e.Key, e.Version, e.Raw.Clone(), n.m.filler(e.Version))
@@ -159,7 +180,7 @@ func (n *node) edit(ctx context.Context) (*writeback.File, error) {
 
 // empty makes the content empty, as O_TRUNC does: nothing of the object is read.
 func (n *node) empty(ctx context.Context) error {
-	c, err := n.stage(ctx)
+	c, err := n.stage(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -16,9 +16,10 @@ import (
 var _ fusefs.NodeSetattrer = (*node)(nil)
 
 // Setattr is truncate, chmod, chown and utimensat, and any mix of them. The kernel has checked who may.
-func (n *node) Setattr(ctx context.Context, _ fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+func (n *node) Setattr(ctx context.Context, f fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	if size, ok := in.GetSize(); ok {
-		if err := n.resize(ctx, int64(size), in.Valid&fuse.FATTR_FH == 0); err != nil {
+		h, _ := f.(*handle) // nil: by name
+		if err := n.resize(ctx, int64(size), h); err != nil {
 			return n.m.fail("truncate", n.Key(), err)
 		}
 	}
@@ -78,21 +79,21 @@ func withoutSetID(mode uint32) uint32 {
 }
 
 // resize gives the file a new size. A truncate by name is a change of its own and journaled at once;
-// one by descriptor waits for the close.
-func (n *node) resize(ctx context.Context, size int64, byName bool) error {
+// one by descriptor, h, waits for the close.
+func (n *node) resize(ctx context.Context, size int64, h *handle) error {
 	if n.typ != attr.TypeFile {
 		return syscall.EINVAL
 	}
 	n.borrow()
 	defer n.giveBack(0)
-	c, err := n.stage(ctx)
+	c, err := n.stage(ctx, h)
 	if err != nil {
 		return err
 	}
 	if err := n.truncate(ctx, c, size); err != nil {
 		return err
 	}
-	if byName {
+	if h == nil {
 		return n.settle()
 	}
 	return nil

@@ -1,0 +1,36 @@
+package fs
+
+import "time"
+
+// The kernel's pages are those of an inode. While handles of a version are open that others have replaced, one who opens the
+// file now, and has the kernel read the new version into pages, would show it to the old handles, or, what is worse, to a
+// program that runs from them. So the node of the old version is left to its handles, as that of a removed file is, and the
+// new one gets a node of its own: the open says ESTALE, upon which the kernel looks the name up again and opens what it finds.
+
+// outlive leaves the name to another node.
+func (n *node) outlive() {
+	n.mu.Lock()
+	n.outlived = true
+	n.mu.Unlock()
+	n.leave()
+}
+
+// nameless says whether the node is outlived still. It gets its name again when its old handles are closed and no other node
+// has it: who has it bound to another place (mount --bind) opens it without looking its name up.
+func (n *node) nameless() bool {
+	n.mu.Lock()
+	key, outlived, open := n.key, n.outlived, n.opens > 0
+	n.mu.Unlock()
+	if !outlived || open {
+		return outlived
+	}
+	n.m.nodes.keep(n, key)
+	if n.m.nodes.get(key) != n {
+		return true
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.gone, n.outlived = false, false
+	n.entry.Until = time.Now()
+	return false
+}

@@ -1,0 +1,147 @@
+package tests
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossfs/ossfs/tests/harness"
+)
+
+// SEMANTICS 2.1: what is written through a handle of a version that others have replaced is ESTALE, however that comes to
+// light, and does not land in another version.
+func TestStaleHandleChangesNothing(t *testing.T) {
+	ours, theirs := bytes.Repeat([]byte("o"), 100_000), bytes.Repeat([]byte("t"), 100_000)
+	found := map[string]func(t *testing.T, b *harness.Bed) (staged []byte){
+		"by the change itself": func(_ *testing.T, b *harness.Bed) []byte { return theirs },
+		"by a refresh": func(t *testing.T, b *harness.Bed) []byte {
+			must(t, b.Mount.Refresh(t.Context(), ""))
+			return theirs
+		},
+		"by another handle that has changed it": func(t *testing.T, b *harness.Bed) []byte {
+			f, err := os.OpenFile(b.Path("f"), os.O_RDWR, 0)
+			must(t, err)
+			_, err = f.WriteAt([]byte("new"), 0)
+			must(t, err)
+			t.Cleanup(func() { _ = f.Close() }) // it is still open while the old handle is used
+			return append([]byte("new"), theirs[3:]...)
+		},
+		"by a truncation": func(t *testing.T, b *harness.Bed) []byte {
+			must(t, os.Truncate(b.Path("f"), 50_000))
+			return theirs[:50_000]
+		},
+	}
+	changes := map[string]func(f *os.File) error{
+		"write":     func(f *os.File) error { _, err := f.WriteAt([]byte("old"), 10); return err },
+		"truncate":  func(f *os.File) error { return f.Truncate(50) },
+		"fallocate": func(f *os.File) error { return unix.Fallocate(int(f.Fd()), 0, 0, 200_000) },
+	}
+	for how, find := range found {
+		for what, change := range changes {
+			t.Run(what+" found "+how, func(t *testing.T) {
+				b := harness.New(t, func(o *fsOptions) { o.TTL = 0 })
+				must(t, b.Server.Put(harness.Bucket, "f", ours, nil))
+				f, err := os.OpenFile(b.Path("f"), os.O_RDWR, 0)
+				must(t, err)
+				defer f.Close()
+				must(t, b.Server.Put(harness.Bucket, "f", theirs, nil))
+				want := find(t, b)
+				wantErrno(t, what, change(f), syscall.ESTALE)
+				_, err = f.ReadAt(make([]byte, 10), 0)
+				wantErrno(t, "a read after it", err, syscall.ESTALE)
+				wantFile(t, b.Path("f"), want)
+				b.Flush()
+				_, got := b.Object("f")
+				wantBytes(t, "what the bucket has", got, want)
+			})
+		}
+	}
+}
+
+// SEMANTICS 2.1: an old handle, and a program that has the old version mapped, see no byte of the new one, though others
+// read it meanwhile.
+func TestNewVersionBesideAnOldHandle(t *testing.T) {
+	b := harness.New(t)
+	const size = 64 << 10
+	ours, theirs := bytes.Repeat([]byte("o"), size), bytes.Repeat([]byte("t"), size)
+	must(t, b.Server.Put(harness.Bucket, "f", ours, nil))
+	old, err := os.Open(b.Path("f"))
+	must(t, err)
+	defer old.Close()
+	p := make([]byte, 10)
+	_, err = old.ReadAt(p, 0)
+	must(t, err)
+	must(t, b.Server.Put(harness.Bucket, "f", theirs, nil))
+	must(t, b.Mount.Refresh(t.Context(), ""))
+	fresh, err := os.Open(b.Path("f"))
+	must(t, err)
+	defer fresh.Close()
+	for range 2 { // the second time from pages
+		_, err = fresh.ReadAt(p, 0)
+		must(t, err)
+		wantBytes(t, "the new handle", p, theirs[:10])
+		_, err = old.ReadAt(p, 0)
+		wantErrno(t, "the old handle", err, syscall.ESTALE)
+	}
+	var st syscall.Stat_t
+	must(t, syscall.Fstat(int(old.Fd()), &st))
+	if st.Nlink != 0 {
+		t.Errorf("what the old handle has open has %d names", st.Nlink)
+	}
+	// What is changed through the name is the new file's.
+	must(t, os.Chmod(b.Path("f"), 0o600))
+	must(t, os.Rename(b.Path("f"), b.Path("g")))
+	_, err = fresh.ReadAt(p, size-10)
+	must(t, err)
+	wantBytes(t, "the new handle after a rename", p, theirs[:10])
+	b.Flush()
+	_, got := b.Object("g")
+	wantBytes(t, "what the bucket has", got, theirs)
+}
+
+// A file that is bound to another place is opened without a look at its name: the new version is found there when the
+// handles of the old one are closed.
+func TestNewVersionOfABoundFile(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may mount")
+	}
+	b := harness.New(t)
+	must(t, b.Server.Put(harness.Bucket, "f", []byte("ours"), nil))
+	bound := filepath.Join(t.TempDir(), "bound")
+	must(t, os.WriteFile(bound, nil, 0o644))
+	must(t, unix.Mount(b.Path("f"), bound, "", unix.MS_BIND, ""))
+	defer func() { must(t, unix.Unmount(bound, 0)) }()
+	old, err := os.Open(bound)
+	must(t, err)
+	must(t, b.Server.Put(harness.Bucket, "f", []byte("theirs"), nil))
+	must(t, b.Mount.Refresh(t.Context(), ""))
+	_, err = os.ReadFile(bound)
+	wantErrno(t, "while the old version is open", err, syscall.ESTALE)
+	must(t, old.Close())
+	harness.Eventually(t, "the new version", func() bool { // a close is heard of later
+		got, err := os.ReadFile(bound)
+		return err == nil && string(got) == "theirs"
+	})
+	wantFile(t, b.Path("f"), []byte("theirs"))
+	must(t, os.WriteFile(b.Path("f"), []byte("ours again"), 0o644))
+	wantFile(t, bound, []byte("ours again"))
+	b.Flush()
+
+	old, err = os.Open(bound)
+	must(t, err)
+	must(t, b.Server.Put(harness.Bucket, "f", []byte("theirs again"), nil))
+	must(t, b.Mount.Refresh(t.Context(), ""))
+	wantFile(t, b.Path("f"), []byte("theirs again"))
+	must(t, old.Close())
+	for range 100 { // before the close is heard of, and after it
+		_, err = os.ReadFile(bound)
+		wantErrno(t, "while another has the name", err, syscall.ESTALE)
+	}
+	must(t, os.Rename(b.Path("f"), b.Path("g")))
+	_, err = os.ReadFile(bound)
+	wantErrno(t, "when nothing has it", err, syscall.ENOENT)
+}
