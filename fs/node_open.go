@@ -37,7 +37,9 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 		n.outlive()
 		return nil, 0, syscall.ESTALE
 	}
-	n.m.nodes.keep(n, e.Key)
+	if !n.elsewhere(e.Key) {
+		n.m.nodes.keep(n, e.Key)
+	}
 	if flags&syscall.O_TRUNC != 0 && h.writer {
 		if err := n.empty(ctx); err != nil {
 			h.close()

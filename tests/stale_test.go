@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -144,4 +145,23 @@ func TestNewVersionOfABoundFile(t *testing.T) {
 	must(t, os.Rename(b.Path("f"), b.Path("g")))
 	_, err = os.ReadFile(bound)
 	wantErrno(t, "when nothing has it", err, syscall.ENOENT)
+}
+
+// A removed file that is opened once more, through the descriptor of one who has it open, does not get its name back.
+func TestRemovedFileIsOpenedAgain(t *testing.T) {
+	b := harness.New(t, func(o *fsOptions) { o.TTL = 0 })
+	must(t, b.Server.Put(harness.Bucket, "f", []byte("removed"), nil))
+	f, err := os.Open(b.Path("f"))
+	must(t, err)
+	defer f.Close()
+	must(t, os.Remove(b.Path("f")))
+	again, err := os.Open(filepath.Join("/proc/self/fd", strconv.Itoa(int(f.Fd()))))
+	must(t, err)
+	defer again.Close()
+	b.Flush()
+	must(t, b.Server.Put(harness.Bucket, "f", []byte("another's"), nil))
+	wantFile(t, b.Path("f"), []byte("another's"))
+	if st := stat(t, b.Path("f")); st.Nlink != 1 || st.Size != 9 {
+		t.Errorf("the new file has %d names and %d bytes", st.Nlink, st.Size)
+	}
 }
