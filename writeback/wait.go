@@ -195,16 +195,25 @@ func (s *Store) wait(ctx context.Context, w *waiter) error {
 	s.loop.post(func() { s.loop.addWaiter(w) })
 	select {
 	case <-w.done:
-		if w.err != nil || w.absentOnly {
-			return w.err
-		}
-		return s.sync.ahead() // a loss of power must not bring back an older state, which would be sent over it
+		return s.sealed(w)
 	case <-ctx.Done():
 		s.loop.post(func() { delete(s.loop.waiters, w) })
 		return ctx.Err()
 	case <-s.ctx.Done():
 		return ErrClosed
 	}
+}
+
+// sealed makes durable that the bucket has what a waiter has waited for: a loss of power must not bring back an older state, which would be sent over
+// it. For a whole directory that includes where everything is, and so what is staged elsewhere.
+func (s *Store) sealed(w *waiter) error {
+	switch {
+	case w.err != nil || w.absentOnly:
+		return w.err
+	case w.exact:
+		return s.sync.ahead()
+	}
+	return s.sync.flush()
 }
 
 func (l *loop) addWaiter(w *waiter) {

@@ -60,22 +60,19 @@ func parseFrame(b []byte) (f frame, n int) {
 	return frame{binary.LittleEndian.Uint64(b[8:]), kind(b[16]), payload}, frameHead + int(length)
 }
 
-// frames yields the frames of a file's bytes in order. Bytes that are no frame are passed over to the
-// next whole frame: damaged counts them when a frame follows, torn when none does.
-func frames(b []byte, yield func(frame) error) (damaged, torn int64, err error) {
-	skipped := int64(0)
+// frames yields the frames of a file's bytes in order, each with the number of bytes before it that are no frame: they are
+// passed over to the next whole one. torn is how many there are at the end.
+func frames(b []byte, yield func(f frame, skipped int64)) (torn int64) {
 	for len(b) > 0 {
 		f, n := parseFrame(b)
 		if n == 0 {
-			skipped++
+			torn++
 			b = b[1:]
 			continue
 		}
-		damaged, skipped = damaged+skipped, 0
-		if err := yield(f); err != nil {
-			return damaged, 0, err
-		}
+		yield(f, torn)
+		torn = 0
 		b = b[n:]
 	}
-	return damaged, skipped, nil
+	return torn
 }

@@ -361,6 +361,56 @@ func TestDurableAcrossSegments(t *testing.T) {
 	}
 }
 
+// A loss of power leaves any pages of what was not synced: the records behind the first that is not there count for nothing,
+// and that is no damage.
+func TestTornPages(t *testing.T) {
+	long := strings.Repeat("x", 3000)
+	holes := 0
+	for seed := range uint64(100) {
+		mem := disktest.New()
+		l, _, _ := open(t, mem)
+		add(t, l, "first")
+		if _, err := l.Sync(nothing); err != nil {
+			t.Fatal(err)
+		}
+		all := []string{"first"}
+		for i := range 10 {
+			all = append(all, fmt.Sprint(i, long))
+			add(t, l, all[i+1])
+		}
+		left := mem.PowerCut(rand.New(rand.NewPCG(seed, 6)))
+		b := content(t, left, segment(t, left))
+		l, r, report := open(t, left)
+		r.want(t, 1, all[:len(r.all)]...)
+		if report.Gaps > 0 || report.Damaged > 0 {
+			t.Errorf("seed %d: %+v", seed, report)
+		}
+		if len(r.all) < len(all) && strings.Contains(b, all[len(all)-1]) {
+			holes++
+			if report.Torn < int64(len(long)) {
+				t.Errorf("seed %d: %+v", seed, report)
+			}
+		}
+		add(t, l, "next")
+		if _, err := l.Sync(nothing); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if holes == 0 {
+		t.Error("no run had a whole record behind a torn one, and this test tests nothing")
+	}
+}
+
+// content is what a file has.
+func content(t *testing.T, fs disk.FS, name string) (s string) {
+	t.Helper()
+	change(t, fs, name, func(b []byte) []byte {
+		s = string(b)
+		return b
+	})
+	return s
+}
+
 // A sync ahead that fails is as bad as any.
 func TestAheadFails(t *testing.T) {
 	fs := &faulty{Mem: disktest.New()}

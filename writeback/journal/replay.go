@@ -15,7 +15,7 @@ import (
 type Report struct {
 	Records  int   // applied
 	Rebooted bool  // the machine was started anew since the last record: what follows the marker is not to be trusted
-	Torn     int64 // bytes at the end of a segment that are no record: what a crash interrupted
+	Torn     int64 // bytes at the end that are no record, or follow such in what a loss of power left unsynced
 	Damaged  int64 // bytes in the middle that are no record: the disk failed. Records after them were applied
 	Gaps     int   // places where records are missing
 	Files    int
@@ -46,14 +46,13 @@ func Open(fs disk.FS, dir string, r Reader) (*Log, Report, error) {
 		if err := rd.file(f); err != nil {
 			return nil, rd.report, fmt.Errorf("journal: %s: %w", f.name, err)
 		}
-		l.settle(f)
 		l.older = append(l.older, f.name)
 		last = max(last, f.number)
 	}
-	rd.flush(l.seq, false)
 	l.ahead = l.seq
 	rd.report.Files = len(files)
 	rd.report.Rebooted = len(files) > 0 && (rd.boot != l.boot || l.boot == "")
+	rd.end()
 	if err := l.startSegmentLocked(last + 1); err != nil {
 		return nil, rd.report, err
 	}
@@ -61,18 +60,6 @@ func Open(fs disk.FS, dir string, r Reader) (*Log, Report, error) {
 		return nil, rd.report, errors.Join(err, l.f.Close())
 	}
 	return l, rd.report, nil
-}
-
-// settle makes a segment durable that a process which was killed has left: whoever syncs later looks at the new one alone.
-func (l *Log) settle(jf journalFile) {
-	if jf.snap {
-		return // it has its name because it is
-	}
-	f, err := l.fs.Open(jf.name)
-	if err == nil {
-		err = errors.Join(f.Sync(), f.Close())
-	}
-	l.doubt = l.doubt || err != nil
 }
 
 type journalFile struct {
@@ -124,21 +111,28 @@ func (l *Log) find() ([]journalFile, error) {
 }
 
 type replay struct {
-	log    *Log
-	r      Reader
-	report Report
-	boot   string // of the last file that says something
-	header string // of the file being read
-	began  bool
-	tail   []frame // records that no marker has followed yet
+	log     *Log
+	r       Reader
+	report  Report
+	boot    string // of the last file that says something
+	header  string // of the file being read
+	told    uint64 // the last record that was told, or is said by what was told
+	began   bool
+	tail    []frame // records that no marker has followed yet
+	skipped int64   // bytes since the last marker that are no frame, and are followed by one
 }
 
 // flush tells the records up to seq.
 func (rd *replay) flush(seq uint64, durable bool) {
 	n := 0
 	for n < len(rd.tail) && rd.tail[n].seq <= seq {
-		if err := rd.r.Record(rd.tail[n].seq, rd.tail[n].payload, durable); err != nil {
-			rd.report.Damaged += int64(len(rd.tail[n].payload))
+		f := rd.tail[n]
+		if f.seq > rd.told+1 {
+			rd.report.Gaps++
+		}
+		rd.told = f.seq
+		if err := rd.r.Record(f.seq, f.payload, durable); err != nil {
+			rd.report.Damaged += int64(len(f.payload))
 		} else {
 			rd.report.Records++
 		}
@@ -147,7 +141,30 @@ func (rd *replay) flush(seq uint64, durable bool) {
 	rd.tail = rd.tail[n:]
 	if durable {
 		rd.log.synced = max(rd.log.synced, seq)
+		rd.report.Damaged, rd.skipped = rd.report.Damaged+rd.skipped, 0
 	}
+}
+
+// end tells the records that no marker follows. After a loss of power those behind a gap count for nothing: pages reach the
+// disk in any order, and what they build on is gone.
+func (rd *replay) end() {
+	if !rd.report.Rebooted {
+		rd.flush(rd.log.seq, false)
+		rd.report.Damaged += rd.skipped
+		return
+	}
+	whole := rd.told
+	for i, f := range rd.tail {
+		if f.seq != whole+1 {
+			for _, f := range rd.tail[i:] {
+				rd.report.Torn += int64(frameHead + len(f.payload))
+			}
+			break
+		}
+		whole = f.seq
+	}
+	rd.flush(whole, false)
+	rd.report.Torn += rd.skipped
 }
 
 func (rd *replay) file(jf journalFile) error {
@@ -157,18 +174,18 @@ func (rd *replay) file(jf journalFile) error {
 	}
 	l := rd.log
 	ended := !jf.snap
-	damaged, torn, err := frames(b, func(f frame) error {
+	rd.report.Torn += frames(b, func(f frame, skipped int64) {
+		rd.skipped += skipped
 		switch f.kind {
 		case kindHeader:
 			rd.header = string(f.payload)
 			if jf.snap {
 				rd.boot = rd.header
 			}
-			if rd.began && f.seq > l.seq {
-				rd.report.Gaps++
+			if !rd.began {
+				rd.told = f.seq
 			}
-			l.seq = max(l.seq, f.seq)
-			rd.began = true
+			l.seq, rd.began = max(l.seq, f.seq), true
 		case kindRecord:
 			rd.boot = rd.header
 			rd.record(f, jf.snap)
@@ -181,36 +198,33 @@ func (rd *replay) file(jf journalFile) error {
 		case kindEnd:
 			ended = true
 		}
-		return nil
 	})
-	rd.report.Damaged += damaged
-	rd.report.Torn += torn
 	if !ended {
 		rd.report.Gaps++
 	}
 	if jf.snap {
 		l.snap = int64(len(b))
+		rd.report.Damaged, rd.skipped = rd.report.Damaged+rd.skipped, 0
 	} else {
 		l.since += int64(len(b))
 	}
-	return err
+	return nil
 }
 
 func (rd *replay) record(f frame, snap bool) {
 	l := rd.log
-	if !snap {
-		if rd.began && f.seq != l.seq+1 {
-			if f.seq <= l.seq {
-				return // cannot be: a record is written once
-			}
-			rd.report.Gaps++
-		}
-		l.seq, rd.began = f.seq, true
-	}
-	rd.tail = append(rd.tail, f)
-	if snap { // it was made durable before it got its name
+	switch {
+	case snap: // it was made durable before it got its name
+		rd.tail = append(rd.tail, f)
 		rd.flush(f.seq, true)
+		return
+	case !rd.began:
+		rd.told = f.seq - 1
+	case f.seq <= l.seq:
+		return // cannot be: a record is written once
 	}
+	l.seq, rd.began = f.seq, true
+	rd.tail = append(rd.tail, f)
 }
 
 func readAll(fs disk.FS, name string) ([]byte, error) {

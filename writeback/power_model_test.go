@@ -1,0 +1,412 @@
+package writeback
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/disk/disktest"
+)
+
+// traced is a patient Bucket that keeps what changed objects.
+type traced struct {
+	patient
+	mu   sync.Mutex
+	said strings.Builder
+}
+
+func (b *traced) say(format string, args ...any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fmt.Fprintf(&b.said, format+"\n", args...)
+}
+
+// Write takes the lines of a log.
+func (b *traced) Write(p []byte) (int, error) {
+	b.say("%s", bytes.TrimSpace(p))
+	return len(p), nil
+}
+
+func (b *traced) Put(ctx context.Context, q ossclient.PutRequest) (ossclient.PutResult, error) {
+	r, err := b.patient.Put(ctx, q)
+	b.say("put %s of %d (exclusive %v): %s %v", q.Key, q.Size, q.NoOverwrite, r.ETag, err)
+	return r, err
+}
+
+func (b *traced) CompleteUpload(ctx context.Context, c ossclient.CompleteRequest) (ossclient.PutResult, error) {
+	r, err := b.patient.CompleteUpload(ctx, c)
+	b.say("complete %s of %d parts (exclusive %v): %s %v", c.Key, len(c.Parts), c.NoOverwrite, r.ETag, err)
+	return r, err
+}
+
+func (b *traced) DeleteMany(ctx context.Context, keys []Key) error {
+	err := b.patient.DeleteMany(ctx, keys)
+	b.say("delete %q: %v", keys, err)
+	return err
+}
+
+func (b *traced) Copy(ctx context.Context, q ossclient.CopyRequest) (ossclient.CopyResult, error) {
+	r, err := b.patient.Copy(ctx, q)
+	b.say("copy %s %s to %s: %s %v", q.Source.Key, q.Source.ETag, q.Key, r.ETag, err)
+	return r, err
+}
+
+func (b *traced) Head(ctx context.Context, key Key) (ossclient.Object, error) {
+	o, err := b.patient.Head(ctx, key)
+	b.say("head %s: %s of %d %v", key, o.ETag, o.Size, err)
+	return o, err
+}
+
+// powerModel does random operations on a Store until the power fails, and knows what each key may have afterwards.
+type powerModel struct {
+	t   *testing.T
+	r   *rig
+	mem *disktest.Mem
+	b   *traced
+	s   *Store
+	rng *rand.Rand
+	log []string
+
+	worlds  []world        // after each step; the last is what the step that failed was to make
+	least   map[Key]int    // the world before which no state of a key may come back
+	synced  map[Key]int    // the same, by an fsync: not even when bytes are overwritten
+	shaken  map[Key]bool   // bytes of a closed state were overwritten since the last group (SEMANTICS 1.2)
+	origins map[Key][]Key  // the keys that the content of a key had since then
+	grouped int            // the last world that a group made durable
+	renames []renamedModel // since the beginning
+}
+
+type renamedModel struct {
+	step     int
+	from, to Key
+}
+
+func (m *powerModel) now() world { return m.worlds[len(m.worlds)-1] }
+
+func (m *powerModel) name() Key { return []Key{"a", "b", "c", "d/a", "d/b"}[m.rng.IntN(5)] }
+
+// step notes what an operation is to make, and does it. False: the disk has stopped.
+func (m *powerModel) step(what string, change func(w world), do func() error) bool {
+	next := maps.Clone(m.now())
+	change(next)
+	m.worlds = append(m.worlds, next)
+	m.log = append(m.log, what)
+	m.b.say("%d: %s", len(m.worlds)-1, what)
+	err := do()
+	if err != nil && !m.mem.Stopped() {
+		m.t.Fatalf("%v on a sound disk\nafter %s", err, strings.Join(m.log, "; "))
+	}
+	return err == nil
+}
+
+func (m *powerModel) version(key Key) ossclient.Version {
+	if st, ok := m.s.Lookup(key); ok {
+		return st.Base
+	}
+	o, err := m.r.bucket.Head(context.Background(), key)
+	if err != nil {
+		return ossclient.Version{}
+	}
+	return o.Version
+}
+
+// open is the File of a key, made anew when there is none.
+func (m *powerModel) open(key Key, there bool) (*File, error) {
+	if f, ok := m.s.OpenContent(key); ok {
+		return f, nil
+	}
+	if there {
+		return m.s.Edit(key, m.version(key), fileAttr(), nil)
+	}
+	return m.s.Create(key, fileAttr(), m.version(key))
+}
+
+// size is of a write: mostly small, now and then in parts.
+func (m *powerModel) size() int {
+	return []int{m.rng.IntN(2000), m.rng.IntN(150 << 10), m.rng.IntN(150 << 10), m.rng.IntN(2 << 20)}[m.rng.IntN(4)]
+}
+
+// shake notes that bytes of a state of a key are overwritten.
+func (m *powerModel) shake(key Key, really bool) {
+	if really {
+		for _, k := range append(m.origins[key], key) {
+			m.shaken[k] = true
+		}
+	}
+}
+
+func (m *powerModel) write(ctx context.Context, key Key) bool {
+	content, there := m.now()[key]
+	data := noise(m.size(), m.rng.Uint64())
+	off := len(content)
+	if m.rng.IntN(2) == 0 {
+		off = m.rng.IntN(len(content) + 1)
+		m.shake(key, off < len(content))
+	}
+	next := content[:off] + data
+	if len(next) < len(content) {
+		next += content[len(next):]
+	}
+	return m.step(fmt.Sprintf("write %d at %d of %s", len(data), off, key), func(w world) { w[key] = next }, func() error {
+		f, err := m.open(key, there)
+		if err != nil {
+			return err
+		}
+		defer f.Release()
+		for at := 0; at < len(data); at += 64 << 10 {
+			if _, err := f.WriteAt(ctx, []byte(data[at:min(at+64<<10, len(data))]), int64(off+at)); err != nil {
+				return err
+			}
+		}
+		return f.Commit()
+	})
+}
+
+func (m *powerModel) create(ctx context.Context, key Key) bool {
+	data := noise(m.size(), m.rng.Uint64())
+	delete(m.origins, key)
+	return m.step(fmt.Sprintf("create %s of %d", key, len(data)), func(w world) { w[key] = data }, func() error {
+		f, err := m.s.Create(key, fileAttr(), m.version(key))
+		if err != nil {
+			return err
+		}
+		defer f.Release()
+		for at := 0; at < len(data); at += 64 << 10 {
+			if _, err := f.WriteAt(ctx, []byte(data[at:min(at+64<<10, len(data))]), int64(at)); err != nil {
+				return err
+			}
+		}
+		return f.Commit()
+	})
+}
+
+func (m *powerModel) truncate(ctx context.Context, key Key) bool {
+	content, there := m.now()[key]
+	if !there {
+		return true
+	}
+	size := m.rng.IntN(len(content)*3/2 + 1)
+	m.shake(key, size < len(content))
+	next := content[:min(size, len(content))] + string(make([]byte, max(size-len(content), 0)))
+	return m.step(fmt.Sprintf("truncate %s to %d", key, size), func(w world) { w[key] = next }, func() error {
+		f, err := m.open(key, true)
+		if err != nil {
+			return err
+		}
+		defer f.Release()
+		if err := f.Truncate(ctx, int64(size)); err != nil {
+			return err
+		}
+		return f.Commit()
+	})
+}
+
+func (m *powerModel) rename(ctx context.Context, from, to Key) bool {
+	content, there := m.now()[from]
+	if !there || from == to {
+		return true
+	}
+	m.renames = append(m.renames, renamedModel{len(m.worlds), from, to})
+	m.shaken[to] = m.shaken[to] || m.shaken[from]
+	m.origins[to] = append(m.origins[from], from)
+	return m.step(fmt.Sprintf("rename %s to %s", from, to), func(w world) {
+		delete(w, from)
+		w[to] = content
+	}, func() error {
+		return m.s.Rename(ctx, from, to, RenameSource{Version: m.version(from)}, m.version(to))
+	})
+}
+
+func (m *powerModel) remove(key Key) bool {
+	if _, there := m.now()[key]; !there {
+		return true
+	}
+	return m.step(fmt.Sprintf("remove %s", key), func(w world) { delete(w, key) }, func() error { return m.s.Remove(key, m.version(key)) })
+}
+
+func (m *powerModel) fsync(ctx context.Context, key Key) bool {
+	if _, there := m.now()[key]; !there {
+		return true // there is nothing to be opened
+	}
+	ok := m.step(fmt.Sprintf("fsync %s", key), func(world) {}, func() error { return m.s.Sync(ctx, key) })
+	if ok {
+		m.least[key], m.synced[key] = len(m.worlds)-1, len(m.worlds)-1
+	}
+	return ok
+}
+
+// fsyncDir is an fsync of the directory d.
+func (m *powerModel) fsyncDir(ctx context.Context) bool {
+	ok := m.step("fsync d/", func(world) {}, func() error { return m.s.SyncTree(ctx, "d/") })
+	if ok {
+		m.grouped = len(m.worlds) - 1
+		for _, key := range []Key{"d/a", "d/b"} {
+			m.least[key], m.synced[key] = m.grouped, m.grouped
+		}
+	}
+	return ok
+}
+
+// second is that a group is made durable.
+func (m *powerModel) second() bool {
+	ok := m.step("a second", func(world) {}, m.s.sync.flush)
+	if ok {
+		for _, w := range m.worlds {
+			for key := range w {
+				m.least[key] = len(m.worlds) - 1
+			}
+		}
+		m.grouped = len(m.worlds) - 1
+		clear(m.shaken)
+		clear(m.origins)
+	}
+	return ok
+}
+
+func (m *powerModel) any(ctx context.Context) bool {
+	key := m.name()
+	switch m.rng.IntN(15) {
+	case 0, 1, 2:
+		return m.write(ctx, key)
+	case 3, 4:
+		return m.create(ctx, key)
+	case 5:
+		return m.truncate(ctx, key)
+	case 6, 7:
+		return m.remove(key)
+	case 8:
+		return m.rename(ctx, key, m.name())
+	case 9, 10, 11:
+		return m.fsync(ctx, key)
+	case 12:
+		return m.second()
+	case 13:
+		return m.fsyncDir(ctx)
+	}
+	a := fileAttr()
+	a.SetMtime(time.Unix(m.rng.Int64N(1<<30), 0))
+	if _, there := m.now()[key]; !there {
+		return true
+	}
+	return m.step("attributes of "+string(key), func(world) {}, func() error { return m.s.SetAttr(key, m.version(key), "", "", a) })
+}
+
+// matches are the worlds in which a key has what the bucket has.
+func (m *powerModel) matches(key Key) (steps []int) {
+	got, there := m.r.body(string(key))
+	for i, w := range m.worlds {
+		if want, present := w[key]; present == there && want == got {
+			steps = append(steps, i)
+		}
+	}
+	return steps
+}
+
+func (m *powerModel) compare(seed uint64) {
+	fail := func(format string, args ...any) {
+		m.t.Errorf("seed %d: %s\nafter %s\n%s", seed, fmt.Sprintf(format, args...), strings.Join(m.log, "; "), m.b.said.String())
+	}
+	for _, key := range []Key{"a", "b", "c", "d/a", "d/b"} {
+		least := m.least[key]
+		if m.shaken[key] {
+			least = m.synced[key]
+		}
+		if steps := m.matches(key); len(steps) == 0 {
+			got, there := m.r.body(string(key))
+			fail("%s has %d bytes (%v) that it never had", key, len(got), there)
+		} else if last := steps[len(steps)-1]; last < least {
+			fail("%s is as after step %d, and was durable at %d (fsync: %d)", key, last, m.least[key], m.synced[key])
+		}
+	}
+	for _, r := range m.renames {
+		from, to := m.matches(r.from), m.matches(r.to)
+		if len(from) == 0 || len(to) == 0 || m.shaken[r.to] {
+			continue
+		}
+		content, durable := m.worlds[m.grouped][r.from]
+		durable = durable && r.step > m.grouped && m.worlds[r.step][r.to] == content
+		if durable && from[0] >= r.step && to[len(to)-1] < r.step {
+			fail("the rename at %d from %s to %s took its content away (from: %v, to: %v)", r.step, r.from, r.to, from, to)
+		}
+	}
+}
+
+func runPowerModel(t *testing.T, seed uint64) {
+	r := newRig(t)
+	m := &powerModel{t: t, r: r, mem: disktest.New(), rng: rand.New(rand.NewPCG(seed, 11)), worlds: []world{{}}, least: map[Key]int{}, synced: map[Key]int{}, shaken: map[Key]bool{}, origins: map[Key][]Key{}}
+	o := r.opt
+	m.b = &traced{patient: patient{r.bucket}}
+	o.Disk, o.Bucket, o.Logger = m.mem, m.b, slog.New(slog.NewTextHandler(m.b, nil))
+	o.Delay = []time.Duration{time.Hour, time.Millisecond, 20 * time.Millisecond}[seed%3]
+	o.smallMost = []int64{-1, 1000, 0}[m.rng.IntN(3)]
+	o.OnConflict = []Conflict{KeepBoth, Overwrite}[m.rng.IntN(2)]
+	o.SinglePut, o.partFirst, o.cell = 256<<10, 128<<10, 128<<10
+	o.youngFor = []time.Duration{0, time.Hour}[m.rng.IntN(2)]
+	for _, key := range []Key{"a", "d/a"} {
+		content := noise(m.size(), m.rng.Uint64())
+		r.put(string(key), content)
+		m.worlds[0][key] = content
+	}
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	m.mem.StopAt(1+m.rng.IntN(600), stop)
+	s, err := Open(t.Context(), o)
+	if err == nil {
+		m.s = s
+		for range 60 {
+			if !m.any(ctx) {
+				break
+			}
+		}
+		s.cancel()
+		s.wg.Wait()
+	} else if !m.mem.Stopped() {
+		t.Fatal(err)
+	}
+	o.Disk = m.mem.PowerCut(m.rng)
+	m.b.say("the power is back")
+	next, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatalf("seed %d: open: %v\nafter %s", seed, err, strings.Join(m.log, "; "))
+	}
+	defer func() {
+		if err := next.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	flush, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := next.Flush(flush, "", nil); err != nil {
+		t.Errorf("seed %d: flush: %v; %+v\nafter %s", seed, err, next.Status(), strings.Join(m.log, "; "))
+	}
+	m.compare(seed)
+	if s != nil {
+		_ = s.Close(context.Background()) // its disk has stopped
+	}
+}
+
+// Whenever the power fails, each key has afterwards one of the states that it had since it was last durable, whole, and none
+// older than what fsync confirmed; a rename takes nothing away. OSSFS_POWER_SEED and OSSFS_POWER_SEEDS choose other runs.
+// SEMANTICS 1.2, 1.3
+func TestPowerModel(t *testing.T) {
+	number := func(name string, or uint64) uint64 {
+		if n, err := strconv.ParseUint(os.Getenv(name), 10, 64); err == nil {
+			return n
+		}
+		return or
+	}
+	first := number("OSSFS_POWER_SEED", 1)
+	for seed := first; seed < first+number("OSSFS_POWER_SEEDS", 60); seed++ {
+		runPowerModel(t, seed)
+	}
+}
