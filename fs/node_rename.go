@@ -219,6 +219,9 @@ func (m *Mount) rekey(moves map[ossclient.Key]ossclient.Key) {
 		m.nodes.unlink(s.n, s.from)
 	}
 	for _, s := range steps {
+		if old := m.nodes.get(s.to); old != nil { // it stands for something that others removed
+			old.leave()
+		}
 		s.n.mu.Lock()
 		s.n.key, s.n.entry.Key, s.n.moved = s.to, s.to, true
 		s.n.mu.Unlock()

@@ -165,3 +165,52 @@ func TestRemovedFileIsOpenedAgain(t *testing.T) {
 		t.Errorf("the new file has %d names and %d bytes", st.Nlink, st.Size)
 	}
 }
+
+// What takes a name that others have removed, while somebody has the removed file open, is one file: what is written to it
+// is read by all, and the removed one does not show it.
+// SEMANTICS 2.3
+func TestRenameToANameThatOthersRemoved(t *testing.T) {
+	for _, what := range []string{"a file", "a directory"} {
+		t.Run(what, func(t *testing.T) {
+			b := harness.New(t)
+			from, to := b.Path("from"), b.Path("to")
+			name := func(top string) string { return top }
+			key := "to"
+			if what == "a directory" {
+				name = func(top string) string { return top + "/f" }
+				key = "to/f"
+			}
+			must(t, b.Server.Put(harness.Bucket, key, []byte("removed"), nil))
+			removed, err := os.Open(name(to))
+			must(t, err)
+			defer removed.Close()
+			must(t, b.Server.Delete(harness.Bucket, key))
+			must(t, b.Mount.Refresh(t.Context(), ""))
+			_, err = os.Stat(to)
+			wantErrno(t, "the removed name", err, syscall.ENOENT)
+			if what == "a directory" {
+				must(t, os.Mkdir(from, 0o755))
+			}
+			f, err := os.OpenFile(name(from), os.O_RDWR|os.O_CREATE, 0o644)
+			must(t, err)
+			defer f.Close()
+			_, err = f.Write([]byte("new"))
+			must(t, err)
+			must(t, os.Rename(from, to))
+			must(t, b.Mount.Refresh(t.Context(), ""))
+			again, err := os.Open(name(to))
+			must(t, err)
+			defer again.Close()
+			p := make([]byte, 10)
+			for _, want := range []string{"new", "NEW"} {
+				_, err = f.WriteAt([]byte(want), 0)
+				must(t, err)
+				n, _ := again.ReadAt(p, 0)
+				wantBytes(t, "another handle", p[:n], []byte(want))
+			}
+			if n, _ := removed.ReadAt(p, 0); string(p[:n]) != "removed" && n > 0 {
+				t.Errorf("the removed file shows %q", p[:n])
+			}
+		})
+	}
+}
