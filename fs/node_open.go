@@ -40,8 +40,8 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 	if !n.elsewhere(e.Key) {
 		n.m.nodes.keep(n, e.Key)
 	}
-	if flags&syscall.O_TRUNC != 0 && h.writer {
-		if err := n.empty(ctx); err != nil {
+	if flags&syscall.O_TRUNC != 0 { // with O_RDONLY too: the kernel has checked that the caller may write
+		if err := n.empty(ctx, h); err != nil {
 			h.close()
 			return nil, 0, n.m.fail("open", n.Key(), err)
 		}
@@ -180,13 +180,17 @@ func (n *node) edit(ctx context.Context, h *handle) (*writeback.File, error) {
 	return n.share(c), nil
 }
 
-// empty makes the content empty, as O_TRUNC does: nothing of the object is read.
-func (n *node) empty(ctx context.Context) error {
+// empty makes the content empty, as O_TRUNC does: nothing of the object is read. The close of a handle that only reads
+// journals nothing.
+func (n *node) empty(ctx context.Context, h *handle) error {
 	c, err := n.stage(ctx, nil)
 	if err != nil {
 		return err
 	}
-	return n.truncate(ctx, c, 0)
+	if err := n.truncate(ctx, c, 0); err != nil || h.writer {
+		return err
+	}
+	return n.settle()
 }
 
 // truncate gives the content a new size.

@@ -414,3 +414,18 @@ func TestAHungWriteStopsNobody(t *testing.T) {
 	must(t, <-done)
 	wantEverywhere(t, b, "slow", append(noise(42, 1<<20), "appended"...))
 }
+
+// open(2) with O_TRUNC empties a file that is opened for reading, too, as Linux does on other filesystems.
+func TestReaderEmptiesAFile(t *testing.T) {
+	b := harness.New(t, func(o *fsOptions) { o.WriteThrough = true })
+	must(t, os.WriteFile(b.Path("f"), []byte("content"), 0o644))
+	fd, err := syscall.Open(b.Path("f"), syscall.O_RDONLY|syscall.O_TRUNC|syscall.O_CLOEXEC, 0)
+	must(t, err)
+	defer syscall.Close(fd)
+	if n, err := syscall.Pread(fd, make([]byte, 10), 0); n != 0 || err != nil {
+		t.Errorf("read %d bytes, %v", n, err)
+	}
+	wantFile(t, b.Path("f"), nil)
+	_, got := b.Object("f") // before the close, which journals nothing
+	wantBytes(t, "what the bucket has", got, nil)
+}
