@@ -21,7 +21,7 @@
 // Directories keep no time of their own in the bucket when an entry comes or goes: a node shows the time
 // of the last change made through this mount for as long as it lives.
 //
-// Locks, in order: node, staged file, stager, journal. The gate, the table of nodes and the notifier's
+// Locks, in order: node (setting, mu), staged file, stager, journal. The gate, the table of nodes and the notifier's
 // queue are leaves. No lock is held across a request, nor while the kernel is told something. Lookups do
 // not wait for a rename in progress: they look again when the key of their directory moved meanwhile.
 // Changes do wait for it (gate).

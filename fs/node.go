@@ -36,6 +36,8 @@ type node struct {
 	age        age         // the table's
 	used       atomic.Bool // since the table looked at it last
 
+	setting sync.Mutex // held while attributes that are to be staged are read and changed; before mu
+
 	mu       sync.Mutex      // guards the fields below
 	key      ossclient.Key   // where it is now; a directory's ends with "/"
 	entry    namespace.Entry // what was last known of it
@@ -57,7 +59,6 @@ type node struct {
 	given    chan struct{}   // closed when giving is 0 again
 	changed  uint64          // Mount.changes at the last change of ours: what was asked for before is out of date
 	loser    bool            // the content has got another name in the bucket: this one is another client's
-	dirty    bool            // the content was changed since it was journaled last
 	written  time.Time       // the last write that the staged attributes do not tell of; zero: none
 	touched  time.Time       // a directory: its last change of entries through this mount; zero: none
 }

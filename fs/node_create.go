@@ -38,7 +38,7 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 		return nil, nil, 0, n.m.fail("create", n.Key(), err)
 	}
 	child.mu.Lock()
-	child.content, child.pages, child.dirty = content, ownPages, true
+	child.content, child.pages = content, ownPages
 	child.mu.Unlock()
 	h := child.newHandle(flags)
 	open, err := child.openFlags(ctx, h)

@@ -211,7 +211,7 @@ func (n *node) wrote(ctx context.Context) {
 	uid, _ := caller(ctx)
 	now := time.Now()
 	n.mu.Lock()
-	n.written, n.dirty = now, true
+	n.written = now
 	c := n.content
 	n.mu.Unlock()
 	if uid != 0 && c != nil {
@@ -269,33 +269,36 @@ func (n *node) abandon() {
 	}
 }
 
-// settle journals what was written so far, its times included. It is what close promises.
+// settle journals what was written so far, its times included. It is what close promises: when another close is at it,
+// this one returns after it (Commit). Of what was removed for good nothing is journaled; a rename over the file may
+// fail yet.
 func (n *node) settle() error {
+	c, err := n.settleTimes()
+	if c == nil || err != nil {
+		return err
+	}
+	return c.Commit()
+}
+
+// settleTimes stages the time of the last write, and gives the content; nil: there is none.
+func (n *node) settleTimes() (*writeback.File, error) {
+	n.setting.Lock()
+	defer n.setting.Unlock()
 	n.mu.Lock()
-	c, gone, written := n.content, n.gone, n.written
-	if c == nil || gone || !n.dirty {
+	c, written := n.content, n.written
+	if c == nil || written.IsZero() {
 		n.mu.Unlock()
-		return nil
+		return c, nil
 	}
-	n.dirty = false
-	var a attr.Attr
-	if !written.IsZero() {
-		a = n.rawLocked()
-	}
+	a := n.rawLocked()
 	n.mu.Unlock()
-	err := error(nil)
-	if !written.IsZero() {
-		err = c.SetAttr(a)
-	}
-	if err == nil {
-		err = c.Commit()
+	if err := c.SetAttr(a); err != nil {
+		return c, err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if err != nil {
-		n.dirty = true
-	} else if n.written.Equal(written) {
+	if n.written.Equal(written) {
 		n.written = time.Time{}
 	}
-	return err
+	return c, nil
 }

@@ -124,6 +124,8 @@ func (n *node) tryChange(ctx context.Context, edit func(a *attr.Attr, shown attr
 		return false, err
 	}
 	defer leave()
+	n.setting.Lock()
+	defer n.setting.Unlock()
 	n.mu.Lock()
 	if n.key != key {
 		n.mu.Unlock()
@@ -166,6 +168,8 @@ func (n *node) tryChange(ctx context.Context, edit func(a *attr.Attr, shown attr
 
 // dropPrivileges clears suid and sgid after a write by somebody who is not root.
 func (n *node) dropPrivileges(c *writeback.File) {
+	n.setting.Lock()
+	defer n.setting.Unlock()
 	a := c.Attr().Clone()
 	if mode := withoutSetID(a.Mode); mode != a.Mode {
 		a.SetMode(mode)

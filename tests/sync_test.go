@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -428,4 +429,56 @@ func TestReaderEmptiesAFile(t *testing.T) {
 	wantFile(t, b.Path("f"), nil)
 	_, got := b.Object("f") // before the close, which journals nothing
 	wantBytes(t, "what the bucket has", got, nil)
+}
+
+// With write-through each of two closes at once returns when the bucket has the file.
+// SEMANTICS 1.5
+func TestTwoClosesAtOnce(t *testing.T) {
+	b := harness.New(t, func(o *fsOptions) { o.WriteThrough = true })
+	b.Server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Stall, Stall: 200 * time.Millisecond, Count: 1})
+	var closes sync.WaitGroup
+	var handles []*os.File
+	for range 2 {
+		f, err := os.OpenFile(b.Path("f"), os.O_RDWR|os.O_CREATE, 0o644)
+		must(t, err)
+		_, err = f.Write([]byte("content"))
+		must(t, err)
+		handles = append(handles, f)
+	}
+	for _, f := range handles {
+		closes.Go(func() {
+			if err := f.Close(); err != nil {
+				t.Error(err)
+			}
+			if !inBucket(b, "f", "content") {
+				t.Error("the bucket has no such file when its close has returned")
+			}
+		})
+	}
+	closes.Wait()
+}
+
+// What is written to a file is kept with its time when it is closed while a rename over it is under way that fails.
+// SEMANTICS 1.1
+func TestClosedWhileARenameOverItFails(t *testing.T) {
+	b := harness.New(t)
+	must(t, b.Server.Put(harness.Bucket, "from", []byte("from"), nil))
+	f, err := os.Create(b.Path("to"))
+	must(t, err)
+	must(t, os.Chtimes(b.Path("to"), time.Unix(1e9, 0), time.Unix(1e9, 0)))
+	_, err = f.Write([]byte("to"))
+	must(t, err)
+	written := stat(t, b.Path("to")).Mtim
+	b.Server.SetFaults(ossserver.Fault{Op: "CopyObject", Kind: ossserver.Error503})
+	renamed := make(chan error, 1)
+	go func() { renamed <- os.Rename(b.Path("from"), b.Path("to")) }()
+	harness.Eventually(t, "the rename", func() bool { return b.Server.Counts()["CopyObject"] > 0 })
+	must(t, f.Close())
+	b.Server.SetFaults(ossserver.Fault{Op: "CopyObject", Kind: ossserver.Error500, Status: 403, Code: "AccessDenied"})
+	wantErrno(t, "the rename", <-renamed, syscall.EACCES)
+	b.Remount()
+	wantFile(t, b.Path("to"), []byte("to"))
+	if got := stat(t, b.Path("to")).Mtim; got != written {
+		t.Errorf("it was written at %v, and shows %v", written, got)
+	}
 }
