@@ -46,9 +46,10 @@ func (r *recent) find(key Key) (step, bool) {
 	return st, ok
 }
 
-// now is the version that a caller means who saw v.
+// now is the version that a caller means who saw v. What we deleted, and he saw again, may have been put there by another
+// client: the bytes it had, and so the ETag.
 func (r *recent) now(key Key, v ossclient.Version) ossclient.Version {
-	if st, ok := r.find(key); ok && (slices.Contains(st.from, v.ETag) || v.ETag == "") {
+	if st, ok := r.find(key); ok && st.to.ETag != "" && (slices.Contains(st.from, v.ETag) || v.ETag == "") {
 		return st.to
 	}
 	return v
