@@ -201,8 +201,8 @@ func (s *Store) exchangePending(a, b Key) (bool, error) {
 		}
 	}
 	na, nb := eb.clone(), ea.clone()
-	na.key, na.base, na.seq = a, ea.base, s.nextSeqLocked()
-	nb.key, nb.base, nb.seq = b, eb.base, s.nextSeqLocked()+1
+	na.key, na.base, na.trial, na.seq = a, ea.base, ea.trial, s.nextSeqLocked()
+	nb.key, nb.base, nb.trial, nb.seq = b, eb.base, eb.trial, s.nextSeqLocked()+1
 	const bucketSide = flagUnknown | flagSuspect
 	na.flags, nb.flags = eb.flags&^bucketSide|ea.flags&bucketSide, ea.flags&^bucketSide|eb.flags&bucketSide
 	if err := s.removeLocked(op{code: opSet, entry: na, moved: true}, op{code: opSet, entry: nb, moved: true}); err != nil {

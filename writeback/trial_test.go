@@ -29,6 +29,9 @@ func TestDiedBetweenPutAndJournal(t *testing.T) {
 				r.t.Fatal(err)
 			}
 		}, map[string]string{"b": "first"}},
+		"exchange": {func(r *rig, s *Store) { exchangePending(r, s, "a", "b") }, map[string]string{"a": "second", "b": "first"}},
+		"exchange, the other way round": {func(r *rig, s *Store) { exchangePending(r, s, "b", "a") },
+			map[string]string{"a": "second", "b": "first"}},
 		"rename and write": {func(r *rig, s *Store) {
 			if err := s.Rename(r.t.Context(), "a", "b", RenameSource{}, ossclient.Version{}); err != nil {
 				r.t.Fatal(err)
@@ -85,6 +88,16 @@ func TestStoredWithOtherAttributes(t *testing.T) {
 			}
 			r.noUploads()
 		})
+	}
+}
+
+// exchangePending writes b, and exchanges two keys.
+func exchangePending(r *rig, s *Store, one, other Key) {
+	r.t.Helper()
+	r.write(s, "b", "second")
+	side := func(key, to Key) Side { return Side{RenameSource{Version: ossclient.Version{Key: key}}, to} }
+	if err := s.Exchange(r.t.Context(), side(one, other), side(other, one), "aside", func(error) {}); err != nil {
+		r.t.Fatal(err)
 	}
 }
 
