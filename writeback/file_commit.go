@@ -125,13 +125,10 @@ func (f *File) Commit() error {
 	if err := f.commit(); err != nil {
 		return err
 	}
-	f.s.mu.RLock()
-	key, detached := f.key, f.detached
-	f.s.mu.RUnlock()
-	if !f.s.opt.WriteThrough || detached {
+	if !f.s.opt.WriteThrough {
 		return nil
 	}
-	return f.s.syncBucket(f.s.ctx, key)
+	return f.s.syncFile(f.s.ctx, f)
 }
 
 func (f *File) commit() error {

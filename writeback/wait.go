@@ -35,7 +35,6 @@ type waiter struct {
 	upto       uint64
 	witness    Key  // an entry that is not sent yet
 	absentOnly bool // only deletes that need not wait for a Hold; nothing is urged
-	stopAt     bool // the first permanent failure ends it
 	done       chan struct{}
 	failed     int
 	err        error // of the first that failed
@@ -44,19 +43,39 @@ type waiter struct {
 // Sync sends what is pending of a key now, and returns when the bucket has it (LocalFsync: the disk). A
 // failure that trying again cannot cure is returned; other failures are tried again until ctx ends.
 func (s *Store) Sync(ctx context.Context, key Key) error {
-	if f := s.liveFile(key); f != nil {
+	f := s.liveFile(key)
+	if f != nil {
 		if err := f.commit(); err != nil {
 			return err
 		}
 	}
-	if s.opt.LocalFsync {
+	switch {
+	case s.opt.LocalFsync:
 		return s.syncDisk(ctx)
+	case f != nil:
+		return s.syncFile(ctx, f)
 	}
 	return s.syncBucket(ctx, key)
 }
 
+// syncFile returns when the bucket has what is committed of a File, whatever its key is by then: nothing may be left to be sent
+// of the one that it had.
+func (s *Store) syncFile(ctx context.Context, f *File) error {
+	for {
+		s.mu.RLock()
+		key, detached := f.key, f.detached
+		s.mu.RUnlock()
+		if detached {
+			return nil
+		}
+		if err := s.syncBucket(ctx, key); err != nil || f.Key() == key {
+			return err
+		}
+	}
+}
+
 func (s *Store) syncBucket(ctx context.Context, key Key) error {
-	return s.wait(ctx, &waiter{prefix: key, exact: true, stopAt: true})
+	return s.wait(ctx, &waiter{prefix: key, exact: true})
 }
 
 // SyncTree is Sync for everything below a prefix, and the prefix itself.
@@ -275,7 +294,7 @@ func (l *loop) find(w *waiter, from Key) bool {
 		if e.since > w.upto {
 			return true
 		}
-		if _, held := l.held[e.key]; w.absentOnly && (held || l.holds[e.key] > 0 || e.kind != Absent) {
+		if w.absentOnly && (l.holds[e.key] > 0 || e.kind != Absent) {
 			return true
 		}
 		if t := l.troubles[e.key]; t != nil && t.permanent && t.seq == e.seq && l.active[e.key] == nil && !l.small.has(e.key) && !l.large.has(e.key) && !l.absent.has(e.key) {
@@ -283,7 +302,7 @@ func (l *loop) find(w *waiter, from Key) bool {
 			if w.err == nil {
 				w.err = t.err
 			}
-			return !w.stopAt
+			return true
 		}
 		w.witness = e.key
 		return false
