@@ -100,3 +100,31 @@ func TestClosedWithPartsGivenUpInAPowerCut(t *testing.T) {
 		})
 	}
 }
+
+// A part that was sent is compared with what is staged after a loss of power: when the journal does not say any more that its bytes
+// were changed, it is sent again.
+func TestPartOfOtherBytesInAPowerCut(t *testing.T) {
+	r, mem := newRig(t), disktest.New()
+	r.opt.Disk, r.opt.Bucket = mem, &unfinished{Bucket: r.bucket}
+	s := young(r)
+	s.opt.youngFor = 1
+	content := noise(3<<20, 4)
+	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+	r.grow(f, content, 0)
+	r.landed(f)
+	s.mu.RLock()
+	sent := s.v.uploads[f.stage].parts[2]
+	s.mu.RUnlock()
+	at := int(sent.off) + 100
+	content = content[:at] + "CHANGED" + content[at+7:]
+	if _, err := f.WriteAt(t.Context(), []byte("CHANGED"), int64(at)); err != nil {
+		t.Fatal(err)
+	}
+	r.close(f)
+	if err := errors.Join(s.commitOps(op{code: opPart, stage: f.stage, part: sent}), s.sync.flush()); err != nil {
+		t.Fatal(err)
+	}
+	r.opt.Disk, r.opt.Bucket = mem.PowerCut(rand.New(rand.NewPCG(1, 1))), r.bucket
+	r.flush(r.open())
+	r.want("a", content)
+}

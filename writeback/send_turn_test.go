@@ -33,7 +33,7 @@ func (g *gate) UploadPart(ctx context.Context, p ossclient.PartRequest) (ossclie
 func TestRenameWhileParts(t *testing.T) {
 	r := newRig(t)
 	r.opt.Delay = time.Hour
-	g := &gate{Bucket: r.bucket, arrived: make(chan struct{}, min(4, runtime.GOMAXPROCS(0))), open: make(chan struct{})}
+	g := &gate{Bucket: r.bucket, arrived: make(chan struct{}, 4), open: make(chan struct{})}
 	r.opt.Bucket = g
 	s := r.open()
 	content := noise(9<<19, 5)

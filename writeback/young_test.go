@@ -203,6 +203,7 @@ func TestGivenUpInAPowerCut(t *testing.T) {
 	if !s.holed(f.stage) {
 		t.Fatal("nothing was given up, and this test tests nothing")
 	}
+	r.opt.Bucket = &unfinished{r.bucket, true} // it stays to be looked at
 	for seed := range uint64(40) {
 		r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1)))
 		next := r.open()
