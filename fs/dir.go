@@ -59,6 +59,7 @@ func (n *node) OpendirHandle(context.Context, uint32) (fusefs.FileHandle, uint32
 	if n.typ != attr.TypeDir {
 		return nil, 0, syscall.ENOTDIR
 	}
+	n.use()
 	return &dirHandle{n: n}, 0, 0
 }
 

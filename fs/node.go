@@ -35,6 +35,7 @@ type node struct {
 	generation uint64      // set once, by the table: no two nodes share it
 	age        age         // the table's
 	used       atomic.Bool // since the table looked at it last
+	dropped    atomic.Bool // the table was told that the kernel knows it no longer
 
 	setting sync.Mutex // held while attributes that are to be staged are read and changed; before mu
 
@@ -82,6 +83,23 @@ func (n *node) Key() ossclient.Key {
 // lookup may have come too early: use puts the node back.
 func (n *node) OnForget() {
 	n.m.nodes.forget(n, n.Key())
+	n.dropped.Store(true)
+}
+
+// use notes that the kernel asks about the node, and so knows it: it belongs to the table, whatever was forgotten.
+func (n *node) use() {
+	n.used.Store(true)
+	if !n.dropped.Load() || !n.dropped.Swap(false) {
+		return
+	}
+	n.m.keys.RLock() // a rename is to find it, or has given it its key
+	defer n.m.keys.RUnlock()
+	n.mu.Lock()
+	key, gone := n.key, n.gone
+	n.mu.Unlock()
+	if !gone {
+		n.m.nodes.keep(n, key)
+	}
 }
 
 // learn takes what the tree said when it was asked: asked is Mount.changes before that. When others have changed the
@@ -201,7 +219,7 @@ func (n *node) elsewhere(key ossclient.Key) bool {
 
 // Getattr answers for the node, whatever handle the kernel names: size and dirty state are the node's.
 func (n *node) Getattr(ctx context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	n.used.Store(true)
+	n.use()
 	n.mu.Lock()
 	staged := n.content != nil
 	n.mu.Unlock()

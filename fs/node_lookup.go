@@ -18,6 +18,7 @@ var _ fusefs.NodeLookuper = (*node)(nil)
 
 // Lookup finds an entry of the directory.
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
+	n.use()
 	for {
 		asked := n.m.changes.Load()
 		e, err := n.find(ctx, name)

@@ -22,23 +22,19 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 	if n.typ != attr.TypeFile {
 		return nil, 0, syscall.EIO // the kernel opens the other types itself
 	}
-	n.used.Store(true)
+	n.use()
 	n.borrow()
 	defer n.giveBack(0)
 	if n.nameless() {
 		return nil, 0, syscall.ESTALE // nothing for the log: the kernel looks again
 	}
-	e, err := n.found(ctx)
-	if err != nil {
+	if _, err := n.found(ctx); err != nil {
 		return nil, 0, n.m.fail("open", n.Key(), err)
 	}
 	h := n.newHandle(flags)
 	if h == nil {
 		n.outlive()
 		return nil, 0, syscall.ESTALE
-	}
-	if !n.elsewhere(e.Key) {
-		n.m.nodes.keep(n, e.Key)
 	}
 	if flags&syscall.O_TRUNC != 0 { // with O_RDONLY too: the kernel has checked that the caller may write
 		if err := n.empty(ctx, h); err != nil {
