@@ -120,6 +120,21 @@ type replay struct {
 	began   bool
 	tail    []frame // records that no marker has followed yet
 	skipped int64   // bytes since the last marker that are no frame, and are followed by one
+	passed  bool    // a marker was passed over since the last that was believed
+}
+
+// early says that a marker came to the disk before a record that it speaks for: the power failed before its own sync was done, and
+// it speaks for nothing. When another follows it was synced, and what is missing was lost since.
+func (rd *replay) early(upto uint64) bool {
+	whole := rd.told
+	for _, f := range rd.tail {
+		if f.seq != whole+1 || f.seq > upto {
+			break
+		}
+		whole = f.seq
+	}
+	rd.passed = whole < upto && !rd.passed
+	return rd.passed
 }
 
 // flush tells the records up to seq.
@@ -192,7 +207,7 @@ func (rd *replay) file(jf journalFile) error {
 		case kindMarker:
 			rd.boot = rd.header
 			upto, err := strconv.ParseUint(string(f.payload), 10, 64)
-			if err == nil { // it has a checksum: it is what we wrote
+			if err == nil && !rd.early(upto) { // it has a checksum: it is what we wrote
 				rd.flush(upto, true)
 			}
 		case kindEnd:
