@@ -222,3 +222,62 @@ func TestStoredBeforeThePowerFailed(t *testing.T) {
 		r.want("a", content)
 	}
 }
+
+// The power fails when the bucket has just got a state of a key that has changed a short time ago: what was before it does not
+// come back, to be kept beside it or to delete it.
+func TestPowerFailsWhenTheBucketHasTheNext(t *testing.T) {
+	content := noise(150<<10, 1)
+	waits := func(r *rig, s *Store) {
+		r.write(s, "a", content[:50<<10])
+		if err := s.sync.flush(); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	create := func(r *rig, s *Store) *File { return must(s.Create("a", fileAttr(), ossclient.Version{}))(r.t) }
+	for name, next := range map[string]func(r *rig, s *Store) *File{
+		"an older one waits": func(r *rig, s *Store) *File {
+			waits(r, s)
+			return create(r, s)
+		},
+		"an older one waits, and is added to": func(r *rig, s *Store) *File {
+			waits(r, s)
+			f, _ := s.OpenContent("a")
+			return f
+		},
+		"an older one was just sent": func(r *rig, s *Store) *File {
+			waits(r, s)
+			s.send(r.t.Context(), "a")
+			return create(r, s)
+		},
+		"it was just removed": func(r *rig, s *Store) *File {
+			if err := s.Remove("a", r.put("a", "older")); err != nil {
+				r.t.Fatal(err)
+			}
+			s.sendAbsent(r.t.Context(), []Key{"a"})
+			return create(r, s)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(20) {
+				r := newRig(t)
+				mem := disktest.New()
+				b := &stored{Bucket: r.bucket, has: func() {}}
+				r.opt.Disk, r.opt.Delay, r.opt.Bucket = mem, time.Hour, b
+				s := r.open()
+				f := next(r, s)
+				r.grow(f, content, int(f.Size()))
+				b.has = func() { r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1))) }
+				if err := errors.Join(f.Commit(), s.Sync(t.Context(), "a")); err != nil {
+					t.Fatal(err)
+				}
+				f.Release()
+				r.opt.Bucket = r.bucket
+				r.flush(r.open())
+				r.want("a", content)
+				if keys := r.server.Keys(ossservertest.Bucket); len(keys) != 1 {
+					t.Errorf("seed %d: the bucket has %q", seed, keys)
+				}
+			}
+		})
+	}
+}

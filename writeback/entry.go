@@ -24,6 +24,7 @@ type entry struct {
 	size  int64
 	stage uint64 // the number of its staged file; 0: none
 	class string // of attributes: the storage class of base, when known; not journaled, since it can be asked for
+	after bool   // it took the place of a state that a loss of power may bring back; not journaled
 	sum   uint64 // CRC-64 of the staged file, with flagSum
 	kind  Kind
 	flags flags
@@ -136,6 +137,9 @@ func (e *entry) staged() int64 {
 	}
 	return e.size
 }
+
+// committed says whether a loss of power may bring back a state: not what was never closed.
+func (e *entry) committed() bool { return !e.has(flagDirty) || e.has(flagKept|flagSum|flagPart) }
 
 // untouched says whether it is an edit of which nothing was committed.
 func (e *entry) untouched() bool {

@@ -27,7 +27,9 @@ func (s *Store) send(ctx context.Context, key Key) outcome {
 		return outcome{err: err}
 	}
 	defer s.end(key)
+	err = s.outlast(e)
 	switch {
+	case err != nil:
 	case e.kind == Attributes:
 		err = s.sendAttributes(ctx, e)
 	case e.kind == Content && (e.size > s.opt.SinglePut || s.holed(e.stage)): // what was cut may be short, and in the upload alone
@@ -74,6 +76,24 @@ func (s *Store) begin(key Key, f *File, cancel context.CancelFunc) (*entry, erro
 		f.sent = &sentState{size: e.size, done: make(chan struct{})}
 	}
 	return e, nil
+}
+
+// outlast sees to it that a loss of power brings no older state back than the one that is about to be sent, or that one's end: it
+// would find in the bucket what it does not know, and be kept beside it, or delete it.
+func (s *Store) outlast(e *entry) error {
+	if s.journal.Synced() >= e.rec {
+		return nil
+	}
+	if e.after {
+		return s.sync.durable(e.rec)
+	}
+	s.change.Lock()
+	_, changed := s.recent.find(e.key)
+	s.change.Unlock()
+	if !changed {
+		return nil
+	}
+	return s.sync.ahead()
 }
 
 // number is that of the staged file; 0 of no File, as of content that is no file.

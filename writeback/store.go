@@ -98,6 +98,9 @@ func (s *Store) commitKeeping(keep int64, ops []op) error {
 	for i := range ops {
 		if e := ops[i].entry; e != nil {
 			e.rec = rec
+			if old, ok := s.v.tree.Get(e.key); ok && old.seq != e.seq {
+				e.after = old.after || old.committed()
+			}
 		}
 		s.dropStageLocked(&ops[i], rec)
 		s.v.apply(&ops[i])
