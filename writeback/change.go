@@ -20,9 +20,14 @@ func (s *Store) Create(key Key, a attr.Attr, base ossclient.Version) (*File, err
 	if err != nil {
 		return nil, err
 	}
-	e := s.replaceLocked(key, Content, s.get(key), base)
+	old := s.get(key)
+	absent := old != nil && (old.kind == Absent || old.has(flagAnew))
+	e := s.replaceLocked(key, Content, old, base)
 	e.attr, e.stage = packAttr(&a), f.stage
 	e.flags |= flagDirty
+	if absent {
+		e.flags |= flagAnew
+	}
 	if err := s.startLocked(op{code: opSet, entry: e}); err != nil {
 		return nil, errors.Join(err, f.discard())
 	}

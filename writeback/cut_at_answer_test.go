@@ -46,6 +46,7 @@ func TestPowerFailsWhenTheBucketHasIt(t *testing.T) {
 		"added to, in parts":   {large, large + "added"},
 		"cut short, in parts":  {large, large[:2<<20]},
 		"new, in parts":        {"", large},
+		"too much for a sum":   {small, small + noise(5<<20, 3)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(12) {
@@ -277,6 +278,54 @@ func TestPowerFailsWhenTheBucketHasTheNext(t *testing.T) {
 				if keys := r.server.Keys(ossservertest.Bucket); len(keys) != 1 {
 					t.Errorf("seed %d: the bucket has %q", seed, keys)
 				}
+			}
+		})
+	}
+}
+
+// What was removed stays removed when the power fails while a file is made anew in its place.
+func TestPowerFailsWhileItIsMadeAnew(t *testing.T) {
+	for name, change := range map[string]func(r *rig, s *Store, f *File) (want string){
+		"not closed": func(*rig, *Store, *File) string { return "" },
+		"closed": func(r *rig, s *Store, f *File) string {
+			if err := errors.Join(f.Commit(), s.sync.flush()); err != nil {
+				r.t.Fatal(err)
+			}
+			return noise(50<<10, 1)
+		},
+		"renamed over another": func(r *rig, s *Store, f *File) string {
+			r.put("b", "another")
+			if err := errors.Join(s.Rename(r.t.Context(), "a", "b", RenameSource{}, r.version("b")), s.sync.flush()); err != nil {
+				r.t.Fatal(err)
+			}
+			return ""
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(12) {
+				r := newRig(t)
+				mem := disktest.New()
+				r.opt.Disk, r.opt.Delay = mem, time.Hour
+				s := r.open()
+				if err := errors.Join(s.Remove("a", r.put("a", "removed")), s.sync.flush()); err != nil {
+					t.Fatal(err)
+				}
+				f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+				r.grow(f, noise(50<<10, 1), 0)
+				if err := s.sync.flush(); err != nil {
+					t.Fatal(err)
+				}
+				want := change(r, s, f)
+				r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1)))
+				next := r.open()
+				r.flush(next)
+				if got, there := r.body("a"); got != want || there != (want != "") {
+					t.Errorf("seed %d: the bucket has %.20q (%v)", seed, got, there)
+				}
+				if _, there := r.body("b"); there != (name == "renamed over another") {
+					t.Errorf("seed %d: b is there: %v", seed, there)
+				}
+				f.Release()
 			}
 		})
 	}

@@ -39,6 +39,7 @@ const (
 	flagSum                       // sum is known: of the whole content
 	flagPart                      // sum is known: of the dirty bytes, one range after the other
 	flagKept                      // with flagDirty: what was last committed is still there, it was only added to
+	flagAnew                      // with flagDirty: nothing was committed since the key was absent, which the bucket does not know yet
 )
 
 // edit describes a staged file that holds only a part of its content: what is not in dirty and lies
@@ -140,6 +141,20 @@ func (e *entry) staged() int64 {
 
 // committed says whether a loss of power may bring back a state: not what was never closed.
 func (e *entry) committed() bool { return !e.has(flagDirty) || e.has(flagKept|flagSum|flagPart) }
+
+// absent is the state before one that is made anew.
+func (e *entry) absent() *entry {
+	return &entry{key: e.key, attr: e.attr, base: e.base, trial: e.trial, kind: Absent, flags: e.flags&flagUnknown | flagSuspect, seq: e.seq, since: e.since, rec: e.rec, when: e.when}
+}
+
+// restates says whether e says nothing else of the staged bytes than an earlier record of the same state.
+func (e *entry) restates(before *entry) bool {
+	same := before != nil && before.seq == e.seq && before.stage == e.stage && before.size == e.size && before.flags&flagDirty == e.flags&flagDirty
+	if !same || before.edit == nil || e.edit == nil {
+		return same && before.edit == e.edit
+	}
+	return before.edit.limit == e.edit.limit && slices.Equal(before.edit.dirty.Ranges(), e.edit.dirty.Ranges())
+}
 
 // untouched says whether it is an edit of which nothing was committed.
 func (e *entry) untouched() bool {

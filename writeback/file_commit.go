@@ -160,7 +160,7 @@ func (f *File) commitLocked() error {
 	}
 	e := old.clone()
 	e.seq, e.size, e.edit = s.nextSeqLocked(), f.size, f.editLocked()
-	e.flags &^= flagDirty | flagKept | flagSum | flagPart
+	e.flags &^= flagDirty | flagKept | flagAnew | flagSum | flagPart
 	if err := f.sumLocked(e); err != nil {
 		return err
 	}

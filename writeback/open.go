@@ -168,7 +168,7 @@ func (s *Store) fallBack(tail [][]op) (torn map[uint64]bool) {
 			if e.has(flagDirty) { // never closed: whatever was before is better
 				whole = false
 				torn[e.stage] = torn[e.stage] || !e.has(flagKept)
-			} else if !s.intact(e, open) {
+			} else if !e.restates(s.get(e.key)) && !s.intact(e, open) {
 				s.log.Warn("a change of the last second before the loss of power is lost", "key", string(e.key))
 				whole = false
 			}
@@ -256,7 +256,7 @@ func (s *Store) settle(rebooted bool, torn map[uint64]bool) (setAside bool) {
 			return true
 		}
 		c := e.clone()
-		c.flags &^= flagDirty | flagKept
+		c.flags &^= flagDirty | flagKept | flagAnew
 		if rebooted {
 			c.flags |= flagSuspect
 		}
@@ -279,6 +279,9 @@ func (s *Store) settle(rebooted bool, torn map[uint64]bool) (setAside bool) {
 	for _, e := range gone {
 		s.log.Warn("a file that was still being written when the power failed is not stored; its bytes are kept", "key", string(e.key), "file", stageName(e.stage))
 		s.v.tree.Delete(e.key)
+		if e.has(flagDirty) && e.has(flagAnew) {
+			s.v.tree.Set(e.key, e.absent())
+		}
 	}
 	return len(gone) > 0
 }

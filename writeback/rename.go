@@ -137,7 +137,7 @@ func (s *Store) moveOps(e *entry, to Key, toBase ossclient.Version) (next *entry
 	next = e.clone()
 	next.key, next.base, next.trial, next.seq = to, over.base, over.trial, over.seq
 	next.since, next.when = min(e.since, over.since), min(e.when, over.when)
-	next.flags = e.flags&^(flagUnknown|flagSuspect) | over.flags&(flagUnknown|flagSuspect)
+	next.flags = e.flags&^(flagUnknown|flagSuspect|flagAnew) | over.flags&(flagUnknown|flagSuspect)
 	removal = s.removalLocked(e.key, e, ossclient.Version{})
 	removal.moved = true
 	if removal.entry != nil {
@@ -203,7 +203,7 @@ func (s *Store) exchangePending(a, b Key) (bool, error) {
 	na, nb := eb.clone(), ea.clone()
 	na.key, na.base, na.trial, na.seq = a, ea.base, ea.trial, s.nextSeqLocked()
 	nb.key, nb.base, nb.trial, nb.seq = b, eb.base, eb.trial, s.nextSeqLocked()+1
-	const bucketSide = flagUnknown | flagSuspect
+	const bucketSide = flagUnknown | flagSuspect | flagAnew
 	na.flags, nb.flags = eb.flags&^bucketSide|ea.flags&bucketSide, ea.flags&^bucketSide|eb.flags&bucketSide
 	if err := s.removeLocked(op{code: opSet, entry: na, moved: true}, op{code: opSet, entry: nb, moved: true}); err != nil {
 		return false, err
