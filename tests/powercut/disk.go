@@ -39,6 +39,30 @@ type volatileDisk struct {
 	now     []byte     // what the guest reads
 	durable []byte
 	pending []extent // written since the last flush, in order
+	trap    *trap
+	gone    chan struct{} // closed when nobody can see any more that nothing is done
+}
+
+// trap has the power go at a moment that matters: when enough was written that is not flushed, or at a flush. From then on the
+// disk does nothing any more.
+type trap struct {
+	writes  int  // not flushed; 0: they do not matter
+	flushes int  // of something; 0: they do not matter
+	seen    int  // of them
+	after   bool // that flush is the last thing that the disk does; else it is not done any more
+	sprung  chan struct{}
+}
+
+func newTrap() *trap { return &trap{sprung: make(chan struct{})} }
+
+func (t *trap) String() string {
+	switch {
+	case t.writes > 0:
+		return fmt.Sprintf("with %d writes", t.writes)
+	case t.after:
+		return fmt.Sprintf("after %d flushes", t.flushes)
+	}
+	return fmt.Sprintf("before %d flushes", t.flushes)
 }
 
 type extent struct {
@@ -47,16 +71,68 @@ type extent struct {
 }
 
 func newDisk(image []byte) *volatileDisk {
-	return &volatileDisk{now: slices.Clone(image), durable: image}
+	return &volatileDisk{now: slices.Clone(image), durable: image, trap: newTrap(), gone: make(chan struct{})}
 }
 
-func (d *volatileDisk) write(off int64, p []byte, force bool) {
+// write says whether it was done: not when the power is gone.
+func (d *volatileDisk) write(off int64, p []byte, force bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.offLocked() {
+		return false
+	}
 	copy(d.now[off:], p)
 	d.pending = append(d.pending, extent{off, p})
-	if force { // more than asked for: what came before it, too
-		d.flushLocked()
+	if len(d.pending) == d.trap.writes {
+		close(d.trap.sprung)
+		return false
+	}
+	return !force || d.barrierLocked() // more than asked for: what came before it, too
+}
+
+// flush says whether it was done.
+func (d *volatileDisk) flush() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.offLocked() && d.barrierLocked()
+}
+
+func (d *volatileDisk) barrierLocked() bool {
+	if d.trap.flushes > 0 && len(d.pending) > 0 {
+		if d.trap.seen++; d.trap.seen == d.trap.flushes {
+			if d.trap.after {
+				d.flushLocked()
+			}
+			close(d.trap.sprung)
+			return false
+		}
+	}
+	d.flushLocked()
+	return true
+}
+
+// set sets a trap.
+func (d *volatileDisk) set(t *trap) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.trap = t
+}
+
+// off has the disk do nothing any more.
+func (d *volatileDisk) off() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.offLocked() {
+		close(d.trap.sprung)
+	}
+}
+
+func (d *volatileDisk) offLocked() bool {
+	select {
+	case <-d.trap.sprung:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -84,8 +160,15 @@ func (d *volatileDisk) cut(rng *rand.Rand) int {
 		}
 		copy(d.durable[e.off:], e.data)
 	}
-	d.pending, d.now = nil, slices.Clone(d.durable)
+	d.pending, d.now, d.trap, d.gone = nil, slices.Clone(d.durable), newTrap(), make(chan struct{})
 	return n
+}
+
+// image is a copy of what a machine that starts finds.
+func (d *volatileDisk) image() []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.durable)
 }
 
 // serve answers one client until it goes.
@@ -109,6 +192,7 @@ func (d *volatileDisk) serve(c net.Conn) error {
 		answer := binary.BigEndian.AppendUint32(nil, nbdReply)
 		answer = binary.BigEndian.AppendUint32(answer, 0)
 		answer = binary.BigEndian.AppendUint64(answer, q.Handle)
+		on := true
 		switch q.Command {
 		case commandRead:
 			d.mu.Lock()
@@ -119,13 +203,14 @@ func (d *volatileDisk) serve(c net.Conn) error {
 			if _, err := io.ReadFull(c, p); err != nil {
 				return nil // a write that was not all here is none
 			}
-			d.write(int64(q.Off), p, q.Flags&withForce != 0)
+			on = d.write(int64(q.Off), p, q.Flags&withForce != 0)
 		case commandFlush:
-			d.mu.Lock()
-			d.flushLocked()
-			d.mu.Unlock()
+			on = d.flush()
 		default:
 			return nil
+		}
+		if !on {
+			<-d.gone
 		}
 		if _, err := c.Write(answer); err != nil {
 			return nil

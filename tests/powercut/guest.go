@@ -6,16 +6,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
-const (
-	said    = "@@ " // begins each line of the console that is for the other side
-	workers = 4     // at most
-	names   = 5     // of each worker
-	piece   = 16 << 10
-)
+const said = "@@ " // begins each line of the console that is for the other side
 
 // console is written to line by line.
 var console sync.Mutex
@@ -29,137 +26,162 @@ func say(format string, args ...any) {
 // work changes files in dir for ever, and says what was promised of them. It ends with the first error.
 func work(dir string, seed uint64) error {
 	failed := make(chan error)
-	busy := 1 // so few files that a group syncs them one by one, or, with an odd seed, the whole filesystem
-	if seed%2 == 1 {
-		busy = workers
-	}
-	for w := range busy {
+	for i, h := range files(seed) {
 		go func() { // it ends with the machine
-			rng := rand.New(rand.NewPCG(seed, uint64(w)))
-			files := make([]history, names)
-			for i := range files {
-				files[i].name = fmt.Sprintf("w%d-%d", w, i)
-			}
+			p := program{dir: dir, h: h, rng: rand.New(rand.NewPCG(seed, uint64(1+i)))}
 			for {
-				if err := change(dir, &files[rng.IntN(names)], rng); err != nil {
+				if err := p.visit(); err != nil {
 					failed <- err
 				}
-			}
-		}()
-	}
-	for i, h := range stored(seed) {
-		go func() { // so does this
-			rng := rand.New(rand.NewPCG(seed, uint64(workers+1+i)))
-			for {
-				if err := edit(dir, h, rng); err != nil {
-					failed <- err
-				}
+				p.pause(3)
 			}
 		}()
 	}
 	return <-failed
 }
 
-// change makes the next version of a file.
-func change(dir string, h *history, rng *rand.Rand) error {
-	kind := []byte{asNew, truncated, inPlace, appended}[rng.IntN(4)]
-	blocks := []int{1 + rng.IntN(20), 33 + rng.IntN(200), 33 + rng.IntN(200), 500 + rng.IntN(1000)}[rng.IntN(4)]
-	from := 0
-	switch n := len(h.versions); {
-	case n == 0:
-		kind = asNew
-	case kind == inPlace:
-		blocks = h.versions[n-1].blocks
-	case kind == appended:
-		from = h.versions[n-1].blocks
-		blocks = from + 1 + rng.IntN(100)
-	}
-	return rewriting{kind: kind, blocks: blocks, from: from, to: blocks, synced: kind != asNew && rng.IntN(5) == 0}.write(dir, h)
+// program changes one file.
+type program struct {
+	dir string
+	h   *history
+	rng *rand.Rand
+	f   *os.File
 }
 
-// edit changes some blocks of a file that the bucket has, and adds to it while they are sent or after they were: what the
-// mount fetched of the others to send them is local as long as somebody has the file open.
-func edit(dir string, h *history, rng *rand.Rand) error {
-	held, err := os.Open(filepath.Join(dir, h.name))
-	if err != nil {
-		return err
+func (p *program) path(prefix string) string { return filepath.Join(p.dir, prefix+p.h.name) }
+
+// pause rests for some time, once in so many times.
+func (p *program) pause(once int) {
+	if p.rng.IntN(once) == 0 {
+		time.Sleep(time.Duration(p.rng.Int64N(int64(3 * time.Second))))
 	}
-	defer held.Close()
-	blocks := h.versions[len(h.versions)-1].blocks
-	from := rng.IntN(blocks)
-	if err := (rewriting{kind: edited, blocks: blocks, from: from, to: min(from+1+rng.IntN(20), blocks), synced: rng.IntN(2) == 0}).write(dir, h); err != nil {
-		return err
-	}
-	pause(rng)
-	more := blocks + 1 + rng.IntN(20)
-	if err := (rewriting{kind: appended, blocks: more, from: blocks, to: more, synced: rng.IntN(3) == 0, open: time.Duration(rng.Int64N(int64(3 * time.Second)))}).write(dir, h); err != nil {
-		return err
-	}
-	pause(rng)
-	return nil
 }
 
-// pause is as long as a file may take until it is sent.
-func pause(rng *rand.Rand) { time.Sleep(time.Duration(rng.Int64N(int64(2 * time.Second)))) }
-
-// rewriting is one change of a file.
-type rewriting struct {
-	kind             byte
-	blocks, from, to int // how many blocks it has then, and those that are written
-	synced           bool
-	open             time.Duration // how long it stays open after the first of them
-}
-
-// write makes a version of which the blocks from..to-1 are written. The file stays open for a while after the first of them.
-func (c rewriting) write(dir string, h *history) error {
-	kind, blocks, from, to := c.kind, c.blocks, c.from, c.to
-	n := len(h.versions) + 1
-	v := h.begin(kind, blocks, from, to)
-	say("B %s %d %c %d %d %d.", h.name, n, kind, blocks, from, to)
-	path, mode := filepath.Join(dir, h.name), os.O_WRONLY
-	switch kind {
-	case asNew:
-		path, mode = filepath.Join(dir, temporary+h.name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC
-	case truncated:
-		mode |= os.O_TRUNC
-	}
-	f, err := os.OpenFile(path, mode, 0o644)
-	if err != nil {
-		return err
-	}
-	var p []byte
-	for i := from; i < to; i++ {
-		p = append(p, content(h.name, v.gens[i], i)...)
-		if len(p) >= piece || i == from || i == to-1 {
-			if _, err := f.WriteAt(p, int64((i+1)*block-len(p))); err != nil {
-				return err
-			}
-			p = p[:0]
-		}
-		if i == from {
-			time.Sleep(c.open)
-		}
-	}
-	if c.synced {
-		if err := f.Sync(); err != nil {
-			return err
-		}
-		say("F %s %d", h.name, n)
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if kind == asNew {
-		if err := os.Rename(path, filepath.Join(dir, h.name)); err != nil {
-			return err
-		}
-	}
-	say("C %s %d", h.name, n)
-	return nil
+// say tells something of the last version.
+func (p *program) say(what, more string) {
+	say("%s %s %d%s", what, p.h.name, len(p.h.versions), more)
 }
 
 // temporary begins the name of a file that is going to be renamed.
 const temporary = ".new-"
+
+// visit is what a program does between an open and its close.
+func (p *program) visit() (err error) {
+	v, name, flags := p.begin(p.h.kinds), p.path(""), os.O_RDWR
+	switch {
+	case v.kind == removed:
+		if err := os.Remove(name); err != nil {
+			return err
+		}
+		p.say("C", "")
+		return nil
+	case v.kind == asNew:
+		name, flags = p.path(temporary), flags|os.O_CREATE|os.O_TRUNC
+	case v.kind == truncated && p.rng.IntN(2) == 0:
+		flags |= os.O_TRUNC
+	}
+	if p.f, err = os.OpenFile(name, flags, 0o644); err != nil {
+		return err
+	}
+	for more := p.rng.IntN(4); ; more-- {
+		if err := p.write(v); err != nil {
+			return err
+		}
+		what, err := p.commit(more <= 0)
+		if err == nil && name != p.path("") {
+			what, err = "C", os.Rename(name, p.path(""))
+			name = p.path("")
+		}
+		if err != nil {
+			return err
+		}
+		if p.say(what, ""); more <= 0 {
+			return nil
+		}
+		p.pause(3)
+		v = p.begin(strings.Trim(p.h.kinds, "nr"))
+	}
+}
+
+// begin begins the next version, of one of some kinds, and says so.
+func (p *program) begin(kinds string) *version {
+	kind, blocks, from, to := kinds[p.rng.IntN(len(kinds))], 0, 0, 0
+	switch last := p.h.last(); {
+	case last == nil:
+		kind = asNew
+	case last.blocks == 0:
+		kind = appended
+	default:
+		blocks = last.blocks
+	}
+	switch kind {
+	case asNew, truncated:
+		blocks = 1 + p.rng.IntN(p.h.most)
+		to = blocks
+	case edited:
+		from = p.rng.IntN(blocks)
+		to = from + 1 + p.rng.IntN(blocks-from)
+		if p.rng.IntN(2) == 0 {
+			to = min(to, from+1+p.rng.IntN(20))
+		}
+	case appended:
+		from = blocks
+		blocks += 1 + p.rng.IntN(1+p.h.most/5)
+		to = blocks
+	case cutOff:
+		blocks = p.rng.IntN(blocks)
+		from, to = blocks, blocks
+	case removed:
+		blocks = 0
+	}
+	v := p.h.begin(kind, blocks, from, to)
+	p.say("B", fmt.Sprintf(" %c %d %d %d.", kind, blocks, from, to))
+	return v
+}
+
+// write makes a version in the open file. It may rest with a part of it written.
+func (p *program) write(v *version) error {
+	if v.kind == cutOff || v.kind == truncated {
+		if err := p.f.Truncate(int64(v.from) * block); err != nil {
+			return err
+		}
+	}
+	at := v.from
+	for _, end := range pieces(v.from, v.to) {
+		var b []byte
+		for i := at; i < end; i++ {
+			b = append(b, content(p.h.name, v.gens[i], i)...)
+		}
+		if _, err := p.f.WriteAt(b, int64(at)*block); err != nil {
+			return err
+		}
+		if at = end; at == v.from+1 {
+			p.pause(2)
+		}
+	}
+	return nil
+}
+
+// commit has something promised of the version in the open file, and says what: by a sync, by its close when it is the last, or by
+// the close of another descriptor, as each program does that a shell starts with the file for its output.
+func (p *program) commit(last bool) (what string, err error) {
+	what = "C"
+	if p.rng.IntN(2) == 0 {
+		if what = "F"; os.Getenv("OSSFS_FSYNC") == "local" {
+			what = "D"
+		}
+		err = p.f.Sync()
+	} else if !last {
+		var fd int
+		if fd, err = syscall.Dup(int(p.f.Fd())); err == nil {
+			err = syscall.Close(fd)
+		}
+	}
+	if last && err == nil {
+		err = p.f.Close()
+	}
+	return what, err
+}
 
 // look says what the mount shows.
 func look(dir string) error {

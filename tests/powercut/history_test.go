@@ -26,16 +26,16 @@ func TestVerdict(t *testing.T) {
 	}{
 		"closed long ago":              {[]change{{asNew, 9, long, false}}, []int{1}, nil},
 		"closed just now":              {[]change{{asNew, 9, late, false}}, []int{0, 1}, nil},
-		"synced":                       {[]change{{asNew, 99, late, true}, {inPlace, 99, open, false}}, []int{1, 2}, nil},
+		"synced":                       {[]change{{asNew, 99, late, true}, {edited, 99, open, false}}, []int{1, 2}, nil},
 		"replaced":                     {[]change{{asNew, 99, long, false}, {asNew, 99, open, false}}, []int{1, 2}, nil},
 		"appended":                     {[]change{{asNew, 99, long, false}, {appended, 120, open, false}}, []int{1, 2}, nil},
-		"overwritten":                  {[]change{{asNew, 99, long, false}, {inPlace, 99, open, false}}, []int{1, 2}, []int{0}},
+		"overwritten":                  {[]change{{asNew, 99, long, false}, {edited, 99, open, false}}, []int{1, 2}, []int{0}},
 		"edited":                       {[]change{{asNew, 99, long, false}, {edited, 99, open, false}}, []int{1, 2}, []int{0}},
-		"small, overwritten":           {[]change{{asNew, 9, long, false}, {inPlace, 9, open, false}}, []int{1, 2}, nil},
-		"once large, overwritten":      {[]change{{asNew, 99, late, false}, {truncated, 9, long, false}, {inPlace, 9, open, false}}, []int{2, 3}, []int{0, 1}},
+		"small, overwritten":           {[]change{{asNew, 9, long, false}, {edited, 9, open, false}}, []int{1, 2}, nil},
+		"once large, overwritten":      {[]change{{asNew, 99, late, false}, {truncated, 9, long, false}, {edited, 9, open, false}}, []int{2, 3}, []int{0, 1}},
 		"synced, closed, overwritten":  {[]change{{asNew, 99, late, true}, {appended, 120, long, false}, {truncated, 50, open, false}}, []int{2, 3}, []int{1}},
 		"small, grown and not closed":  {[]change{{asNew, 9, long, false}, {truncated, 99, open, false}}, []int{1, 2}, nil},
-		"small, grown and overwritten": {[]change{{asNew, 9, long, false}, {truncated, 99, late, false}, {inPlace, 99, open, false}}, []int{1, 2, 3}, []int{0}},
+		"small, grown and overwritten": {[]change{{asNew, 9, long, false}, {truncated, 99, late, false}, {edited, 99, open, false}}, []int{1, 2, 3}, []int{0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := history{name: "a"}
@@ -51,7 +51,7 @@ func TestVerdict(t *testing.T) {
 				want[n] = "aside"
 			}
 			for n := range len(tt.changes) + 1 {
-				problem, aside := h.verdict(cut, n, n > 0)
+				problem, aside := h.verdict(cut, n, true)
 				got := ""
 				if aside {
 					got = "aside"
@@ -62,28 +62,43 @@ func TestVerdict(t *testing.T) {
 					t.Errorf("version %d: got %q (%s), want %q", n, got, problem, want[n])
 				}
 			}
-			if problem, _ := h.verdict(cut, 0, true); problem == "" {
+			if problem, _ := h.verdict(cut, 0, false); problem == "" {
 				t.Error("bytes of no version pass")
 			}
 		})
 	}
 }
 
-// The bytes tell of which version each block is, and what is appended or edited leaves the others.
+// The bytes tell of which version each block is, and what is appended, edited or cut off leaves the others.
 func TestFind(t *testing.T) {
 	h := history{name: "a"}
-	first, second, third := h.begin(asNew, 3, 0, 3), h.begin(appended, 5, 3, 5), h.begin(edited, 5, 1, 2)
+	h.begin(asNew, 3, 0, 3)
+	h.begin(appended, 50, 3, 50)
+	h.begin(edited, 50, 1, 40)
+	h.begin(cutOff, 2, 2, 2)
+	h.begin(removed, 0, 0, 0)
+	h.begin(asNew, 2, 0, 2)
 	for i, v := range h.versions {
-		if got := h.find(h.sum(v)); got != i+1 {
+		if got, known := h.find(h.sum(v)); v.kind != removed && (got != i+1 || !known) {
 			t.Errorf("version %d is found as %d", i+1, got)
 		}
 	}
-	if n := h.find([32]byte{}); n != 0 {
-		t.Errorf("bytes of no version are found as %d", n)
+	if n := h.gone(); n != 5 {
+		t.Errorf("no file is version %d", n)
 	}
-	if bytes.Equal(content("a", 1, 0), content("a", 2, 0)) || !slices.Equal(first.gens, []int{1, 1, 1}) ||
-		!slices.Equal(second.gens, []int{1, 1, 1, 2, 2}) || !slices.Equal(third.gens, []int{1, 3, 1, 2, 2}) {
-		t.Errorf("the blocks are of versions %v, %v, %v", first.gens, second.gens, third.gens)
+	if _, known := h.find([32]byte{}); known {
+		t.Error("bytes of no version are found")
+	}
+	half := version{gens: slices.Concat([]int{1, 3, 3, 3}, slices.Repeat([]int{3}, 14), slices.Repeat([]int{2}, 32))}
+	if _, known := h.find(h.sum(&half)); known {
+		t.Error("what is half written is found")
+	}
+	h.pressed = true
+	if n, known := h.find(h.sum(&half)); n != 2 || !known {
+		t.Errorf("what is half written is found as %d", n)
+	}
+	if bytes.Equal(content("a", 1, 0), content("a", 2, 0)) {
+		t.Error("two versions have the same bytes")
 	}
 }
 
@@ -114,5 +129,38 @@ func TestCut(t *testing.T) {
 	}
 	if whole == 0 || torn == 0 || none == 0 {
 		t.Errorf("%d whole, %d torn, %d gone: want some of each", whole, torn, none)
+	}
+}
+
+// A trap lets the disk do what comes before, and nothing after it.
+func TestTrap(t *testing.T) {
+	for _, tt := range []struct {
+		trap    trap
+		durable string
+	}{
+		{trap{writes: 2}, "\x00\x00\x00"},
+		{trap{flushes: 2}, "\x01\x00\x00"},
+		{trap{flushes: 2, after: true}, "\x01\x02\x00"},
+	} {
+		d := newDisk(make([]byte, 3*sector))
+		tt.trap.sprung = make(chan struct{})
+		d.set(&tt.trap)
+		for i := range 3 {
+			d.write(int64(i*sector), bytes.Repeat([]byte{byte(i + 1)}, sector), false)
+			if tt.trap.writes == 0 {
+				d.flush()
+			}
+		}
+		select {
+		case <-tt.trap.sprung:
+		default:
+			t.Errorf("%v: not sprung", &tt.trap)
+		}
+		if got := string([]byte{d.durable[0], d.durable[sector], d.durable[2*sector]}); got != tt.durable {
+			t.Errorf("%v: got %q, want %q", &tt.trap, got, tt.durable)
+		}
+		if d.flush() {
+			t.Errorf("%v: it still flushes", &tt.trap)
+		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"debug/buildinfo"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,15 +16,15 @@ import (
 
 // root is what the virtual machine is made of.
 type root struct {
-	kernel, modules string // vmlinuz, and lib/modules/VERSION of the same
+	kernel, modules string // vmlinuz, and lib/modules/VERSION of the same; "": no machine (here.go)
 	busybox, ossfs  string
 }
 
 // drivers are loaded by the guest's init; what they need is loaded by them.
 var drivers = []string{"virtio_pci", "virtio_blk", "virtio_net", "crc32c_generic", "ext4", "xfs", "fuse"}
 
-// script is the guest's init. MODE is work or look.
-const script = `#!/bin/busybox sh
+// boot begins the guest's init.
+const boot = `#!/bin/busybox sh
 /bin/busybox --install -s /bin
 mkdir -p /proc /sys /dev /var /mnt /run
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
@@ -33,10 +32,15 @@ exec >/dev/ttyS0 2>&1 </dev/null
 for word in $(cat /proc/cmdline); do case $word in OSS*=*|SEED=*|MODE=*|FSTYPE=*|KEPT=*) export "$word";; esac; done
 for driver in %s; do modprobe $driver; done
 ip addr add 10.0.2.15/24 dev eth0; ip link set eth0 up; ip link set lo up
-mount -t $FSTYPE /dev/vda /var
 for time in writeback expire; do echo $KEPT >/proc/sys/vm/dirty_${time}_centisecs; done
+DISK=/dev/vda
+`
+
+// script is what is done in a machine. MODE is work or look.
+const script = `
+mount -t $FSTYPE $DISK /var
 export OSS_ACCESS_KEY_ID=powercut OSS_ACCESS_KEY_SECRET=powercut OSS_REGION=cn-hangzhou OSSFS_STATE_DIR=/var/ossfs HOME=/
-ossfs mount --log-file /dev/ttyS0 $OSSFS_SOURCE /mnt || echo "
+ossfs mount --log-file /proc/1/fd/1 $OSSFS_SOURCE /mnt || echo "
 @@ E the mount failed"
 case $MODE in
 work) powercut -guest work -seed $SEED ;;
@@ -73,7 +77,7 @@ func (r *root) initramfs() ([]byte, error) {
 		}
 		add(name, 0o100755, body)
 	}
-	add("init", 0o100755, fmt.Appendf(nil, script, strings.Join(drivers, " ")))
+	add("init", 0o100755, fmt.Appendf(nil, boot+script, strings.Join(drivers, " ")))
 	if err := r.addModules(add); err != nil {
 		return nil, err
 	}
@@ -134,45 +138,46 @@ func (r *root) addModules(add func(name string, mode int, body []byte)) error {
 
 // machine is one life of the virtual machine.
 type machine struct {
-	cmd   *exec.Cmd
-	lines chan string // what is said on the console; closed when the machine is off
+	cmd    *exec.Cmd
+	disk   *volatileDisk
+	socket string       // on which the disk is offered
+	lines  chan string  // what is said on the console; closed when the machine is off
+	kill   func() error // nil: the end of its process is the end of all
+	end    []func()     // what remains to be done then
 }
 
-// start boots the machine on a disk, with words for its command line.
-func (r *root) start(initramfs string, d *volatileDisk, log io.Writer, words ...string) (*machine, error) {
-	socket := filepath.Join(filepath.Dir(initramfs), "disk")
-	_ = os.Remove(socket)
-	l, err := net.Listen("unix", socket)
+// attach offers the disk.
+func (m *machine) attach(log io.Writer) error {
+	_ = os.Remove(m.socket)
+	l, err := net.Listen("unix", m.socket)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	go func() { // it ends with the listener, which the machine's end closes
+	m.end = append(m.end, func() { _ = l.Close() })
+	go func() { // it ends with the listener
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			if err := d.serve(c); err != nil {
+			if err := m.disk.serve(c); err != nil {
 				fmt.Fprintln(log, err)
 			}
 		}
 	}()
-	line := "console=ttyS0 quiet panic=-1 no_timer_check " + strings.Join(words, " ")
-	cmd := exec.Command("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "768", "-smp", "2", "-display", "none", "-no-reboot",
-		"-serial", "stdio", "-monitor", "none", "-kernel", r.kernel, "-initrd", initramfs, "-append", line,
-		"-drive", "file=nbd+unix:///?socket="+socket+",if=virtio,format=raw,cache=none",
-		"-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile=")
-	cmd.Stderr = log
-	out, err := cmd.StdoutPipe()
+	return nil
+}
+
+// run starts the machine's process. What it says goes to the log, too.
+func (m *machine) run(log io.Writer) error {
+	out, err := m.cmd.StdoutPipe()
+	if err == nil {
+		err = m.cmd.Start()
+	}
 	if err != nil {
-		return nil, errors.Join(err, l.Close())
+		return err
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	m := &machine{cmd: cmd, lines: make(chan string, 1000)}
 	go func() { // it ends with the machine
-		defer l.Close()
 		defer close(m.lines)
 		for in := bufio.NewScanner(out); in.Scan(); {
 			fmt.Fprintln(log, in.Text())
@@ -181,12 +186,45 @@ func (r *root) start(initramfs string, d *volatileDisk, log io.Writer, words ...
 			}
 		}
 	}()
-	return m, nil
+	return nil
 }
 
-// off takes the power away. What was said before stays in lines.
+// start boots the machine on a disk, with words for its command line.
+func (r *root) start(dir string, d *volatileDisk, log io.Writer, words ...string) (*machine, error) {
+	m := &machine{disk: d, socket: filepath.Join(dir, "disk"), lines: make(chan string, 1000)}
+	if err := m.attach(log); err != nil {
+		return nil, err
+	}
+	if r.kernel == "" {
+		return m, r.startHere(m, dir, log, words)
+	}
+	line := "console=ttyS0 quiet panic=-1 no_timer_check " + strings.Join(words, " ")
+	m.cmd = exec.Command("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "768", "-smp", "2", "-display", "none", "-no-reboot",
+		"-serial", "stdio", "-monitor", "none", "-kernel", r.kernel, "-initrd", filepath.Join(dir, "initramfs"), "-append", line,
+		"-drive", "file=nbd+unix:///?socket="+m.socket+",if=virtio,format=raw,cache=none",
+		"-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile=")
+	m.cmd.Stderr = log
+	return m, m.run(log)
+}
+
+// off takes the power away: first the disk's, so that nothing is told to others of what it has not done. What was said before
+// stays in lines.
 func (m *machine) off() error {
+	m.disk.off()
+	defer close(m.disk.gone)
+	if m.kill != nil {
+		return m.kill()
+	}
 	return m.cmd.Process.Kill()
+}
+
+// wait is called when lines is closed.
+func (m *machine) wait() error {
+	err := m.cmd.Wait()
+	for _, f := range slices.Backward(m.end) {
+		f()
+	}
+	return err
 }
 
 // isStatic says whether a program needs nothing else in the guest.

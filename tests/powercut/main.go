@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -22,16 +23,16 @@ const (
 	bucket   = "powercut"
 	diskSize = 384 << 20
 	patience = 4 * time.Minute // for a start of the machine, and all it has to do then
+	trapped  = 2 * time.Second // for a trap to spring
 )
 
 // campaign is all that does not change from cut to cut.
 type campaign struct {
-	root      root
-	initramfs string
-	server    *ossserver.Server
-	endpoint  string // as the guest reaches it
-	fs        string
-	dir       string
+	root     root
+	server   *ossserver.Server
+	endpoint string // as the guest reaches it
+	fs       string
+	dir      string
 }
 
 func main() {
@@ -43,10 +44,11 @@ func main() {
 
 func run() error {
 	var c campaign
-	guest := flag.String("guest", "", "in the machine: work or look")
+	guest := flag.String("guest", "", "in the machine: work, look or writeback")
+	kept := flag.Int("kept", 0, "what writeback waits, centiseconds")
 	seed := flag.Uint64("seed", 1, "the first seed; each further cut has the next")
 	cuts := flag.Int("cuts", 10, "how many")
-	flag.StringVar(&c.root.kernel, "kernel", "", "vmlinuz of Debian's linux-image")
+	flag.StringVar(&c.root.kernel, "kernel", "", "vmlinuz of Debian's linux-image; empty: the power of this machine's state directory is cut (root only)")
 	flag.StringVar(&c.root.modules, "modules", "", "its folder lib/modules/VERSION")
 	flag.StringVar(&c.root.busybox, "busybox", "/bin/busybox", "a static one")
 	flag.StringVar(&c.root.ossfs, "ossfs", "", "the program that is tested, static")
@@ -58,6 +60,8 @@ func run() error {
 		return work("/mnt", *seed)
 	case "look":
 		return look("/mnt")
+	case "writeback":
+		return writeBack("/var/ossfs", time.Duration(*kept)*10*time.Millisecond)
 	}
 	if err := c.open(); err != nil {
 		return err
@@ -81,15 +85,17 @@ func (c *campaign) open() error {
 	if err := isStatic(c.root.ossfs); err != nil {
 		return err
 	}
-	image, err := c.root.initramfs()
-	if err != nil {
-		return err
+	if c.root.kernel != "" {
+		image, err := c.root.initramfs()
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(c.dir, "initramfs"), image, 0o600); err != nil {
+			return err
+		}
 	}
-	c.initramfs = filepath.Join(c.dir, "initramfs")
-	if err := os.WriteFile(c.initramfs, image, 0o600); err != nil {
-		return err
-	}
-	c.server, err = ossserver.New(ossserver.Options{Keys: []ossserver.Key{{ID: bucket, Secret: bucket}}, Latency: 20 * time.Millisecond, Bandwidth: 4 << 20})
+	var err error
+	c.server, err = ossserver.New(ossserver.Options{Keys: []ossserver.Key{{ID: bucket, Secret: bucket}}, Bandwidth: 4 << 20})
 	if err != nil {
 		return err
 	}
@@ -97,7 +103,9 @@ func (c *campaign) open() error {
 	if err != nil {
 		return err
 	}
-	c.endpoint = strings.Replace(endpoint, "127.0.0.1", "10.0.2.2", 1)
+	if c.endpoint = endpoint; c.root.kernel != "" {
+		c.endpoint = strings.Replace(endpoint, "127.0.0.1", "10.0.2.2", 1)
+	}
 	return c.server.CreateBucket(bucket)
 }
 
@@ -129,24 +137,28 @@ func (c *campaign) try(seed uint64) error {
 		return err
 	}
 	defer log.Close()
-	delay := []string{"1s", "1h"}[rng.IntN(2)]
+	how := conditionsOf(rng)
+	c.server.SetLatency(how.latency)
 	prefix := fmt.Sprintf("%s-%d/", c.fs, seed)
-	kept := []int{20, 3000}[rng.IntN(2)]
-	words := []string{fmt.Sprint("SEED=", seed), fmt.Sprint("KEPT=", kept), "FSTYPE=" + c.fs, "OSSFS_SOURCE=oss://" + bucket + "/" + prefix, "OSS_ENDPOINT=" + c.endpoint, "OSSFS_WRITE_BACK=" + delay}
+	words := append(how.words(), fmt.Sprint("SEED=", seed), "FSTYPE="+c.fs, "OSSFS_SOURCE=oss://"+bucket+"/"+prefix, "OSS_ENDPOINT="+c.endpoint)
 	w := newWitness()
-	for _, h := range stored(seed) {
-		if err := c.server.Put(bucket, prefix+h.name, h.body(h.versions[0]), nil); err != nil {
-			return err
+	for _, h := range files(seed) {
+		h.soon, h.pressed = how.writeBack < time.Hour || how.stage > 0, how.stage > 0
+		for _, v := range h.versions {
+			if err := c.server.Put(bucket, prefix+h.name, h.body(v), nil); err != nil {
+				return err
+			}
 		}
 		w.files[h.name] = h
 	}
-	lost, err := c.live(d, log, append(words, "MODE=work"), w, 2*time.Second+time.Duration(rng.Int64N(int64(14*time.Second))), rng)
+	lost, err := c.live(d, log, append(words, "MODE=work"), w, 2*time.Second+time.Duration(rng.Int64N(int64(10*time.Second))), rng)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("seed %d: write-back %s, by the kernel %d cs, %d changes begun, %d writes of the disk not flushed", seed, delay, kept, w.begun(), lost)
+	image := d.image()
+	fmt.Printf("seed %d: %v: %d changes begun, %s, %d writes of the disk not flushed", seed, how.words(), w.begun(), w.trap, lost)
 	if rng.IntN(3) == 0 {
-		lost, err = c.live(d, log, append(words, "MODE=look"), newWitness(), time.Duration(rng.Int64N(int64(8*time.Second))), rng)
+		lost, err = c.live(d, log, append(words, "MODE=look"), newWitness(), time.Duration(1+rng.Int64N(int64(4*time.Second))), rng)
 		if err != nil {
 			return err
 		}
@@ -154,40 +166,70 @@ func (c *campaign) try(seed uint64) error {
 	}
 	fmt.Println()
 	seen := newWitness()
-	if _, err := c.live(d, log, append(words, "MODE=look"), seen, 0, rng); err != nil {
+	_, err = c.live(d, log, append(words, "MODE=look"), seen, 0, rng)
+	if err == nil {
+		err = c.compare(prefix, w, seen)
+	}
+	if err != nil {
+		err = errors.Join(err, writeSparse(filepath.Join(c.dir, fmt.Sprintf("image.%s.%d", c.fs, seed)), image))
+	}
+	return err
+}
+
+// writeSparse writes a file with holes for zeros.
+func writeSparse(name string, p []byte) error {
+	f, err := os.Create(name)
+	if err != nil {
 		return err
 	}
-	return c.compare(prefix, w, seen)
+	defer f.Close()
+	const page = 64 << 10
+	zero := make([]byte, page)
+	for at := 0; at < len(p); at += page {
+		if q := p[at:min(at+page, len(p))]; !bytes.Equal(q, zero[:len(q)]) {
+			if _, err := f.WriteAt(q, int64(at)); err != nil {
+				return err
+			}
+		}
+	}
+	return f.Truncate(int64(len(p)))
 }
 
 // live starts the machine and takes its power some time after its mount answered; 0: when it is done.
 func (c *campaign) live(d *volatileDisk, log io.Writer, words []string, w *witness, after time.Duration, rng *rand.Rand) (lost int, err error) {
-	m, err := c.root.start(c.initramfs, d, log, words...)
+	m, err := c.root.start(c.dir, d, log, words...)
 	if err != nil {
 		return 0, err
 	}
-	var cut <-chan time.Time
+	var soon, cut <-chan time.Time
+	w.trap = trapOf(rng)
+	sprung := w.trap.sprung
 	late := time.After(patience)
 	for {
 		select {
 		case text, on := <-m.lines:
 			if !on {
-				return lost, errors.Join(w.err, ignore(m.cmd.Wait()))
+				err := ignore(m.wait())
+				return d.cut(rng), errors.Join(w.err, err)
 			}
 			first := w.hear(text)
 			if first && after > 0 {
-				cut = time.After(after)
+				soon = time.After(after)
 			}
-			if w.done {
+			if w.done && w.cut.IsZero() {
 				cut = time.After(0)
 			}
+		case <-soon:
+			d.set(w.trap)
+			cut = time.After(trapped)
+		case <-sprung:
+			sprung, cut = nil, time.After(0)
 		case <-cut:
 			w.cut = time.Now()
-			cut, late = nil, nil
+			cut, late, sprung = nil, nil, nil
 			if err := m.off(); err != nil {
 				return 0, err
 			}
-			lost = d.cut(rng)
 		case <-late:
 			w.err = errors.Join(w.err, errors.New("the machine did not come to its end"))
 			cut, late = time.After(0), nil
@@ -226,18 +268,26 @@ func (c *campaign) compare(prefix string, w, seen *witness) error {
 	}
 	for where, found := range map[string]map[string][sha256.Size]byte{"bucket": inBucket, "mount": seen.sums} {
 		for name, sum := range found {
-			of, _, _ := strings.Cut(strings.TrimPrefix(name, temporary), ".conflict-")
-			if h := w.files[of]; of != name && (h == nil || h.find(sum) == 0) {
+			of, _, copied := strings.Cut(strings.TrimPrefix(name, temporary), ".conflict-")
+			h := w.files[of]
+			if h == nil || name == of {
+				continue
+			}
+			number, known := h.find(sum)
+			switch {
+			case !known:
 				problems = append(problems, fmt.Errorf("%s: %s: its bytes are of no version", where, name))
+			case copied:
+				beside, _ := h.find(found[of])
+				problems = append(problems, fmt.Errorf("%s: %s: version %d is kept beside %d", where, name, number, beside))
 			}
 		}
 		for name, h := range w.files {
-			sum, there := found[name]
-			number := 0
-			if there {
-				number = h.find(sum)
+			number, known := h.gone(), true
+			if sum, there := found[name]; there {
+				number, known = h.find(sum)
 			}
-			problem, aside := h.verdict(w.cut, number, there)
+			problem, aside := h.verdict(w.cut, number, known)
 			if aside {
 				setAside++
 			}
@@ -260,6 +310,7 @@ type witness struct {
 	done  bool // the machine has nothing more to do
 	sent  bool // flush returned 0
 	cut   time.Time
+	trap  *trap
 	err   error
 }
 
@@ -292,15 +343,20 @@ func (w *witness) hear(text string) bool {
 			w.files[name] = &history{name: name}
 		}
 		w.files[name].begin(kind, blocks, from, to)
-	case "C", "F":
+	case "C", "D", "F":
 		var number int
 		if _, err := fmt.Fscan(in, &number); err != nil || w.files[name] == nil || number > len(w.files[name].versions) {
 			w.err = errors.Join(w.err, fmt.Errorf("the console said %q", text))
 			break
 		}
-		if v := w.files[name].versions[number-1]; what == "C" {
-			v.closed = time.Now()
-		} else {
+		switch v := w.files[name].versions[number-1]; what {
+		case "C":
+			if v.closed.IsZero() {
+				v.closed = time.Now()
+			}
+		case "D":
+			v.closed = time.Unix(0, 0) // it needs no margin
+		case "F":
 			v.synced = true
 		}
 	case "R":
@@ -317,7 +373,9 @@ func (w *witness) hear(text string) bool {
 	case "Z":
 		w.done = true
 	case "E", "X":
-		w.err = errors.Join(w.err, errors.New(text))
+		if w.cut.IsZero() { // else it is what the end of the mount looks like
+			w.err = errors.Join(w.err, errors.New(text))
+		}
 	}
 	return first
 }
