@@ -254,6 +254,11 @@ func (s *Store) keepBoth(e *entry, f *File, now ossclient.Object) error {
 		next.base = &v
 		next.edit = &edit{dirty: next.edit.dirty, limit: min(next.edit.limit, v.Size)} // the dirty bytes, and so their sum, stay
 	}
+	if next.edit != nil && next.stage == f.number() {
+		if err := f.dropCleanLocked(next.edit.limit); err != nil {
+			return err
+		}
+	}
 	if err := s.commitLocked(op{code: opSet, entry: next}, op{code: opDel, key: e.key, moved: true}); err != nil {
 		return err
 	}

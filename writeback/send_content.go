@@ -69,6 +69,24 @@ func (f *File) keep(p []byte, off int64) error {
 	return nil
 }
 
+// dropCleanLocked gives up what may have been fetched of the base of an edit: it is about to have another, of other bytes, up to
+// limit. Behind that there are to be zeros. It needs f.mu.
+func (f *File) dropCleanLocked(limit int64) error {
+	if _, err := f.openLocked(); err != nil {
+		return err
+	}
+	for _, r := range f.changed.Missing(0, min(f.limit, f.size)) {
+		if r.End > limit { // an earlier use of the file may have fetched it
+			if err := f.punchLocked(extent.Range{Off: max(r.Off, limit), End: r.End}); err != nil {
+				return err
+			}
+		}
+		f.local.Remove(r.Off, r.End)
+	}
+	f.countLocked()
+	return nil
+}
+
 // stringReader is a body of a few bytes.
 type stringReader string
 
