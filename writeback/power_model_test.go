@@ -407,6 +407,6 @@ func TestPowerModel(t *testing.T) {
 	}
 	first := number("OSSFS_POWER_SEED", 1)
 	for seed := first; seed < first+number("OSSFS_POWER_SEEDS", 60); seed++ {
-		runPowerModel(t, seed)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { runPowerModel(t, seed) })
 	}
 }
