@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,10 +15,17 @@ import (
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
 )
 
-// stored is a Bucket that tells when it has an object.
+// stored is a Bucket that tells when it is sent a part, and when it has an object.
 type stored struct {
 	Bucket
-	has func()
+	part, has func()
+}
+
+func (b *stored) UploadPart(ctx context.Context, p ossclient.PartRequest) (ossclient.Part, error) {
+	if b.part != nil {
+		b.part()
+	}
+	return b.Bucket.UploadPart(ctx, p)
 }
 
 func (b *stored) Put(ctx context.Context, q ossclient.PutRequest) (ossclient.PutResult, error) {
@@ -46,6 +54,7 @@ func TestPowerFailsWhenTheBucketHasIt(t *testing.T) {
 		"added to, in parts":   {large, large + "added"},
 		"cut short, in parts":  {large, large[:2<<20]},
 		"new, in parts":        {"", large},
+		"new, and added to":    {"", large},
 		"too much for a sum":   {small, small + noise(5<<20, 3)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -62,6 +71,13 @@ func TestPowerFailsWhenTheBucketHasIt(t *testing.T) {
 				}
 				if err := s.sync.flush(); err != nil {
 					t.Fatal(err)
+				}
+				if name == "new, and added to" {
+					b.part = sync.OnceFunc(func() { // the end is on its way
+						if _, err := f.WriteAt(t.Context(), []byte("added"), int64(len(test.want))); err != nil {
+							t.Error(err)
+						}
+					})
 				}
 				b.has = func() { r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1))) }
 				if err := s.Sync(t.Context(), "a"); err != nil {
@@ -326,6 +342,51 @@ func TestPowerFailsWhileItIsMadeAnew(t *testing.T) {
 					t.Errorf("seed %d: b is there: %v", seed, there)
 				}
 				f.Release()
+			}
+		})
+	}
+}
+
+// What was sent before of a key is known after a loss of power when it was noted with a state that was durable already, and with
+// one that is passed over.
+func TestTrialsOfWhatIsPassedOver(t *testing.T) {
+	for name, more := range map[string]string{"noted with the state": "", "noted with one that follows": "more"} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(12) {
+				r, mem := newRig(t), disktest.New()
+				r.opt.Disk, r.opt.Bucket = mem, &unfinished{r.bucket, false}
+				s := young(r)
+				f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+				content := noise(3<<20, 1)
+				r.grow(f, content, 0)
+				r.landed(f)
+				if err := errors.Join(f.Commit(), s.sync.flush()); err != nil {
+					t.Fatal(err)
+				}
+				e := s.get("a").clone()
+				if more != "" {
+					if _, err := f.WriteAt(t.Context(), []byte(more), int64(len(content))); err != nil {
+						t.Fatal(err)
+					}
+				}
+				e.seq--
+				if err := s.noteTrial(e, &trial{seq: e.seq, size: 5, sum: 7}, op{code: opTried, stage: f.stage, tried: &trial{seq: e.seq, size: e.size, sum: 8}}); err != nil {
+					t.Fatal(err)
+				}
+				made := s.get("a").clone() // of what the bucket has, by our doing
+				made.base = &ossclient.Version{Key: "a", ETag: "OURS", Size: 5}
+				if err := errors.Join(s.commitOps(op{code: opSet, entry: made}), s.sync.ahead()); err != nil {
+					t.Fatal(err)
+				}
+				r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1)))
+				f.Release()
+				next := r.open()
+				object := func(size int64, sum uint64) *ossclient.Object {
+					return &ossclient.Object{Version: ossclient.Version{Key: "a", Size: size}, CRC64: sum, HasCRC64: true}
+				}
+				if e := next.get("a"); e == nil || more == "" && (e.base == nil || e.base.ETag != "OURS") || !e.trial.any(object(5, 7)) || next.completedAs(e, object(e.size, 8)) == nil {
+					t.Errorf("seed %d: not known after the cut (entry: %v)", seed, e != nil)
+				}
 			}
 		})
 	}

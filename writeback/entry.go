@@ -97,6 +97,18 @@ func (t *trial) over(older *trial) *trial {
 	return chain
 }
 
+// upto are the trials of states up to one.
+func (t *trial) upto(seq uint64) *trial {
+	if t == nil {
+		return nil
+	}
+	older := t.older.upto(seq)
+	if t.seq > seq {
+		return older
+	}
+	return &trial{seq: t.seq, size: t.size, sum: t.sum, older: older}
+}
+
 func (e *entry) has(f flags) bool { return e.flags&f != 0 }
 
 func (e *entry) version() ossclient.Version {

@@ -178,21 +178,29 @@ func (s *Store) fallBack(tail [][]op) (torn map[uint64]bool) {
 			continue
 		}
 		for i := range ops {
-			s.superseded(&ops[i])
+			s.holds(&ops[i])
 		}
 	}
 	return torn
 }
 
-// superseded takes out of the map what an op of a record that is passed over says the bucket has got. An older state goes too when
-// it would undo that one; older content is kept beside it.
-func (s *Store) superseded(o *op) {
-	if o.code != opStored {
-		return
-	}
-	e, ok := s.v.tree.Get(o.key)
-	if ok && (e.seq == o.seq || e.seq < o.seq && e.kind != Content) {
-		s.replay([]op{{code: opDel, key: o.key}})
+// holds applies what an op of a record that is passed over says of the bucket: what it has got, and what it may have. An older state
+// than what it has got goes too when it would undo that one; older content is kept beside it.
+func (s *Store) holds(o *op) {
+	switch o.code {
+	case opStored:
+		e, ok := s.v.tree.Get(o.key)
+		if ok && (e.seq == o.seq || e.seq < o.seq && e.kind != Content) {
+			s.replay([]op{{code: opDel, key: o.key}})
+		}
+	case opTried:
+		s.v.apply(o)
+	case opSet:
+		if e, ok := s.v.tree.Get(o.entry.key); ok {
+			next := e.clone()
+			next.trial = o.entry.trial.upto(e.seq).over(e.trial)
+			s.v.apply(&op{code: opSet, entry: next})
+		}
 	}
 }
 

@@ -3,18 +3,22 @@ package writeback
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/ossfs/ossfs/internal/ossserver"
 	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/ossclient/crc"
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
 )
 
@@ -77,13 +81,14 @@ type powerModel struct {
 	rng *rand.Rand
 	log []string
 
-	worlds  []world        // after each step; the last is what the step that failed was to make
-	least   map[Key]int    // the world before which no state of a key may come back
-	synced  map[Key]int    // the same, by an fsync: not even when bytes are overwritten
-	shaken  map[Key]bool   // bytes of a closed state were overwritten since the last group (SEMANTICS 1.2)
-	origins map[Key][]Key  // the keys that the content of a key had since then
-	grouped int            // the last world that a group made durable
-	renames []renamedModel // since the beginning
+	worlds  []world                // after each step; the last is what the step that failed was to make
+	least   map[Key]int            // the world before which no state of a key may come back
+	synced  map[Key]int            // the same, by an fsync: not even when bytes are overwritten
+	shaken  map[Key]bool           // bytes of a closed state were overwritten since the last group (SEMANTICS 1.2)
+	partial map[Key]map[uint64]int // the step in whose middle a key had a content of this sum: it may be sent so (SEMANTICS 1.13)
+	origins map[Key][]Key          // the keys that the content of a key had since then
+	grouped int                    // the last world that a group made durable
+	renames []renamedModel         // since the beginning
 }
 
 type renamedModel struct {
@@ -113,11 +118,12 @@ func (m *powerModel) version(key Key) ossclient.Version {
 	if st, ok := m.s.Lookup(key); ok {
 		return st.Base
 	}
-	o, err := m.r.bucket.Head(context.Background(), key)
-	if err != nil {
-		return ossclient.Version{}
+	for {
+		o, err := m.r.bucket.Head(context.Background(), key)
+		if err == nil || errors.Is(err, ossclient.ErrNotExist) {
+			return o.Version
+		}
 	}
-	return o.Version
 }
 
 // open is the File of a key, made anew when there is none.
@@ -156,6 +162,16 @@ func (m *powerModel) write(ctx context.Context, key Key) bool {
 	next := content[:off] + data
 	if len(next) < len(content) {
 		next += content[len(next):]
+	}
+	for at := 0; len(next) > 256<<10 && at < len(data); at += 64 << 10 {
+		between := content[:off] + data[:at]
+		if len(between) < len(content) {
+			between += content[len(between):]
+		}
+		if m.partial[key] == nil {
+			m.partial[key] = make(map[uint64]int)
+		}
+		m.partial[key][crc.Update(0, []byte(between))] = len(m.worlds)
 	}
 	return m.step(fmt.Sprintf("write %d at %d of %s", len(data), off, key), func(w world) { w[key] = next }, func() error {
 		f, err := m.open(key, there)
@@ -309,6 +325,10 @@ func (m *powerModel) matches(key Key) (steps []int) {
 			steps = append(steps, i)
 		}
 	}
+	if step, ok := m.partial[key][crc.Update(0, []byte(got))]; ok && there {
+		steps = append(steps, step)
+		slices.Sort(steps)
+	}
 	return steps
 }
 
@@ -343,7 +363,7 @@ func (m *powerModel) compare(seed uint64) {
 
 func runPowerModel(t *testing.T, seed uint64) {
 	r := newRig(t)
-	m := &powerModel{t: t, r: r, mem: disktest.New(), rng: rand.New(rand.NewPCG(seed, 11)), worlds: []world{{}}, least: map[Key]int{}, synced: map[Key]int{}, shaken: map[Key]bool{}, origins: map[Key][]Key{}}
+	m := &powerModel{t: t, r: r, mem: disktest.New(), rng: rand.New(rand.NewPCG(seed, 11)), worlds: []world{{}}, least: map[Key]int{}, synced: map[Key]int{}, shaken: map[Key]bool{}, origins: map[Key][]Key{}, partial: map[Key]map[uint64]int{}}
 	o := r.opt
 	m.b = &traced{patient: patient{r.bucket}}
 	o.Disk, o.Bucket, o.Logger = m.mem, m.b, slog.New(slog.NewTextHandler(m.b, nil))
@@ -356,6 +376,13 @@ func runPowerModel(t *testing.T, seed uint64) {
 		content := noise(m.size(), m.rng.Uint64())
 		r.put(string(key), content)
 		m.worlds[0][key] = content
+	}
+	if m.rng.IntN(2) == 0 {
+		var list []ossserver.Fault
+		for _, kind := range []ossserver.FaultKind{ossserver.Error500, ossserver.ResetBefore, ossserver.ResetAfter, ossserver.CutBody} {
+			list = append(list, ossserver.Fault{Kind: kind, Probability: 0.05})
+		}
+		r.server.SetFaults(list...)
 	}
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
@@ -375,6 +402,7 @@ func runPowerModel(t *testing.T, seed uint64) {
 	}
 	o.Disk = m.mem.PowerCut(m.rng)
 	m.b.say("the power is back")
+	r.server.SetFaults()
 	next, err := Open(t.Context(), o)
 	if err != nil {
 		t.Fatalf("seed %d: open: %v\nafter %s", seed, err, strings.Join(m.log, "; "))
