@@ -190,6 +190,8 @@ func (m *powerModel) write(ctx context.Context, key Key) bool {
 
 func (m *powerModel) create(ctx context.Context, key Key) bool {
 	data := noise(m.size(), m.rng.Uint64())
+	_, there := m.now()[key]
+	m.shake(key, there) // cut off, to be made anew
 	delete(m.origins, key)
 	return m.step(fmt.Sprintf("create %s of %d", key, len(data)), func(w world) { w[key] = data }, func() error {
 		f, err := m.s.Create(key, fileAttr(), m.version(key))
