@@ -56,6 +56,7 @@ func (f *File) sumLocked(e *entry) error {
 	case f.sumEnd == f.size:
 		e.sum, e.flags = f.sum, e.flags|flagSum
 	case e.staged() > sumMost:
+	case e.edit == nil && !f.local.Contains(0, f.size): // parts of it are in the bucket alone: holes are no bytes of it
 	case e.edit != nil:
 		sum, err := sumRanges(f.f, e.edit.dirty.Ranges())
 		if err != nil {

@@ -59,9 +59,11 @@ const (
 
 // sending is a key of which a state is being sent.
 type sending struct {
-	seq   uint64
-	again bool // asked for meanwhile: to be sent again at once if something is left
-	class class
+	seq    uint64
+	class  class
+	urgent bool // somebody waits for it
+	again  bool // asked for meanwhile: to be sent again at once if something is left
+	soon   bool // with again: by somebody who waits for it
 }
 
 // trouble is a state that could not be sent.
@@ -186,7 +188,7 @@ func (l *loop) classOf(e *entry) class {
 // enqueue has a state sent as soon as there is room. Urgent: somebody waits for it.
 func (l *loop) enqueue(e *entry, urgent bool) {
 	if a := l.active[e.key]; a != nil {
-		a.again = true
+		a.again, a.soon = true, a.soon || urgent
 		return
 	}
 	if l.park(e.key, urgent) {
@@ -215,25 +217,23 @@ func (l *loop) enqueue(e *entry, urgent bool) {
 	}
 }
 
-// take is the next key of a queue that still has something to send.
+// take is the next key of a queue that still has something to send. What is written to since it was queued is sent only when somebody
+// waits for it: otherwise its close has it sent.
 func (l *loop) take(q *queue, c class) *entry {
 	for {
-		key, ok := q.pop()
+		key, urgent, ok := q.pop()
 		if !ok {
 			return nil
 		}
 		e := l.s.get(key)
-		if e == nil || l.active[key] != nil {
-			continue
-		}
-		if l.park(key, true) {
+		if e == nil || l.active[key] != nil || l.park(key, urgent) || e.has(flagDirty) && !urgent {
 			continue
 		}
 		if l.classOf(e) != c {
-			l.enqueue(e, true)
+			l.enqueue(e, urgent)
 			continue
 		}
-		l.active[key] = &sending{seq: e.seq, class: c}
+		l.active[key] = &sending{seq: e.seq, class: c, urgent: urgent}
 		return e
 	}
 }
@@ -297,7 +297,7 @@ func (l *loop) finished(key Key, out outcome) {
 		l.bytes += out.bytes
 		l.objects++
 		if e != nil && !e.has(flagDirty) || e != nil && a.again {
-			l.requeue(e, a.again)
+			l.requeue(e, a)
 		}
 	case e != nil:
 		l.failed(e, a, out)
@@ -308,9 +308,9 @@ func (l *loop) finished(key Key, out outcome) {
 }
 
 // requeue sends what changed while it was being sent.
-func (l *loop) requeue(e *entry, again bool) {
-	if again {
-		l.enqueue(e, true)
+func (l *loop) requeue(e *entry, a *sending) {
+	if a.again {
+		l.enqueue(e, a.soon)
 		return
 	}
 	heap.Push(&l.timers, timer{time.Now().Add(l.s.opt.rest(e)), e.key, e.seq})
@@ -321,11 +321,11 @@ func (l *loop) failed(e *entry, a *sending, out outcome) {
 		return
 	}
 	if e.seq != out.seq && out.seq != 0 { // it is another state by now: the error may not be its
-		l.requeue(e, a.again)
+		l.requeue(e, a)
 		return
 	}
 	if errors.Is(out.err, errAgain) {
-		l.enqueue(e, true)
+		l.enqueue(e, a.urgent || a.soon)
 		return
 	}
 	t := l.troubles[e.key]
@@ -459,16 +459,16 @@ func (q *queue) push(key Key, urgent bool) {
 	}
 }
 
-func (q *queue) pop() (Key, bool) {
+func (q *queue) pop() (key Key, urgent, ok bool) {
 	for _, list := range []*[]Key{&q.urgent, &q.normal} {
 		for len(*list) > 0 {
 			key := (*list)[0]
 			*list = (*list)[1:]
-			if _, in := q.queued[key]; in { // else it went out as urgent
+			if urgent, in := q.queued[key]; in { // else it went out as urgent
 				delete(q.queued, key)
-				return key, true
+				return key, urgent, true
 			}
 		}
 	}
-	return "", false
+	return "", false, false
 }

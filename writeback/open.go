@@ -270,6 +270,7 @@ func (s *Store) settle(rebooted bool, torn map[uint64]bool) (setAside bool) {
 		}
 		if e.has(flagDirty) && (!rebooted || e.untouched()) { // after a loss of power it is as it was last closed
 			s.uncommitted(c)
+			s.cutOff(c)
 		}
 		c.trial = s.mayBeSent(c).over(c.trial)
 		if c.flags != e.flags || c.size != e.size || c.kind != e.kind || c.trial != e.trial {
@@ -372,6 +373,19 @@ func (s *Store) uncommitted(e *entry) {
 	default:
 		e.size = size
 	}
+}
+
+// cutOff takes the upload away from a file that was just being truncated to nothing: parts of it were given up here.
+func (s *Store) cutOff(e *entry) {
+	u := s.v.uploads[e.stage]
+	if u == nil || e.size > 0 {
+		return
+	}
+	s.lastStage++
+	unwanted := *u
+	unwanted.parts = make(map[int]sentPart)
+	s.recovered(op{code: opUploaded, stage: e.stage})
+	s.recovered(op{code: opUpload, stage: s.lastStage, upload: &unwanted})
 }
 
 // stagedSize is how long a staged file is.

@@ -355,7 +355,9 @@ func (f *File) forgetLocked(off, end int64) (bool, error) {
 	return true, f.s.commitLocked(ops...)
 }
 
-// emptied gives up the upload of a file that was truncated to nothing. It needs f.mu.
+// emptied gives up the upload of a file that is truncated to nothing. What was committed may have bytes nowhere but there: the
+// journal says first, durably, that it is being cut off, and then the staged file is empty before nothing speaks of the upload. It
+// needs f.mu.
 func (f *File) emptied() error {
 	s := f.s
 	s.mu.RLock()
@@ -364,8 +366,20 @@ func (f *File) emptied() error {
 	if u == nil || f.stream.sealed || f.stream.on && !f.stream.ready {
 		return nil // beginStream has not seen it yet: nothing was sent
 	}
+	if err := f.soilLocked(); err != nil {
+		return err
+	}
+	if err := f.tearLocked(0); err != nil {
+		return err
+	}
+	f.sent.overtake(0)
 	f.stream = streamState{}
-	return s.disown(f.stage, u)
+	if err := f.f.Truncate(0); err != nil {
+		return err
+	}
+	err := s.disown(f.stage, u)
+	f.damaged = f.damaged || err != nil
+	return err
 }
 
 // checkpoint has the bucket get the file as it is, so that bytes which are nowhere else can be read.
