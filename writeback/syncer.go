@@ -112,6 +112,11 @@ func (y *syncer) run(ctx context.Context) {
 func (y *syncer) flush() error {
 	y.group.Lock()
 	defer y.group.Unlock()
+	return y.flushLocked()
+}
+
+// flushLocked needs group.
+func (y *syncer) flushLocked() error {
 	y.mu.Lock()
 	pending := y.pending
 	y.pending = false
@@ -145,12 +150,17 @@ func (y *syncer) restore() error {
 	return y.s.compact()
 }
 
-// durable returns when a record of the journal is.
+// durable returns when a record of the journal is. Of those who wait at the same time one makes it so.
 func (y *syncer) durable(rec uint64) error {
 	if y.s.journal.Synced() >= rec {
 		return nil
 	}
-	return y.flush()
+	y.group.Lock()
+	defer y.group.Unlock()
+	if y.s.journal.Synced() >= rec {
+		return nil
+	}
+	return y.flushLocked()
 }
 
 // ahead makes the records durable that were journaled before it was called, and not what they speak of.
