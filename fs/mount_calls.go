@@ -2,6 +2,7 @@ package fs
 
 import (
 	"math"
+	"slices"
 	"sync"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
@@ -51,6 +52,18 @@ func (c *calls) prune(inodes []*fusefs.Inode) bool {
 		_ = i.NotifyContent(askNumber, 0)
 	}
 	return c.conn.Prune(c.numbers).Ok()
+}
+
+// calm waits until nobody who had the inode locked does any more: see Conn.Calm. Who answers the kernel must not call it.
+func (c *calls) calm(inode *fusefs.Inode) {
+	c.asking.Lock()
+	c.numbers = c.numbers[:0]
+	_ = inode.NotifyContent(askNumber, 0)
+	numbers := slices.Clone(c.numbers)
+	c.asking.Unlock()
+	for _, node := range numbers {
+		c.conn.Calm(node)
+	}
 }
 
 // called is a tree of nodes that tells the kernel things by calls.

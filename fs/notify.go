@@ -26,6 +26,7 @@ type notifier struct {
 
 	mu     sync.Mutex // guards the fields below; a leaf
 	queue  []notice
+	calm   func(*fusefs.Inode) // waits until the kernel does not wait for us with an inode locked; nil: nothing is mounted
 	closed bool
 }
 
@@ -33,6 +34,13 @@ func newNotifier() *notifier {
 	n := &notifier{wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go n.run()
 	return n
+}
+
+// begin says that there is a kernel to be told.
+func (n *notifier) begin(calm func(*fusefs.Inode)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.calm = calm
 }
 
 // tell queues notices; it never waits.
@@ -80,30 +88,33 @@ func (n *notifier) run() {
 	defer close(n.done)
 	for range n.wake {
 		n.mu.Lock()
-		batch, closed := n.queue, n.closed
+		batch, calm, closed := n.queue, n.calm, n.closed
 		n.queue = nil
 		n.mu.Unlock()
 		if closed {
 			return
 		}
 		for _, x := range batch {
-			x.send()
+			x.send(calm)
 		}
 	}
 }
 
 // send tells the kernel. It answers ENOENT for what it does not know, which is as good as done, and
 // nothing else that could be acted on.
-func (x notice) send() {
+func (x notice) send(calm func(*fusefs.Inode)) {
 	switch {
 	case x.told != nil:
 		close(x.told)
+	case calm == nil: // nobody knows anything
 	case x.name != "":
+		calm(x.dir)
 		_ = x.dir.NotifyEntry(x.name)
 	case x.pages:
 		if own, ok := x.node.Operations().(*node); ok { // pages that come after this would stay
 			_ = own.settlePages(context.Background()) // it fails only when the context ends
 		}
+		calm(x.node)
 		_ = x.node.NotifyContent(0, 0)
 	default:
 		_ = x.node.NotifyContent(-1, 0) // a negative offset: attributes alone (fuse_reverse_inval_inode)

@@ -6,14 +6,18 @@ import "sync"
 type flying struct {
 	mu      sync.Mutex
 	flights map[uint64]flight
+	ended   map[uint64]chan struct{} // of those whose end somebody waits for
 }
 
 type flight struct {
 	q      *request
-	caller uint32 // the thread that waits; 0: none that we can see
+	caller uint32    // the thread that waits; 0: none that we can see
+	nodes  [2]uint64 // the inodes that the kernel may keep locked until it is answered
 }
 
-func newFlying() flying { return flying{flights: make(map[uint64]flight)} }
+func newFlying() flying {
+	return flying{flights: make(map[uint64]flight), ended: make(map[uint64]chan struct{})}
+}
 
 func (f *flying) add(unique uint64, x flight) {
 	f.mu.Lock()
@@ -25,6 +29,26 @@ func (f *flying) remove(unique uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.flights, unique)
+	if ended, ok := f.ended[unique]; ok {
+		close(ended)
+		delete(f.ended, unique)
+	}
+}
+
+// on are the ends of the requests on an inode.
+func (f *flying) on(node uint64) (ends []<-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for unique, x := range f.flights {
+		if x.nodes[0] != node && x.nodes[1] != node {
+			continue
+		}
+		if f.ended[unique] == nil {
+			f.ended[unique] = make(chan struct{})
+		}
+		ends = append(ends, f.ended[unique])
+	}
+	return ends
 }
 
 // request is for those who answer it; nil: it is not being answered.

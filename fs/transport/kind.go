@@ -8,6 +8,7 @@ import (
 // The opcodes that need attention (include/uapi/linux/fuse.h).
 const (
 	opForget      = 2
+	opRename      = 12
 	opRead        = 15
 	opGetxattr    = 22
 	opListxattr   = 23
@@ -17,6 +18,7 @@ const (
 	opIoctl       = 39
 	opBatchForget = 42
 	opReaddirplus = 44
+	opRename2     = 45
 
 	opcodes = 64 // there are fewer
 )

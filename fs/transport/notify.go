@@ -8,6 +8,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Calm returns when the requests on an inode that are being answered now have their answers. The kernel keeps the inode, or pages of it,
+// locked until then, and a notice of it waits for the lock. Were this process killed there, nothing would end either: the kernel
+// ends a connection when all threads that have it are gone, this one waits for the lock, and who has it for an answer.
+func (c *Conn) Calm(node uint64) {
+	for _, ended := range c.flying.on(node) {
+		select {
+		case <-ended:
+		case <-c.ended:
+			return
+		}
+	}
+}
+
 // Expires says whether the kernel knows Expire: since Linux 6.2.
 func (c *Conn) Expires() bool {
 	return c.server.KernelSettings().Flags64()&fuse.CAP_HAS_EXPIRE_ONLY != 0

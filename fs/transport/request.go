@@ -24,6 +24,16 @@ type request struct {
 func (q *request) header() *fuse.InHeader { return (*fuse.InHeader)(unsafe.Pointer(&q.in[0])) }
 func (q *request) opcode() uint32         { return q.header().Opcode }
 
+// nodes are the inodes that the request is of.
+func (q *request) nodes() [2]uint64 {
+	nodes := [2]uint64{q.header().NodeId}
+	const head = int(unsafe.Sizeof(fuse.InHeader{}))
+	if op := q.opcode(); (op == opRename || op == opRename2) && q.n >= head+8 { // the directory that it is renamed to comes first
+		nodes[1] = binary.NativeEndian.Uint64(q.in[head:])
+	}
+	return nodes
+}
+
 // payload is how many bytes the kernel asks for: the answer is that long at most, but for its head.
 func (q *request) payload() int {
 	switch op := q.opcode(); {

@@ -1,0 +1,93 @@
+package tests
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossfs/ossfs/internal/ossserver"
+	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
+	"github.com/ossfs/ossfs/tests/harness"
+)
+
+// A process of which the kernel is to hear something about a directory, or a file, that a program has locked while it waits for the answer to
+// a long request is killed: the program gets an error, and does not wait for ever.
+// Invariant 10
+func TestKilledWhileTheKernelIsToBeTold(t *testing.T) {
+	program := harness.Build(t)
+	for name, tt := range map[string]struct {
+		stalls string
+		do     func(dir string) error
+	}{
+		"rename": {"CopyObject", func(dir string) error { return os.Rename(filepath.Join(dir, "d/a"), filepath.Join(dir, "d/c")) }},
+		"rename to": {"CopyObject", func(dir string) error {
+			return os.Rename(filepath.Join(dir, "e/a"), filepath.Join(dir, "d/c"))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := ossservertest.NewTest(t, ossserver.Options{})
+			put := func(key, content string) { must(t, s.Put(harness.Bucket, key, []byte(content), http.Header{})) }
+			for _, key := range []string{"d/a", "d/b", "e/a"} {
+				put(key, "content")
+			}
+			p := harness.NewProcess(t, s, program)
+			p.Start()
+			for _, key := range []string{"d/a", "d/b", "e/a"} {
+				_, err := os.Stat(filepath.Join(p.Dir, key))
+				must(t, err)
+			}
+			s.SetFaults(ossserver.Fault{Op: tt.stalls, Kind: ossserver.Stall})
+			done := make(chan error, 1)
+			go func() { done <- tt.do(p.Dir) }()
+			for end := time.Now().Add(10 * time.Second); s.Counts()[tt.stalls] == 0; time.Sleep(time.Millisecond) { // of a real process
+				if time.Now().After(end) {
+					t.Fatal("nothing stalls, and this test tests nothing")
+				}
+			}
+			put("d/b", "another")
+			must(t, unix.Setxattr(p.Dir, "user.oss.refresh", []byte("1"), 0))
+			for end := time.Now().Add(time.Second); !locked(t, p.PID()) && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			}
+			killed := make(chan struct{})
+			go func() {
+				defer close(killed)
+				p.Kill()
+			}()
+			select {
+			case err := <-done:
+				if err == nil {
+					t.Error("no error")
+				}
+			case <-time.After(10 * time.Second):
+				t.Error("the program still waits")
+				_ = unix.Unmount(p.Dir, unix.MNT_FORCE) // busy, but whoever waits has his answer
+				<-done
+			}
+			<-killed
+		})
+	}
+}
+
+// locked says whether a thread of a process waits in the kernel for a lock.
+func locked(t *testing.T, pid int) bool {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	must(t, err)
+	for _, name := range tasks {
+		b, err := os.ReadFile(name)
+		if err != nil && !os.IsNotExist(err) && err != syscall.ESRCH {
+			continue // it has ended
+		}
+		if _, state, ok := strings.Cut(string(b), ") "); ok && strings.HasPrefix(state, "D") {
+			return true
+		}
+	}
+	return false
+}
