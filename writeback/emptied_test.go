@@ -98,3 +98,49 @@ func (r *rig) afterCrash(left *disktest.Mem, content string) (what string) {
 	}
 	return "whole"
 }
+
+// An edit that is truncated to nothing, and whose upload was begun by a process that died, is what it was, or empty, when the process
+// is killed at any change of the disk: the bytes that it changed are never zeros.
+func TestEmptiedEdit(t *testing.T) {
+	before := noise(3<<20, 1)
+	want := before[:1<<20] + "CHANGED" + before[1<<20+7:]
+	seen := make(map[string]int)
+	for k, stopped := 0, true; stopped; k++ {
+		r := newRig(t)
+		mem := disktest.New()
+		b := &unfinished{Bucket: r.bucket}
+		r.opt.Disk, r.opt.Delay, r.opt.Bucket = mem, time.Hour, b
+		s := must(Open(t.Context(), r.opt))(t)
+		f := r.changed(s, "a", before, want)
+		if _, err := s.createUpload(t.Context(), s.get("a")); err != nil { // as a process leaves it that died then
+			t.Fatal(err)
+		}
+		if err := s.sync.flush(); err != nil {
+			t.Fatal(err)
+		}
+		mem.StopAt(k, func() {})
+		err := f.Truncate(t.Context(), 0)
+		if stopped = mem.Stopped(); !stopped && err != nil {
+			t.Fatal(err)
+		}
+		o := r.opt
+		o.Disk = mem.Killed()
+		next := must(Open(t.Context(), o))(t)
+		g, ok := next.OpenContent("a")
+		if !ok {
+			t.Fatalf("%d: it is gone", k)
+		}
+		got := make([]byte, g.Size())
+		if n, err := g.ReadAt(t.Context(), got, 0); err != nil || n > 0 && string(got) != want {
+			t.Errorf("%d: %d bytes that it never had (%v)", k, n, err)
+		}
+		seen[map[bool]string{true: "empty", false: "whole"}[len(got) == 0]]++
+		g.Release()
+		f.Release()
+		_ = next.Close(t.Context())
+		_ = s.Close(t.Context()) // its disk has stopped
+	}
+	if seen["empty"] == 0 || seen["whole"] == 0 {
+		t.Errorf("seen: %v", seen)
+	}
+}

@@ -366,6 +366,10 @@ func (f *File) emptied() error {
 	if u == nil || f.stream.sealed || f.stream.on && !f.stream.ready {
 		return nil // beginStream has not seen it yet: nothing was sent
 	}
+	if !s.holed(f.stage) { // all of it is here until the journal has its new shape (shapeLocked)
+		f.stream = streamState{}
+		return s.disown(f.stage, u)
+	}
 	if err := f.soilLocked(); err != nil {
 		return err
 	}
