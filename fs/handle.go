@@ -199,6 +199,9 @@ func (h *handle) close() {
 	if !h.writesOnly() {
 		n.readers--
 	}
+	if h.maps() {
+		n.mappers--
+	}
 	clean, release := h.stream, h.release
 	h.stream, h.release = nil, nil
 	n.mu.Unlock()

@@ -24,6 +24,9 @@ const mostHandedOver = 1 << 20
 // writesOnly says whether the program can only write through h.
 func (h *handle) writesOnly() bool { return h.flags&syscall.O_ACCMODE == syscall.O_WRONLY }
 
+// maps says whether the program can store into a mapping made through h.
+func (h *handle) maps() bool { return h.writer && !h.writesOnly() }
+
 // unpaged notes that the kernel drops all pages when it hears the answer to this open, which empties the file; other
 // handles may bring new ones.
 func (n *node) unpaged() {

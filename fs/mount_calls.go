@@ -74,3 +74,14 @@ type called struct {
 
 // Init hears which Server it is. The tree of nodes does not, since it would tell the kernel things by that alone.
 func (c *called) Init(s *fuse.Server) { c.calls.Server = s }
+
+// kernelPID is the caller of what the kernel writes from pages that programs have stored into through a mapping; no process has the number.
+const kernelPID = math.MaxUint32
+
+// Writev notes who writes: the tree of nodes does not hear of the flags.
+func (c *called) Writev(cancel <-chan struct{}, in *fuse.WriteIn, data [][]byte) (uint32, fuse.Status) {
+	if in.WriteFlags&fuse.WRITE_CACHE != 0 {
+		in.Caller.Pid = kernelPID
+	}
+	return c.RawFileSystem.Writev(cancel, in, data)
+}

@@ -61,6 +61,8 @@ type node struct {
 	changed  uint64          // Mount.changes at the last change of ours: what was asked for before is out of date
 	loser    bool            // the content has got another name in the bucket: this one is another client's
 	written  time.Time       // the last write that the staged attributes do not tell of; zero: none
+	mappers  int             // those of the handles through which a program can store into a mapping
+	timed    int             // times that were set, and the kernel may yet have to write what was stored before
 	touched  time.Time       // a directory: its last change of entries through this mount; zero: none
 }
 

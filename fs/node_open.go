@@ -67,6 +67,9 @@ func (n *node) newHandle(flags uint32) *handle {
 	if !h.writesOnly() {
 		n.readers++
 	}
+	if h.maps() {
+		n.mappers++
+	}
 	h.epoch, n.opened = n.epoch, n.epoch
 	if n.content == nil && !n.gone {
 		h.release = n.m.store.Hold(n.key)
@@ -202,12 +205,14 @@ func (n *node) truncate(ctx context.Context, c *writeback.File, size int64) erro
 }
 
 // wrote notes a change of the bytes: new times, and no suid nor sgid unless the writer is root
-// (FUSE_HANDLE_KILLPRIV_V2 leaves that to us).
+// (FUSE_HANDLE_KILLPRIV_V2 leaves that to us). What the kernel writes of a mapping may be older than a time that was set.
 func (n *node) wrote(ctx context.Context) {
 	uid, _ := caller(ctx)
 	now := time.Now()
 	n.mu.Lock()
-	n.written = now
+	if n.timed == 0 || pid(ctx) != kernelPID {
+		n.written = now
+	}
 	c := n.content
 	n.mu.Unlock()
 	if uid != 0 && c != nil {

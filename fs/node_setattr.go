@@ -24,6 +24,9 @@ func (n *node) Setattr(ctx context.Context, f fusefs.FileHandle, in *fuse.SetAtt
 		}
 	}
 	const others = fuse.FATTR_MODE | fuse.FATTR_UID | fuse.FATTR_GID | fuse.FATTR_ATIME | fuse.FATTR_MTIME
+	if in.Valid&fuse.FATTR_MTIME != 0 {
+		defer n.keepTime()()
+	}
 	if in.Valid&others != 0 {
 		err := n.change(ctx, func(a *attr.Attr, shown attr.Attr) error {
 			applyTo(a, shown, n.typ, in)
@@ -176,6 +179,25 @@ func (n *node) dropPrivileges(c *writeback.File) {
 		if err := c.SetAttr(a); err != nil {
 			n.m.fail("write", n.Key(), err)
 		}
+	}
+}
+
+// keepTime is called before the time of the last write is set, and what it returns is called afterwards. The kernel of a local filesystem
+// moves that time when a program stores into a page of a mapping; ours does not, and tells us of the store when it writes the page, which may
+// be half a minute later. So once a time is set the kernel has to write such pages, and until it has, what it writes moves no time.
+func (n *node) keepTime() (after func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.mappers == 0 {
+		return func() {}
+	}
+	n.timed++
+	return func() {
+		n.m.notify.tell(notice{node: n.EmbeddedInode(), pages: true, then: func() {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.timed--
+		}})
 	}
 }
 

@@ -14,6 +14,7 @@ type notice struct {
 	name  string
 	node  *fusefs.Inode
 	pages bool
+	then  func() // called when the pages were forgotten; nil: nobody wants to know
 	told  chan struct{}
 }
 
@@ -116,6 +117,9 @@ func (x notice) send(calm func(*fusefs.Inode)) {
 		}
 		calm(x.node)
 		_ = x.node.NotifyContent(0, 0)
+		if x.then != nil {
+			x.then()
+		}
 	default:
 		_ = x.node.NotifyContent(-1, 0) // a negative offset: attributes alone (fuse_reverse_inval_inode)
 	}

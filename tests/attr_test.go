@@ -183,6 +183,26 @@ func TestWriteChangesTimes(t *testing.T) {
 	}
 }
 
+// A time that a program sets stays, also when it stored something through a mapping before: the kernel writes that when it likes. The
+// store that comes after it moves it.
+// SEMANTICS 4.1
+func TestTimeSetAfterAStoreInAMapping(t *testing.T) {
+	for _, state := range []string{"staged", "clean"} {
+		t.Run(state, func(t *testing.T) {
+			b := harness.New(t)
+			must(t, os.WriteFile(b.Path("f"), noise(1, 20_000), 0o644))
+			if state == "clean" {
+				b.Afresh()
+			}
+			harness.Helper(t, "mmap-times", b.Path("f"))
+			b.Afresh()
+			if got := stat(t, b.Path("f")).Mtim; got != (syscall.Timespec{Sec: 1e9, Nsec: 123456789}) {
+				t.Errorf("the bucket has %v", got)
+			}
+		})
+	}
+}
+
 // Modes are checked, and a write by another user takes suid and sgid away.
 func TestOtherUsers(t *testing.T) {
 	if os.Geteuid() != 0 {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,7 +32,7 @@ func Helper(t testing.TB, job string, args ...string) {
 func help(line string) int {
 	job, rest, _ := strings.Cut(line, "\n")
 	args := strings.Split(rest, "\n")
-	jobs := map[string]func([]string) error{"mmap-read": mmapRead, "mmap-shared": mmapShared, "mmap-private": mmapPrivate, "sticky": sticky,
+	jobs := map[string]func([]string) error{"mmap-read": mmapRead, "mmap-shared": mmapShared, "mmap-private": mmapPrivate, "mmap-times": mmapTimes, "sticky": sticky,
 		"lock": lock, "work": work}
 	do, ok := jobs[job]
 	if !ok {
@@ -128,6 +129,63 @@ func mmapPrivate(args []string) error {
 		}
 		return nil
 	})
+}
+
+// mmapTimes checks that the time which a program sets is not moved by what it had stored through a mapping before, whenever the kernel
+// writes that, and is moved by what it stores later.
+func mmapTimes(args []string) error {
+	path, set := args[0], unix.Timespec{Sec: 1e9, Nsec: 123456789}
+	at := func() (unix.Timespec, error) {
+		var st unix.Stat_t
+		err := unix.Stat(path, &st)
+		return st.Mtim, err
+	}
+	setTime := func(f *os.File) error { // futimens(3)
+		name := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+		return unix.UtimesNanoAt(unix.AT_FDCWD, name, []unix.Timespec{set, set}, 0)
+	}
+	stays := func(when string) error {
+		got, err := at()
+		if err == nil && got != set {
+			err = fmt.Errorf("%s the time is %v, want %v", when, got, set)
+		}
+		return err
+	}
+	moves := func(p []byte) error {
+		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			p[0]++
+			if err := unix.Msync(p, unix.MS_SYNC); err != nil {
+				return err
+			}
+			if got, err := at(); err != nil || got != set {
+				return err
+			}
+		}
+		return errors.New("the time is not moved by what was stored later")
+	}
+	var open *os.File
+	err := mapped(path, os.O_RDWR, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED, func(f *os.File, p []byte) (err error) {
+		for range 2 { // the second time pages are there
+			p[0]++
+			if err := setTime(f); err != nil {
+				return err
+			}
+			if err := unix.Msync(p, unix.MS_SYNC); err != nil {
+				return err
+			}
+			if err := errors.Join(stays("after msync"), moves(p)); err != nil {
+				return err
+			}
+		}
+		p[0], p[len(p)-1] = p[0]+1, p[len(p)-1]+1
+		open, err = os.Open(path)
+		return errors.Join(err, setTime(f))
+	})
+	if err != nil {
+		return err
+	}
+	err = stays("after munmap and close")
+	return errors.Join(err, open.Close(), stays("when it is not open any more"))
 }
 
 // sticky checks, as the user nobody, that the modes are checked: args are a file that is not readable, and a
