@@ -51,6 +51,7 @@ func (h *handle) dropPages(off, size int64) {
 		return
 	}
 	_ = n.settlePages(context.Background()) // it fails only when the context ends
+	n.m.calls.calmPages(n.EmbeddedInode(), off, size)
 	_ = n.NotifyContent(off, size)          // ENOENT for what the kernel does not know
 }
 

@@ -56,14 +56,25 @@ func (c *calls) prune(inodes []*fusefs.Inode) bool {
 
 // calm waits until nobody who had the inode locked does any more: see Conn.Calm. Who answers the kernel must not call it.
 func (c *calls) calm(inode *fusefs.Inode) {
-	c.asking.Lock()
-	c.numbers = c.numbers[:0]
-	_ = inode.NotifyContent(askNumber, 0)
-	numbers := slices.Clone(c.numbers)
-	c.asking.Unlock()
-	for _, node := range numbers {
+	for _, node := range c.known(inode) {
 		c.conn.Calm(node)
 	}
+}
+
+// calmPages waits until nobody reads a piece of the file who did: see Conn.CalmPages.
+func (c *calls) calmPages(inode *fusefs.Inode, off, length int64) {
+	for _, node := range c.known(inode) {
+		c.conn.CalmPages(node, off, length)
+	}
+}
+
+// known is the kernel's number of an inode; none when the kernel does not know it.
+func (c *calls) known(inode *fusefs.Inode) []uint64 {
+	c.asking.Lock()
+	defer c.asking.Unlock()
+	c.numbers = c.numbers[:0]
+	_ = inode.NotifyContent(askNumber, 0)
+	return slices.Clone(c.numbers)
 }
 
 // called is a tree of nodes that tells the kernel things by calls.

@@ -76,7 +76,10 @@ func (n *node) openStream(direct bool) *stream.File {
 		Next:      func(count int) []ossclient.Version { return m.tree.Following(e, count) },
 	}
 	if !direct {
-		hint.Give = func(off int64, data []byte) bool { return n.givePages(e.Version, off, data) }
+		hint.Give = func(off int64, data []byte) bool {
+			m.calls.calmPages(n.EmbeddedInode(), off, int64(len(data)))
+			return n.givePages(e.Version, off, data)
+		}
 	}
 	if i := strings.LastIndexByte(string(e.Key), '/'); i >= 0 {
 		hint.Dir = string(e.Key[:i+1])

@@ -203,7 +203,7 @@ func (c *Conn) answer(q *request, k *kind) {
 		defer c.rooms.put(out)
 	}
 	if waits {
-		c.flying.add(unique, flight{q, q.header().Caller.Pid, q.nodes()})
+		c.flying.add(unique, flight{q, q.header().Caller.Pid, q.nodes(), q.pages()})
 	}
 	n, status := c.ps.HandleRequest([][]byte{q.in[:q.n]}, [][]byte{out})
 	if waits {

@@ -13,7 +13,11 @@ type flight struct {
 	q      *request
 	caller uint32    // the thread that waits; 0: none that we can see
 	nodes  [2]uint64 // the inodes that the kernel may keep locked until it is answered
+	pages  span      // those that it may keep locked of the first of them: a READ's
 }
+
+// span is a piece of a file, in bytes.
+type span struct{ off, end int64 }
 
 func newFlying() flying {
 	return flying{flights: make(map[uint64]flight), ended: make(map[uint64]chan struct{})}
@@ -36,11 +40,22 @@ func (f *flying) remove(unique uint64) {
 }
 
 // on are the ends of the requests on an inode.
-func (f *flying) on(node uint64) (ends []<-chan struct{}) {
+func (f *flying) on(node uint64) []<-chan struct{} {
+	return f.ends(func(x flight) bool { return x.nodes[0] == node || x.nodes[1] == node })
+}
+
+// reading are the ends of the READs of a piece of a file.
+func (f *flying) reading(node uint64, piece span) []<-chan struct{} {
+	return f.ends(func(x flight) bool {
+		return x.nodes[0] == node && x.pages.off < piece.end && piece.off < x.pages.end
+	})
+}
+
+func (f *flying) ends(of func(flight) bool) (ends []<-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for unique, x := range f.flights {
-		if x.nodes[0] != node && x.nodes[1] != node {
+		if !of(x) {
 			continue
 		}
 		if f.ended[unique] == nil {

@@ -9,10 +9,17 @@ import (
 )
 
 // Calm returns when the requests on an inode that are being answered now have their answers. The kernel keeps the inode, or pages of it,
-// locked until then, and a notice of it waits for the lock. Were this process killed there, nothing would end either: the kernel
+// locked until then, and a notice of it waits for the lock. Were this process killed there, nothing would end by itself: the kernel
 // ends a connection when all threads that have it are gone, this one waits for the lock, and who has it for an answer.
-func (c *Conn) Calm(node uint64) {
-	for _, ended := range c.flying.on(node) {
+func (c *Conn) Calm(node uint64) { c.await(c.flying.on(node)) }
+
+// CalmPages is Calm for who hands pages to the kernel: it returns when the READs of that piece of a file have their answers.
+func (c *Conn) CalmPages(node uint64, off, length int64) {
+	c.await(c.flying.reading(node, span{off, off + length}))
+}
+
+func (c *Conn) await(ends []<-chan struct{}) {
+	for _, ended := range ends {
 		select {
 		case <-ended:
 		case <-c.ended:

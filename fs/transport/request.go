@@ -34,6 +34,15 @@ func (q *request) nodes() [2]uint64 {
 	return nodes
 }
 
+// pages are those that the request reads.
+func (q *request) pages() span {
+	if q.opcode() != opRead || q.n < int(unsafe.Sizeof(fuse.ReadIn{})) {
+		return span{}
+	}
+	in := (*fuse.ReadIn)(unsafe.Pointer(&q.in[0]))
+	return span{int64(in.Offset), int64(in.Offset) + int64(in.Size)}
+}
+
 // payload is how many bytes the kernel asks for: the answer is that long at most, but for its head.
 func (q *request) payload() int {
 	switch op := q.opcode(); {

@@ -21,9 +21,11 @@ import (
 // root. It is many times as fast. What programs told others before they died may be a little more than in a machine: the disk
 // stops first, and then they are killed.
 
-// namespace begins the script.
+// namespace begins the script. Copies of mounts by others would keep them from ending.
 const namespace = `
-mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs run /run && mount --bind $BOOT /proc/sys/kernel/random/boot_id || exit
+mount --make-rprivate /
+for m in $(awk '$3 ~ /^fuse/ {print $2}' /proc/self/mounts); do umount -l $m; done
+mount -t proc proc /proc && mount -t tmpfs run /run && mount --bind $BOOT /proc/sys/kernel/random/boot_id || exit
 powercut -guest writeback -kept $KEPT &
 `
 
