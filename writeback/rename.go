@@ -28,7 +28,10 @@ func (s *Store) Rename(ctx context.Context, from, to Key, src RenameSource, toBa
 	if m == nil || err != nil {
 		return err
 	}
-	if err = s.finishObject(ctx, m); err != nil {
+	if err = s.outlastMove(m); err == nil {
+		err = s.finishObject(ctx, m)
+	}
+	if err != nil {
 		err = errors.Join(err, s.giveUp(m, nil))
 	}
 	release()
@@ -36,6 +39,19 @@ func (s *Store) Rename(ctx context.Context, from, to Key, src RenameSource, toBa
 		return err
 	}
 	return s.waitDeleted(ctx, from, true)
+}
+
+// outlastMove is outlast for an object that a move is about to put somewhere: a loss of power brings no older state of that key back without
+// the move. It would find an object that it does not know, and be kept beside it.
+func (s *Store) outlastMove(m *move) error {
+	s.change.Lock()
+	_, changed := s.recent.find(m.to)
+	older := s.get(m.to) != nil
+	s.change.Unlock()
+	if !changed && !older {
+		return nil
+	}
+	return s.sync.ahead()
 }
 
 // beginObject moves content that is whole here, and then returns no move: it is done. What the bucket has it reserves, and

@@ -1,0 +1,61 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/disk/disktest"
+)
+
+// copied is a Bucket that tells when an object was copied, and does not answer.
+type copied struct {
+	Bucket
+	has func()
+}
+
+func (b *copied) Copy(ctx context.Context, q ossclient.CopyRequest) (ossclient.CopyResult, error) {
+	if _, err := b.Bucket.Copy(ctx, q); err != nil {
+		return ossclient.CopyResult{}, err
+	}
+	b.has()
+	return ossclient.CopyResult{}, errUnfinished
+}
+
+// The power fails when the bucket has just got the copy of an object that is renamed over a file of which an older state waits to be sent, or was
+// sent a moment ago: that state is not kept beside the new one, which it would take for another client's.
+func TestPowerFailsWhenAnObjectIsRenamedOverWhatWaits(t *testing.T) {
+	for _, sent := range []bool{false, true} {
+		for seed := range uint64(12) {
+			r := newRig(t)
+			mem := disktest.New()
+			b := &copied{Bucket: r.bucket}
+			r.opt.Disk, r.opt.Bucket = mem, b
+			s := young(r)
+			r.changed(s, "a", "before", "waits").Release()
+			if err := s.sync.flush(); err != nil {
+				t.Fatal(err)
+			}
+			if sent {
+				s.send(t.Context(), "a")
+				r.want("a", "waits")
+			}
+			v := r.put("b", "renamed")
+			b.has = func() { r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1))) }
+			if err := s.Rename(t.Context(), "b", "a", RenameSource{Version: v, Attr: fileAttr()}, ossclient.Version{}); !errors.Is(err, errUnfinished) {
+				t.Fatal(err)
+			}
+			r.opt.Bucket, r.opt.Delay = r.bucket, time.Hour
+			next := r.open()
+			r.flush(next)
+			r.want("a", "renamed")
+			if keys := r.server.Keys(ossservertest.Bucket); len(keys) != 1 {
+				t.Errorf("sent %v, seed %d: the bucket has %q", sent, seed, keys)
+			}
+		}
+	}
+}
