@@ -132,9 +132,12 @@ func (n *node) sync(ctx context.Context) error {
 		return err
 	}
 	n.mu.Lock()
-	key, gone := n.key, n.gone
+	key, gone, c := n.key, n.gone, n.content
 	n.mu.Unlock()
-	if gone {
+	switch {
+	case c != nil: // a rename over it may be under way, and fail yet
+		return c.Sync(ctx)
+	case gone:
 		return nil
 	}
 	return n.m.store.Sync(ctx, key)

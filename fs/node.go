@@ -11,6 +11,7 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"github.com/ossfs/ossfs/fs/names"
 	"github.com/ossfs/ossfs/fs/namespace"
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/ossclient"
@@ -82,25 +83,58 @@ func (n *node) Key() ossclient.Key {
 }
 
 // OnForget drops the node from the table; it does nothing that could wait. A FORGET that raced with a
-// lookup may have come too early: use puts the node back.
+// lookup may have come too early: use puts the node back. What is open the kernel knows.
 func (n *node) OnForget() {
-	n.m.nodes.forget(n, n.Key())
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.opens > 0 {
+		return
+	}
+	n.m.nodes.forget(n, n.key)
 	n.dropped.Store(true)
 }
 
 // use notes that the kernel asks about the node, and so knows it: it belongs to the table, whatever was forgotten.
 func (n *node) use() {
 	n.used.Store(true)
-	if !n.dropped.Load() || !n.dropped.Swap(false) {
-		return
+	if n.dropped.Load() && n.dropped.Swap(false) {
+		n.reappear()
 	}
-	n.m.keys.RLock() // a rename is to find it, or has given it its key
+}
+
+// reappear puts the node back into the table, under the key that it has by now: a rename of a directory above, since it
+// was dropped, did not find it there.
+func (n *node) reappear() {
+	var above *node
+	if _, parent := n.Parent(); parent != nil {
+		above, _ = parent.Operations().(*node)
+	}
+	if above != nil {
+		above.use()
+	}
+	n.m.keys.RLock() // a rename is to find it, or has given what is above its key
 	defer n.m.keys.RUnlock()
 	n.mu.Lock()
 	key, gone := n.key, n.gone
 	n.mu.Unlock()
+	if above != nil {
+		dir, component := names.Split(key)
+		if now := above.Key(); now != dir {
+			key = names.Join(now, component, n.typ == attr.TypeDir)
+		}
+	}
 	if !gone {
+		n.rename(key)
 		n.m.nodes.keep(n, key)
+	}
+}
+
+// rename gives the node another key: the one it has is no rename. It needs Mount.keys.
+func (n *node) rename(key ossclient.Key) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.key != key {
+		n.key, n.entry.Key, n.moved = key, key, true
 	}
 }
 

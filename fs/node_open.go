@@ -36,6 +36,8 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 		n.outlive()
 		return nil, 0, syscall.ESTALE
 	}
+	n.use() // again: a FORGET since then did not see it open
+
 	if flags&syscall.O_TRUNC != 0 { // with O_RDONLY too: the kernel has checked that the caller may write
 		if err := n.empty(ctx, h); err != nil {
 			h.close()

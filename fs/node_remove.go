@@ -126,8 +126,12 @@ func (n *node) leave() {
 	n.m.nodes.unlink(n, key)
 }
 
-// comeBack undoes leave when the removal failed.
+// comeBack undoes leave when the removal failed. Who looked the name up meanwhile, which a stat(2) of a name that the kernel has does without
+// the lock of the directory, got a node of its own for it: that one gives the name back.
 func (n *node) comeBack(key ossclient.Key) {
+	if other := n.m.nodes.get(key); other != nil {
+		other.leave()
+	}
 	n.mu.Lock()
 	n.gone = false
 	n.mu.Unlock()

@@ -49,6 +49,11 @@ type renaming struct {
 
 // try does it; done is false when a directory was renamed meanwhile.
 func (r *renaming) try(ctx context.Context) (done bool, err error) {
+	if inode := r.from.GetChild(r.name); inode != nil { // it gets a new key with the others
+		if child, ok := inode.Operations().(*node); ok {
+			child.use()
+		}
+	}
 	fromDir, toDir := r.from.Key(), r.to.Key()
 	if r.source, err = r.from.find(ctx, r.name); err != nil {
 		return false, err
@@ -222,9 +227,7 @@ func (m *Mount) rekey(moves map[ossclient.Key]ossclient.Key) {
 		if old := m.nodes.get(s.to); old != nil { // it stands for something that others removed
 			old.leave()
 		}
-		s.n.mu.Lock()
-		s.n.key, s.n.entry.Key, s.n.moved = s.to, s.to, true
-		s.n.mu.Unlock()
+		s.n.rename(s.to)
 		m.nodes.keep(s.n, s.to)
 	}
 }

@@ -482,3 +482,51 @@ func TestClosedWhileARenameOverItFails(t *testing.T) {
 		t.Errorf("it was written at %v, and shows %v", written, got)
 	}
 }
+
+// A program that syncs a file while a rename over it is under way hears nothing before it is known what becomes of the file: the bucket has it,
+// or what was renamed has its place. (Linux keeps the file locked until the rename is answered.)
+// SEMANTICS 1.3
+func TestFsyncWhileARenameOverIt(t *testing.T) {
+	const from, to = "from", "what was there"
+	for name, tt := range map[string]struct {
+		fault *ossserver.Fault // of the rename in the end
+		errno syscall.Errno
+		want  string
+	}{
+		"fails":    {&ossserver.Fault{Op: "CopyObject", Kind: ossserver.Error500, Status: 403, Code: "AccessDenied"}, syscall.EACCES, to},
+		"succeeds": {nil, 0, from},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := harness.New(t)
+			must(t, b.Server.Put(harness.Bucket, "from", []byte(from), nil))
+			f, err := os.Create(b.Path("to"))
+			must(t, err)
+			defer f.Close()
+			_, err = f.WriteString(to)
+			must(t, err)
+			b.Server.SetFaults(ossserver.Fault{Op: "CopyObject", Kind: ossserver.Error503})
+			renamed, synced := make(chan error, 1), make(chan error, 1)
+			go func() { renamed <- os.Rename(b.Path("from"), b.Path("to")) }()
+			harness.Eventually(t, "the rename", func() bool { return b.Server.Counts()["CopyObject"] > 0 })
+			go func() {
+				err := f.Sync()
+				if !inBucket(b, "to", tt.want) {
+					err = errors.Join(err, errors.New("the bucket does not have what is to be there"))
+				}
+				synced <- err
+			}()
+			before := b.Server.Counts()["CopyObject"]
+			harness.Eventually(t, "the rename again", func() bool { return b.Server.Counts()["CopyObject"] > before+1 })
+			b.Server.SetFaults()
+			if tt.fault != nil {
+				b.Server.SetFaults(*tt.fault)
+			}
+			if err := <-renamed; harness.Number(err) != tt.errno {
+				t.Errorf("rename: got %v, want %v", err, tt.errno)
+			}
+			must(t, <-synced)
+			wantFile(t, b.Path("to"), []byte(tt.want))
+			must(t, f.Close())
+		})
+	}
+}

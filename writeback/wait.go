@@ -43,19 +43,24 @@ type waiter struct {
 // Sync sends what is pending of a key now, and returns when the bucket has it (LocalFsync: the disk). A
 // failure that trying again cannot cure is returned; other failures are tried again until ctx ends.
 func (s *Store) Sync(ctx context.Context, key Key) error {
-	f := s.liveFile(key)
-	if f != nil {
-		if err := f.commit(); err != nil {
-			return err
-		}
+	if f := s.liveFile(key); f != nil {
+		return f.Sync(ctx)
 	}
-	switch {
-	case s.opt.LocalFsync:
+	if s.opt.LocalFsync {
 		return s.syncDisk(ctx)
-	case f != nil:
-		return s.syncFile(ctx, f)
 	}
 	return s.syncBucket(ctx, key)
+}
+
+// Sync is Store.Sync for what is written to a File, whatever its key is. What was removed need not be sent.
+func (f *File) Sync(ctx context.Context) error {
+	if err := f.commit(); err != nil {
+		return err
+	}
+	if f.s.opt.LocalFsync {
+		return f.s.syncDisk(ctx)
+	}
+	return f.s.syncFile(ctx, f)
 }
 
 // syncFile returns when the bucket has what is committed of a File, whatever its key is by then: nothing may be left to be sent
