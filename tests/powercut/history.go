@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"hash/fnv"
@@ -94,6 +95,21 @@ func pieces(from, to int) (ends []int) {
 	return ends
 }
 
+// parts are the blocks before which what the kernel writes of them ends: of a page that it does not have, and that is not written from its
+// beginning, it makes a request of its own.
+func parts(from, to int) (ends []int) {
+	const page = 4096 / block
+	at := from
+	for _, end := range pieces(from, to) {
+		if border := (at/page + 1) * page; at%page != 0 && border < end {
+			ends = append(ends, border)
+		}
+		ends = append(ends, end)
+		at = end
+	}
+	return ends
+}
+
 // content is what a version's block has.
 func content(name string, gen, index int) []byte {
 	sum := fnv.New64a()
@@ -144,13 +160,43 @@ func (h *history) passed(n int, sum [sha256.Size]byte) bool {
 	if n > 1 && v.kind != asNew && v.kind != truncated {
 		before = h.versions[n-2]
 	}
-	for _, end := range append(pieces(v.from, v.to), v.from) {
+	for _, end := range append(parts(v.from, v.to), v.from) {
 		half := version{gens: slices.Concat(before.gens[:min(v.from, before.blocks)], v.gens[v.from:end], before.gens[min(end, before.blocks):])}
 		if h.sum(&half) == sum {
 			return true
 		}
 	}
 	return false
+}
+
+// describe says of which versions the blocks of a body are: "139 of 5, 2 of 6, ...".
+func (h *history) describe(body []byte) string {
+	var b strings.Builder
+	last, count := "", 0
+	tell := func() {
+		if count > 0 {
+			fmt.Fprintf(&b, "%d of %s, ", count, last)
+		}
+	}
+	for i := 0; i*block < len(body); i++ {
+		p := body[i*block : min(i*block+block, len(body))]
+		what := "none"
+		if len(bytes.TrimLeft(p, "\x00")) == 0 {
+			what = "zeros"
+		}
+		for gen := len(h.versions); gen > 0; gen-- {
+			if bytes.Equal(p, content(h.name, gen, i)) {
+				what = fmt.Sprint(gen)
+			}
+		}
+		if what != last {
+			tell()
+			last, count = what, 0
+		}
+		count++
+	}
+	tell()
+	return b.String() + fmt.Sprintf("%d bytes", len(body))
 }
 
 // gone is the number of the last version that is no file; 0: as it was at first.

@@ -97,6 +97,13 @@ func TestFind(t *testing.T) {
 	if n, known := h.find(h.sum(&half)); n != 2 || !known {
 		t.Errorf("what is half written is found as %d", n)
 	}
+	half = version{gens: slices.Concat([]int{1, 3, 3, 3}, slices.Repeat([]int{2}, 46))} // to the end of a page, within one write
+	if n, known := h.find(h.sum(&half)); n != 2 || !known {
+		t.Errorf("of what is half written, half of a write is found as %d", n)
+	}
+	if got, want := h.describe(append(h.body(&half), make([]byte, 100)...)), "1 of 1, 3 of 3, 46 of 2, 1 of zeros, 51300 bytes"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 	if bytes.Equal(content("a", 1, 0), content("a", 2, 0)) {
 		t.Error("two versions have the same bytes")
 	}

@@ -38,7 +38,8 @@ DISK=/dev/vda
 
 // script is what is done in a machine. MODE is work or look.
 const script = `
-mount -t $FSTYPE $DISK /var
+mount -t $FSTYPE $DISK /var || { echo "
+@@ E the disk was not mounted"; exit 1; }
 export OSS_ACCESS_KEY_ID=powercut OSS_ACCESS_KEY_SECRET=powercut OSS_REGION=cn-hangzhou OSSFS_STATE_DIR=/var/ossfs HOME=/
 ossfs mount --log-file /proc/1/fd/1 $OSSFS_SOURCE /mnt || echo "
 @@ E the mount failed"

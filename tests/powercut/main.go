@@ -95,6 +95,9 @@ func (c *campaign) open() error {
 		}
 	}
 	var err error
+	if c.dir, err = filepath.Abs(c.dir); err != nil {
+		return err
+	}
 	c.server, err = ossserver.New(ossserver.Options{Keys: []ossserver.Key{{ID: bucket, Secret: bucket}}, Bandwidth: 4 << 20})
 	if err != nil {
 		return err
@@ -262,6 +265,11 @@ func (c *campaign) compare(prefix string, w, seen *witness) error {
 			return err
 		}
 		inBucket[name] = sha256.Sum256(body)
+		if h := w.files[name]; h != nil {
+			if _, known := h.find(inBucket[name]); !known {
+				problems = append(problems, fmt.Errorf("bucket: %s has blocks %s", name, h.describe(body)))
+			}
+		}
 	}
 	if !seen.sent {
 		problems = append(problems, errors.New("flush did not send everything"))
