@@ -24,7 +24,7 @@ import (
 // namespace begins the script. Copies of mounts by others would keep them from ending.
 const namespace = `
 mount --make-rprivate /
-for m in $(awk '$3 ~ /^fuse/ {print $2}' /proc/self/mounts); do umount -l $m; done
+for m in $(awk '$3 ~ /^fuse/ && $2 != ENVIRON["DISK"] {print $2}' /proc/self/mounts); do umount -l $m; done
 mount -t proc proc /proc && mount -t tmpfs run /run && mount --bind $BOOT /proc/sys/kernel/random/boot_id || exit
 powercut -guest writeback -kept $KEPT &
 `
