@@ -205,6 +205,7 @@ func (s *Store) follow(e *entry, f *File, v ossclient.Version) error {
 	if err := s.commitLocked(op{code: opSet, entry: next}); err != nil {
 		return err
 	}
+	s.recent.note(e.key, cur.base, v) // who looked before comes with the one that it replaced
 	if f != nil {
 		f.base = next.base
 	}

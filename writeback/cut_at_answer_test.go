@@ -19,6 +19,7 @@ import (
 type stored struct {
 	Bucket
 	part, has func()
+	unheard   bool // set by has: the answer to this Put is lost
 }
 
 func (b *stored) UploadPart(ctx context.Context, p ossclient.PartRequest) (ossclient.Part, error) {
@@ -32,6 +33,9 @@ func (b *stored) Put(ctx context.Context, q ossclient.PutRequest) (ossclient.Put
 	r, err := b.Bucket.Put(ctx, q)
 	if err == nil {
 		b.has()
+	}
+	if b.unheard {
+		b.unheard, err = false, ossclient.ErrUnavailable
 	}
 	return r, err
 }
@@ -263,7 +267,7 @@ func TestPowerFailsWhenTheBucketHasTheNext(t *testing.T) {
 		},
 		"an older one was just sent": func(r *rig, s *Store) *File {
 			waits(r, s)
-			s.send(r.t.Context(), "a")
+			s.send(r.t.Context(), "a", true)
 			return create(r, s)
 		},
 		"it was just removed": func(r *rig, s *Store) *File {

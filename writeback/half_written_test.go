@@ -81,3 +81,42 @@ func TestWrittenToSinceItWasQueued(t *testing.T) {
 		})
 	}
 }
+
+// What is written to a file between the moment when it is taken out of its queue and the one when it is sent waits for its close.
+func TestWrittenToSinceItWasTaken(t *testing.T) {
+	r := newRig(t)
+	r.opt.Delay = time.Hour
+	s := r.open()
+	r.write(s, "a", "before")
+	f, ok := s.OpenContent("a")
+	if !ok {
+		t.Fatal("a is not pending")
+	}
+	if err := f.turn.take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.loop.changed(s.get("a"), 0)
+	r.until("it waits for its turn to be sent", func() bool {
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		return f.uses == 2
+	})
+	if _, err := f.WriteAt(t.Context(), []byte("half of it"), 0); err != nil {
+		t.Fatal(err)
+	}
+	f.turn.give()
+	r.until("it is sent, or not", func() (ended bool) {
+		_ = s.loop.ask(func() { ended = len(s.loop.active) == 0 })
+		return ended
+	})
+	if e := s.get("a"); e == nil || !e.has(flagDirty) {
+		t.Error("what is written to an open file was committed")
+	}
+	r.counts(nil)
+	if _, err := f.WriteAt(t.Context(), []byte(", and the rest"), 10); err != nil {
+		t.Fatal(err)
+	}
+	r.close(f)
+	r.flush(s)
+	r.want("a", "half of it, and the rest")
+}

@@ -44,11 +44,11 @@ func TestClosedWithPartsGivenUpInAPowerCut(t *testing.T) {
 		"but for its staged bytes": {func(_ *disktest.Mem, s *Store) error { return s.journal.Ahead() }, false},
 		"durable":                  {func(_ *disktest.Mem, s *Store) error { return s.sync.flush() }, true},
 		"sent, and not completed": {func(_ *disktest.Mem, s *Store) error {
-			_ = s.send(context.Background(), "a")
+			_ = s.send(context.Background(), "a", true)
 			return s.journal.Ahead()
 		}, false},
 		"sent, not completed, and on the disk": {func(mem *disktest.Mem, s *Store) error {
-			_ = s.send(context.Background(), "a")
+			_ = s.send(context.Background(), "a", true)
 			return mem.SyncAll()
 		}, true},
 	} {

@@ -244,8 +244,9 @@ func (l *loop) start(ctx context.Context, q *queue, c class) bool {
 		return false
 	}
 	l.running[c]++
+	urgent := l.active[e.key].urgent
 	l.s.wg.Go(func() {
-		out := l.s.send(ossclient.WithoutLog(ctx), e.key)
+		out := l.s.send(ossclient.WithoutLog(ctx), e.key, urgent)
 		l.post(func() {
 			l.running[c]--
 			l.finished(e.key, out)

@@ -41,7 +41,7 @@ func TestPowerFailsWhenAnObjectIsRenamedOverWhatWaits(t *testing.T) {
 				t.Fatal(err)
 			}
 			if sent {
-				s.send(t.Context(), "a")
+				s.send(t.Context(), "a", true)
 				r.want("a", "waits")
 			}
 			v := r.put("b", "renamed")

@@ -96,6 +96,12 @@ type renamedModel struct {
 	from, to Key
 }
 
+func (m *powerModel) trace() string {
+	m.b.mu.Lock()
+	defer m.b.mu.Unlock()
+	return m.b.said.String()
+}
+
 func (m *powerModel) now() world { return m.worlds[len(m.worlds)-1] }
 
 func (m *powerModel) name() Key { return []Key{"a", "b", "c", "d/a", "d/b"}[m.rng.IntN(5)] }
@@ -109,7 +115,7 @@ func (m *powerModel) step(what string, change func(w world), do func() error) bo
 	m.b.say("%d: %s", len(m.worlds)-1, what)
 	err := do()
 	if err != nil && !m.mem.Stopped() {
-		m.t.Fatalf("%v on a sound disk\nafter %s", err, strings.Join(m.log, "; "))
+		m.t.Fatalf("%v on a sound disk\nafter %s\n%s", err, strings.Join(m.log, "; "), m.trace())
 	}
 	return err == nil
 }
@@ -336,7 +342,7 @@ func (m *powerModel) matches(key Key) (steps []int) {
 
 func (m *powerModel) compare(seed uint64) {
 	fail := func(format string, args ...any) {
-		m.t.Errorf("seed %d: %s\nafter %s\n%s", seed, fmt.Sprintf(format, args...), strings.Join(m.log, "; "), m.b.said.String())
+		m.t.Errorf("seed %d: %s\nafter %s\n%s", seed, fmt.Sprintf(format, args...), strings.Join(m.log, "; "), m.trace())
 	}
 	for _, key := range []Key{"a", "b", "c", "d/a", "d/b"} {
 		least := m.least[key]

@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"testing"
+	"time"
 
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
@@ -57,4 +58,43 @@ func TestPutBackByAnother(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What was seen before two states of ours reached the bucket, of which the first was never confirmed, is renamed all the same.
+func TestRenameAfterAnUnheardAnswer(t *testing.T) {
+	r := newRig(t)
+	r.opt.Delay = time.Hour
+	b := &stored{Bucket: r.bucket}
+	r.opt.Bucket = b
+	s := r.open()
+	seen := r.put("a", "content")
+	f := must(s.Edit("a", seen, fileAttr(), nil))(t)
+	write := func(content string) {
+		if _, err := f.WriteAt(t.Context(), []byte(content), 0); err != nil {
+			t.Error(err)
+		}
+	}
+	write("CON")
+	puts := 0
+	b.has = func() {
+		if puts++; puts > 1 {
+			return
+		}
+		b.unheard = true // and it is written to
+		write("Con")
+		if err := f.Commit(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := s.Sync(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	f.Release()
+	if puts != 2 {
+		t.Fatalf("sent %d times, want 2: this test tests nothing", puts)
+	}
+	if err := s.Rename(t.Context(), "a", "b", RenameSource{Version: seen, Attr: fileAttr()}, ossclient.Version{}); err != nil {
+		t.Fatal(err)
+	}
+	r.want("b", "Content")
 }

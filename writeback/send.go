@@ -10,8 +10,8 @@ import (
 	"github.com/ossfs/ossfs/ossclient/crc"
 )
 
-// send makes the bucket match the state of a key. The loop sees to it that no two run for one key.
-func (s *Store) send(ctx context.Context, key Key) outcome {
+// send makes the bucket match the state of a key. The loop sees to it that no two run for one key. Urgent: somebody waits for it.
+func (s *Store) send(ctx context.Context, key Key, urgent bool) outcome {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	f := s.use(key)
@@ -22,7 +22,7 @@ func (s *Store) send(ctx context.Context, key Key) outcome {
 		}
 		defer f.turn.give()
 	}
-	e, err := s.begin(key, f, cancel)
+	e, err := s.begin(key, f, urgent, cancel)
 	if e == nil {
 		return outcome{err: err}
 	}
@@ -47,12 +47,15 @@ func (s *Store) send(ctx context.Context, key Key) outcome {
 	return out
 }
 
-// begin takes the state that is to be sent, and notes that it is. What is written to an open file so far
-// is committed first: somebody waits for it.
-func (s *Store) begin(key Key, f *File, cancel context.CancelFunc) (*entry, error) {
+// begin takes the state that is to be sent, and notes that it is. What is written to an open file so far is committed first when
+// somebody waits for it: otherwise it was written to since it was taken out of its queue, and its close has it sent.
+func (s *Store) begin(key Key, f *File, urgent bool, cancel context.CancelFunc) (*entry, error) {
 	if f != nil {
 		f.mu.Lock() // nothing is written between the commit and the note
 		defer f.mu.Unlock()
+		if f.dirty && !urgent {
+			return nil, errAgain
+		}
 		if err := f.commitLocked(); err != nil {
 			return nil, err
 		}

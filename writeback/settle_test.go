@@ -67,7 +67,7 @@ func TestConfirmedAfterARename(t *testing.T) {
 		b.set(nil)
 		return s.Rename(t.Context(), "a", "b", RenameSource{}, ossclient.Version{})
 	})
-	if out := s.send(t.Context(), "a"); out.err != nil {
+	if out := s.send(t.Context(), "a", true); out.err != nil {
 		t.Fatal(out.err)
 	}
 	r.want("a", "content")

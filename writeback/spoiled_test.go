@@ -106,7 +106,7 @@ func TestStagedBytesThatChanged(t *testing.T) {
 	if _, err := staged.WriteAt([]byte("rotten"), 3000); err != nil {
 		t.Fatal(err)
 	}
-	if out := s.send(t.Context(), "a"); !errors.Is(out.err, ossclient.ErrCorrupt) {
+	if out := s.send(t.Context(), "a", true); !errors.Is(out.err, ossclient.ErrCorrupt) {
 		t.Errorf("sent: got %v, want that the checksum is wrong", out.err)
 	} else if !permanent(out.err) || !errors.Is(out.err, syscall.EIO) {
 		t.Errorf("sent: got %v, want EIO, and that it is not sent again by itself", out.err)

@@ -187,7 +187,7 @@ func TestFetchedBytesInAPowerCut(t *testing.T) {
 			if when == "meanwhile" {
 				b.before = sync.OnceFunc(added)
 			}
-			if out := s.send(t.Context(), "a"); out.err != nil {
+			if out := s.send(t.Context(), "a", true); out.err != nil {
 				t.Fatal(out.err)
 			}
 			content = content[:100] + "EDIT" + content[104:]
