@@ -39,7 +39,14 @@ func (s *Store) Exchange(ctx context.Context, a, b Side, aside Key, over func(er
 		return ossclient.ErrInvalid
 	}
 	if !a.tree() && !b.tree() && a.To == bt && b.To == at {
-		if done, err := s.exchangePending(at, bt); done || err != nil {
+		done, err := false, errAgain
+		for errors.Is(err, errAgain) {
+			err = s.still(func(key Key) bool { return key == at || key == bt }, func() (err error) {
+				done, err = s.exchangePending(at, bt)
+				return err
+			})
+		}
+		if done || err != nil {
 			over(err)
 			return err
 		}

@@ -50,7 +50,11 @@ func (s *Store) beginTree(ctx context.Context, m *move, over *ossclient.Version)
 			release()
 			continue
 		}
-		begun, err := s.journalTree(m, over)
+		var begun *move
+		err = s.still(func(key Key) bool { return strings.HasPrefix(string(key), string(m.from)) }, func() (err error) {
+			begun, err = s.journalTree(m, over)
+			return err
+		})
 		if err == nil {
 			return begun, release, nil
 		}
@@ -99,7 +103,7 @@ func (s *Store) partial(prefix Key) []Key {
 }
 
 // journalTree journals the move and, in the same record, everything pending below it under its new key, and that the
-// directory that it replaces is no more. errAgain: something is not whole here any more.
+// directory that it replaces is no more. errAgain: something is not whole here any more, or being written. It needs still.
 func (s *Store) journalTree(m *move, over *ossclient.Version) (*move, error) {
 	s.change.Lock()
 	defer s.change.Unlock()
@@ -109,17 +113,22 @@ func (s *Store) journalTree(m *move, over *ossclient.Version) (*move, error) {
 	if len(s.partial(m.from)) > 0 {
 		return nil, errAgain
 	}
-	begun := s.begunLocked(m)
-	ops := []op{{code: opMove, move: begun}}
 	var list []*entry
+	written := false
 	s.mu.RLock()
 	s.v.tree.below(m.from, "", func(e *entry) bool {
 		if e.kind == Content {
 			list = append(list, e)
+			written = written || e.has(flagDirty)
 		}
 		return true
 	})
 	s.mu.RUnlock()
+	if written {
+		return nil, errAgain
+	}
+	begun := s.begunLocked(m)
+	ops := []op{{code: opMove, move: begun}}
 	seq := s.nextSeqLocked()
 	if over != nil && (len(list) == 0 || list[0].key != m.from) { // else it is replaced by the one that moves
 		if old := s.get(m.to); old != nil || over.ETag != "" {

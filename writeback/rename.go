@@ -1,9 +1,11 @@
 package writeback
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/ossclient"
@@ -66,7 +68,11 @@ func (s *Store) beginObject(ctx context.Context, m *move, toBase ossclient.Versi
 		if err := s.settleUpload(ctx, m.from); err != nil {
 			return nil, nil, err
 		}
-		moved, err := s.renamePending(m, toBase)
+		var moved bool
+		err := s.still(func(key Key) bool { return key == m.from }, func() (err error) {
+			moved, err = s.renamePending(m, toBase)
+			return err
+		})
 		if errors.Is(err, errAgain) {
 			continue
 		}
@@ -111,8 +117,34 @@ func (s *Store) settleUpload(ctx context.Context, key Key) error {
 	return nil
 }
 
+// still does something with keys while nothing is written to their files, all of which are committed before: a record that moves what
+// was never closed is passed over after a loss of power, and with it the moves of all that it moves beside.
+func (s *Store) still(covers func(Key) bool, do func() error) error {
+	var files []*File
+	s.mu.Lock()
+	for key, f := range s.live {
+		if covers(key) {
+			f.uses++ // whoever ends the last use holds Store.change, and waits for File.mu
+			files = append(files, f)
+		}
+	}
+	s.mu.Unlock()
+	for _, f := range files {
+		defer f.unuse()
+	}
+	slices.SortFunc(files, func(a, b *File) int { return cmp.Compare(a.stage, b.stage) }) // who locks several does so in one order
+	for _, f := range files {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if err := f.commitLocked(); err != nil {
+			return err
+		}
+	}
+	return do()
+}
+
 // renamePending moves content that is whole here; false: there is none. errAgain: parts of it were given up here
-// meanwhile, for an upload to the old key.
+// meanwhile, for an upload to the old key, or it is another's that is being written. It needs still.
 func (s *Store) renamePending(m *move, toBase ossclient.Version) (bool, error) {
 	s.change.Lock()
 	defer s.change.Unlock()
@@ -126,7 +158,7 @@ func (s *Store) renamePending(m *move, toBase ossclient.Version) (bool, error) {
 	case e.kind == Absent:
 		return false, fmt.Errorf("writeback: rename %q: %w", m.from, ossclient.ErrNotExist)
 	}
-	if s.holed(e.stage) {
+	if s.holed(e.stage) || e.has(flagDirty) {
 		return false, errAgain
 	}
 	next, removal := s.moveOps(e, m.to, toBase)
@@ -204,6 +236,7 @@ func (s *Store) begunLocked(m *move) *move {
 	return &begun
 }
 
+// exchangePending swaps content that is whole here; false: not both is. errAgain: one is another's that is being written. It needs still.
 func (s *Store) exchangePending(a, b Key) (bool, error) {
 	s.change.Lock()
 	defer s.change.Unlock()
@@ -214,6 +247,9 @@ func (s *Store) exchangePending(a, b Key) (bool, error) {
 	for _, e := range []*entry{ea, eb} {
 		if e == nil || e.kind != Content || e.edit != nil || s.holed(e.stage) {
 			return false, nil
+		}
+		if e.has(flagDirty) {
+			return false, errAgain
 		}
 	}
 	na, nb := eb.clone(), ea.clone()
