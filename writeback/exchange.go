@@ -145,7 +145,8 @@ func (s *Store) beginMove(ctx context.Context, m *move) (begun *move, release fu
 }
 
 // carryOn does what follows a move of the journal that was tried, with err. again is asked after a failure that may pass.
-// When a leg of an exchange cannot be done, those before it are taken back, and the error is its.
+// When a leg of an exchange cannot be done, those before it are taken back, and the error is its; not when nothing is aside any more:
+// the other side may have been written to since, where it is.
 func (s *Store) carryOn(ctx context.Context, m *move, err error, again func(error) bool) error {
 	var failed error
 	for ; m != nil; err = s.carryOut(ctx, m) {
@@ -159,7 +160,7 @@ func (s *Store) carryOn(ctx context.Context, m *move, err error, again func(erro
 			continue
 		case ctx.Err() != nil || s.ctx.Err() != nil:
 			return errors.Join(failed, err)
-		case gone && !leg: // another client took it away: there is nothing to be moved any more
+		case gone && (!leg || m.then == nil): // another client took it away, or a loss of power: there is nothing to be moved any more
 		case hopeless && leg:
 			failed, next = err, m.undo
 		case !hopeless && again(err):

@@ -9,8 +9,12 @@ import (
 )
 
 // shapeLocked journals the length that an edit is about to get, and which bytes of the base and of the staged file still
-// count: a crash after the staged file was cut must not show what is gone, nor the base where it was cut off.
+// count: a crash after the staged file was cut must not show what is gone, nor the base where it was cut off. Where nothing that was
+// committed is cut off, the state that the journal has stays as it is, and counts after a loss of power.
 func (f *File) shapeLocked(size int64) error {
+	if size >= f.size || f.kept > 0 && size >= f.kept {
+		return nil
+	}
 	s := f.s
 	s.change.Lock()
 	defer s.change.Unlock()
@@ -88,7 +92,6 @@ func (f *File) tearLocked(off int64) error {
 	if err := f.tornLocked(); err != nil {
 		return err
 	}
-	// When nothing speaks of the file any more it is that record which must be durable.
 	if err := f.s.sync.ahead(); err != nil {
 		return err
 	}
@@ -96,14 +99,15 @@ func (f *File) tearLocked(off int64) error {
 	return nil
 }
 
-// tornLocked journals that the committed state is being overwritten, if the map still speaks of it.
+// tornLocked journals that the committed state is being overwritten. When nothing speaks of it any more, since its key was removed,
+// made anew or given to another, the record of that may be passed over after a loss of power, or be of a file that was never closed.
 func (f *File) tornLocked() error {
 	s := f.s
 	s.change.Lock()
 	defer s.change.Unlock()
 	old := s.get(f.Key())
 	if old == nil || old.stage != f.stage {
-		return nil
+		return s.startLocked(op{code: opTorn, stage: f.stage})
 	}
 	e := old.clone()
 	e.flags &^= flagKept

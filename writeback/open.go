@@ -157,6 +157,9 @@ func (s *Store) fallBack(tail [][]op) (torn map[uint64]bool) {
 	for _, ops := range tail {
 		whole := true
 		for i := range ops {
+			if ops[i].code == opTorn {
+				torn[ops[i].stage] = true
+			}
 			e := ops[i].entry
 			if e == nil || e.stage == 0 || i > 0 && ops[i-1].code == opBytes && ops[i-1].stage == e.stage && !e.has(flagDirty) {
 				continue // no staged file, or its content in the record
@@ -270,8 +273,8 @@ func (s *Store) settle(rebooted bool, torn map[uint64]bool) (setAside bool) {
 		}
 		if e.has(flagDirty) && (!rebooted || e.untouched()) { // after a loss of power it is as it was last closed
 			s.uncommitted(c)
-			s.cutOff(c)
 		}
+		s.cutOff(c)
 		c.trial = s.mayBeSent(c).over(c.trial)
 		if c.flags != e.flags || c.size != e.size || c.kind != e.kind || c.trial != e.trial {
 			next = append(next, c)
@@ -375,7 +378,8 @@ func (s *Store) uncommitted(e *entry) {
 	}
 }
 
-// cutOff takes the upload away from a file that was just being truncated to nothing: parts of it were given up here.
+// cutOff takes the upload away from a file of no bytes: it was just being truncated to nothing, or what was written to it since, and
+// sent, is not what was closed when the power failed.
 func (s *Store) cutOff(e *entry) {
 	u := s.v.uploads[e.stage]
 	if u == nil || e.size > 0 {

@@ -23,6 +23,7 @@ const (
 	opNoBytes                    // stage: it is no more, or in the staged file
 	opTried                      // stage, tried: its upload may be completed from now on, as one of these states
 	opStored                     // key, seq: the bucket has got that state; it holds though the rest of its record be passed over
+	opTorn                       // stage: bytes of a state are overwritten that no entry speaks of any more, but may after a loss of power
 )
 
 type op struct {
@@ -83,7 +84,7 @@ func encodeOps(ops []op) []byte {
 		case opBytes:
 			e.uint(o.stage)
 			e.string(o.bytes)
-		case opUploaded, opStages, opNoBytes:
+		case opUploaded, opStages, opNoBytes, opTorn:
 			e.uint(o.stage)
 		case opMove:
 			e.move(o.move)
@@ -126,7 +127,7 @@ func decodeOps(payload []byte) ([]op, error) {
 			o.part = d.part()
 		case opBytes:
 			o.stage, o.bytes = d.uint(), d.string()
-		case opUploaded, opStages, opNoBytes:
+		case opUploaded, opStages, opNoBytes, opTorn:
 			o.stage = d.uint()
 		case opMove:
 			o.move = d.move()
