@@ -89,6 +89,19 @@ type powerModel struct {
 	origins map[Key][]Key          // the keys that the content of a key had since then
 	grouped int                    // the last world that a group made durable
 	renames []renamedModel         // since the beginning
+	files   []*fileModel           // open
+	swapped map[Key]int            // the last step that exchanged a key: when its content is lost then (SEMANTICS 1.2), the bucket's of before has moved away
+}
+
+// fileModel is a file that stays open, by one handle or more. Worlds have what was closed; it has what was written.
+type fileModel struct {
+	f       *File
+	key     Key // "": it was removed, or replaced
+	live    string
+	handles int
+	dirty   bool  // written to since the last commit
+	torn    bool  // so that committed bytes were overwritten or cut off
+	homes   []Key // the keys that its committed content had since the last group
 }
 
 type renamedModel struct {
@@ -104,7 +117,52 @@ func (m *powerModel) trace() string {
 
 func (m *powerModel) now() world { return m.worlds[len(m.worlds)-1] }
 
-func (m *powerModel) name() Key { return []Key{"a", "b", "c", "d/a", "d/b"}[m.rng.IntN(5)] }
+// modelKeys are the keys of the model; those below e/ are of the directory d/ under its other name.
+var modelKeys = []Key{"a", "b", "c", "d/a", "d/b", "e/a", "e/b"}
+
+func (m *powerModel) name() Key { return modelKeys[m.rng.IntN(len(modelKeys))] }
+
+// opened is the open file of a key.
+func (m *powerModel) opened(key Key) *fileModel {
+	for _, o := range m.files {
+		if o.key == key {
+			return o
+		}
+	}
+	return nil
+}
+
+// content is what a program sees at a key.
+func (m *powerModel) content(key Key) (string, bool) {
+	if o := m.opened(key); o != nil {
+		return o.live, true
+	}
+	content, there := m.now()[key]
+	return content, there
+}
+
+// commits notes that what was written to the open file of a key is committed with the next step.
+func (m *powerModel) commits(w world, key Key) {
+	if o := m.opened(key); o != nil && o.dirty {
+		w[key] = o.live
+		o.dirty, o.torn = false, false
+	}
+}
+
+// loses notes that the open file of a key loses it.
+func (m *powerModel) loses(key Key) {
+	if o := m.opened(key); o != nil {
+		o.key, o.homes = "", append(slices.Clone(m.origins[key]), key)
+	}
+}
+
+// mayHave notes that a key may be found with a content that was not closed, from the next step on.
+func (m *powerModel) mayHave(key Key, content string) {
+	if m.partial[key] == nil {
+		m.partial[key] = make(map[uint64]int)
+	}
+	m.partial[key][crc.Update(0, []byte(content))] = len(m.worlds)
+}
 
 // step notes what an operation is to make, and does it. False: the disk has stopped.
 func (m *powerModel) step(what string, change func(w world), do func() error) bool {
@@ -157,174 +215,6 @@ func (m *powerModel) shake(key Key, really bool) {
 	}
 }
 
-func (m *powerModel) write(ctx context.Context, key Key) bool {
-	content, there := m.now()[key]
-	data := noise(m.size(), m.rng.Uint64())
-	off := len(content)
-	if m.rng.IntN(2) == 0 {
-		off = m.rng.IntN(len(content) + 1)
-		m.shake(key, off < len(content))
-	}
-	next := content[:off] + data
-	if len(next) < len(content) {
-		next += content[len(next):]
-	}
-	for at := 0; len(next) > 256<<10 && at < len(data); at += 64 << 10 {
-		between := content[:off] + data[:at]
-		if len(between) < len(content) {
-			between += content[len(between):]
-		}
-		if m.partial[key] == nil {
-			m.partial[key] = make(map[uint64]int)
-		}
-		m.partial[key][crc.Update(0, []byte(between))] = len(m.worlds)
-	}
-	return m.step(fmt.Sprintf("write %d at %d of %s", len(data), off, key), func(w world) { w[key] = next }, func() error {
-		f, err := m.open(key, there)
-		if err != nil {
-			return err
-		}
-		defer f.Release()
-		for at := 0; at < len(data); at += 64 << 10 {
-			if _, err := f.WriteAt(ctx, []byte(data[at:min(at+64<<10, len(data))]), int64(off+at)); err != nil {
-				return err
-			}
-		}
-		return f.Commit()
-	})
-}
-
-func (m *powerModel) create(ctx context.Context, key Key) bool {
-	data := noise(m.size(), m.rng.Uint64())
-	_, there := m.now()[key]
-	m.shake(key, there) // cut off, to be made anew
-	delete(m.origins, key)
-	return m.step(fmt.Sprintf("create %s of %d", key, len(data)), func(w world) { w[key] = data }, func() error {
-		f, err := m.s.Create(key, fileAttr(), m.version(key))
-		if err != nil {
-			return err
-		}
-		defer f.Release()
-		for at := 0; at < len(data); at += 64 << 10 {
-			if _, err := f.WriteAt(ctx, []byte(data[at:min(at+64<<10, len(data))]), int64(at)); err != nil {
-				return err
-			}
-		}
-		return f.Commit()
-	})
-}
-
-func (m *powerModel) truncate(ctx context.Context, key Key) bool {
-	content, there := m.now()[key]
-	if !there {
-		return true
-	}
-	size := m.rng.IntN(len(content)*3/2 + 1)
-	m.shake(key, size < len(content))
-	next := content[:min(size, len(content))] + string(make([]byte, max(size-len(content), 0)))
-	return m.step(fmt.Sprintf("truncate %s to %d", key, size), func(w world) { w[key] = next }, func() error {
-		f, err := m.open(key, true)
-		if err != nil {
-			return err
-		}
-		defer f.Release()
-		if err := f.Truncate(ctx, int64(size)); err != nil {
-			return err
-		}
-		return f.Commit()
-	})
-}
-
-func (m *powerModel) rename(ctx context.Context, from, to Key) bool {
-	content, there := m.now()[from]
-	if !there || from == to {
-		return true
-	}
-	m.renames = append(m.renames, renamedModel{len(m.worlds), from, to})
-	m.shaken[to] = m.shaken[to] || m.shaken[from]
-	m.origins[to] = append(m.origins[from], from)
-	return m.step(fmt.Sprintf("rename %s to %s", from, to), func(w world) {
-		delete(w, from)
-		w[to] = content
-	}, func() error {
-		return m.s.Rename(ctx, from, to, RenameSource{Version: m.version(from)}, m.version(to))
-	})
-}
-
-func (m *powerModel) remove(key Key) bool {
-	if _, there := m.now()[key]; !there {
-		return true
-	}
-	return m.step(fmt.Sprintf("remove %s", key), func(w world) { delete(w, key) }, func() error { return m.s.Remove(key, m.version(key)) })
-}
-
-func (m *powerModel) fsync(ctx context.Context, key Key) bool {
-	if _, there := m.now()[key]; !there {
-		return true // there is nothing to be opened
-	}
-	ok := m.step(fmt.Sprintf("fsync %s", key), func(world) {}, func() error { return m.s.Sync(ctx, key) })
-	if ok {
-		m.least[key], m.synced[key] = len(m.worlds)-1, len(m.worlds)-1
-	}
-	return ok
-}
-
-// fsyncDir is an fsync of the directory d.
-func (m *powerModel) fsyncDir(ctx context.Context) bool {
-	ok := m.step("fsync d/", func(world) {}, func() error { return m.s.SyncTree(ctx, "d/") })
-	if ok {
-		m.grouped = len(m.worlds) - 1
-		for _, key := range []Key{"d/a", "d/b"} {
-			m.least[key], m.synced[key] = m.grouped, m.grouped
-		}
-	}
-	return ok
-}
-
-// second is that a group is made durable.
-func (m *powerModel) second() bool {
-	ok := m.step("a second", func(world) {}, m.s.sync.flush)
-	if ok {
-		for _, w := range m.worlds {
-			for key := range w {
-				m.least[key] = len(m.worlds) - 1
-			}
-		}
-		m.grouped = len(m.worlds) - 1
-		clear(m.shaken)
-		clear(m.origins)
-	}
-	return ok
-}
-
-func (m *powerModel) any(ctx context.Context) bool {
-	key := m.name()
-	switch m.rng.IntN(15) {
-	case 0, 1, 2:
-		return m.write(ctx, key)
-	case 3, 4:
-		return m.create(ctx, key)
-	case 5:
-		return m.truncate(ctx, key)
-	case 6, 7:
-		return m.remove(key)
-	case 8:
-		return m.rename(ctx, key, m.name())
-	case 9, 10, 11:
-		return m.fsync(ctx, key)
-	case 12:
-		return m.second()
-	case 13:
-		return m.fsyncDir(ctx)
-	}
-	a := fileAttr()
-	a.SetMtime(time.Unix(m.rng.Int64N(1<<30), 0))
-	if _, there := m.now()[key]; !there {
-		return true
-	}
-	return m.step("attributes of "+string(key), func(world) {}, func() error { return m.s.SetAttr(key, m.version(key), "", "", a) })
-}
-
 // matches are the worlds in which a key has what the bucket has.
 func (m *powerModel) matches(key Key) (steps []int) {
 	got, there := m.r.body(string(key))
@@ -333,9 +223,21 @@ func (m *powerModel) matches(key Key) (steps []int) {
 			steps = append(steps, i)
 		}
 	}
-	if step, ok := m.partial[key][crc.Update(0, []byte(got))]; ok && there {
-		steps = append(steps, step)
-		slices.Sort(steps)
+	if there {
+		if step, ok := m.partial[key][crc.Update(0, []byte(got))]; ok {
+			steps = append(steps, m.until(key, step)...)
+		}
+	} else if step, ok := m.swapped[key]; ok && m.shaken[key] {
+		steps = append(steps, m.until(key, step)...)
+	}
+	slices.Sort(steps)
+	return steps
+}
+
+// until are the worlds from one on in which a key has what it has there: what was not closed is as old as that.
+func (m *powerModel) until(key Key, from int) (steps []int) {
+	for i := from; i < len(m.worlds) && m.worlds[i][key] == m.worlds[from][key]; i++ {
+		steps = append(steps, i)
 	}
 	return steps
 }
@@ -344,7 +246,7 @@ func (m *powerModel) compare(seed uint64) {
 	fail := func(format string, args ...any) {
 		m.t.Errorf("seed %d: %s\nafter %s\n%s", seed, fmt.Sprintf(format, args...), strings.Join(m.log, "; "), m.trace())
 	}
-	for _, key := range []Key{"a", "b", "c", "d/a", "d/b"} {
+	for _, key := range modelKeys {
 		least := m.least[key]
 		if m.shaken[key] {
 			least = m.synced[key]
@@ -355,6 +257,9 @@ func (m *powerModel) compare(seed uint64) {
 		} else if last := steps[len(steps)-1]; last < least {
 			fail("%s is as after step %d, and was durable at %d (fsync: %d)", key, last, m.least[key], m.synced[key])
 		}
+	}
+	if _, there := m.r.body(aside); there {
+		fail("an exchange was left in the middle")
 	}
 	for _, r := range m.renames {
 		from, to := m.matches(r.from), m.matches(r.to)
@@ -371,7 +276,7 @@ func (m *powerModel) compare(seed uint64) {
 
 func runPowerModel(t *testing.T, seed uint64) {
 	r := newRig(t)
-	m := &powerModel{t: t, r: r, mem: disktest.New(), rng: rand.New(rand.NewPCG(seed, 11)), worlds: []world{{}}, least: map[Key]int{}, synced: map[Key]int{}, shaken: map[Key]bool{}, origins: map[Key][]Key{}, partial: map[Key]map[uint64]int{}}
+	m := &powerModel{t: t, r: r, mem: disktest.New(), rng: rand.New(rand.NewPCG(seed, 11)), worlds: []world{{}}, least: map[Key]int{}, synced: map[Key]int{}, shaken: map[Key]bool{}, origins: map[Key][]Key{}, partial: map[Key]map[uint64]int{}, swapped: map[Key]int{}}
 	o := r.opt
 	m.b = &traced{patient: patient{r.bucket}}
 	o.Disk, o.Bucket, o.Logger = m.mem, m.b, slog.New(slog.NewTextHandler(m.b, nil))
@@ -398,7 +303,7 @@ func runPowerModel(t *testing.T, seed uint64) {
 	s, err := Open(t.Context(), o)
 	if err == nil {
 		m.s = s
-		for range 60 {
+		for range 80 {
 			if !m.any(ctx) {
 				break
 			}
