@@ -344,13 +344,23 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 }
 
 // readyLocked prepares a change of [off, end). It gives f.mu up for a while when bytes beside them must be
-// saved first.
+// saved first, or the journal written anew.
 func (f *File) readyLocked(ctx context.Context, off, end int64) error {
-	for {
+	for healed := false; ; {
 		if err := f.soilLocked(); err != nil {
 			return err
 		}
-		if err := f.tearLocked(off); err != nil {
+		err := f.tearLocked(off)
+		if err != nil && !healed && f.s.journal.Doubtful() {
+			healed = true
+			f.mu.Unlock()
+			ferr := f.s.sync.flush()
+			f.mu.Lock()
+			if ferr == nil {
+				continue
+			}
+		}
+		if err != nil {
 			return err
 		}
 		f.sent.overtake(off)

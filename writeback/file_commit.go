@@ -92,7 +92,7 @@ func (f *File) tearLocked(off int64) error {
 	if err := f.tornLocked(); err != nil {
 		return err
 	}
-	if err := f.s.sync.ahead(); err != nil {
+	if err := f.s.journal.Ahead(); err != nil { // no group is made with f.mu held: it may write the file anew
 		return err
 	}
 	f.kept = 0

@@ -471,7 +471,7 @@ func (f *File) punchPartLocked(p sentPart) error {
 	if !f.dirty || r.Off < f.kept {
 		// A state that is committed counts after a loss of power. That its bytes are gone may then be on the disk already,
 		// and the record that says where they are must be, too.
-		if err := f.s.sync.ahead(); err != nil {
+		if err := f.s.journal.Ahead(); err != nil {
 			return err
 		}
 	}

@@ -139,3 +139,38 @@ func TestNotOverwrittenBeforeTheJournalSaysSo(t *testing.T) {
 	r.flush(s)
 	r.want("a", "OVERentadded")
 }
+
+// The journal's sync fails when a file is about to be overwritten of which an earlier sync has failed: both are written anew, and
+// nobody waits for himself.
+func TestOverwrittenWhenAllSyncsFail(t *testing.T) {
+	r := newRig(t)
+	d := &badSync{Mem: disktest.New()}
+	r.opt.Disk, r.opt.Delay, r.opt.smallMost = d, time.Hour, -1
+	s := must(Open(t.Context(), r.opt))(t) // not closed when it hangs: that would, too
+	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+	if _, err := f.WriteAt(t.Context(), []byte("content"), 0); err != nil {
+		t.Fatal(err)
+	}
+	r.closed(f)
+	s.sync.doubt(f.stage)
+	d.fail.Store(true)
+	done := make(chan error, 1)
+	go func() {
+		_, err := f.WriteAt(t.Context(), []byte("CON"), 0)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it waits for ever")
+	}
+	r.close(f)
+	r.flush(s)
+	r.want("a", "CONtent")
+	if err := s.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
