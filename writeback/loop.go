@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -23,14 +24,17 @@ const (
 	retryMost    = time.Minute
 )
 
-// loop decides what is sent when. Everything below inbox belongs to its goroutine alone: others post
+// loop decides what is sent when. Everything below bell belongs to its goroutine alone: others post
 // functions, which it runs in order.
 type loop struct {
 	s *Store
 
-	mu    sync.Mutex // guards inbox
-	inbox []func()
-	bell  chan struct{}
+	mu     sync.Mutex // guards the fields to bell
+	inbox  []func()
+	wakes  time.Time // when the loop looks into inbox by itself; zero: before it rests
+	heeded bool      // somebody in the loop waits for what may be posted
+	bell   chan struct{}
+	work   chan func() // takes a goroutine that waits for some
 
 	timers   timers
 	small    queue
@@ -76,19 +80,47 @@ type trouble struct {
 }
 
 func newLoop(s *Store) *loop {
-	return &loop{s: s, bell: make(chan struct{}, 1), active: make(map[Key]*sending), troubles: make(map[Key]*trouble),
+	return &loop{s: s, bell: make(chan struct{}, 1), work: make(chan func()), active: make(map[Key]*sending), troubles: make(map[Key]*trouble),
 		waiters: make(map[*waiter]struct{}), holds: make(map[Key]int), held: make(map[Key]struct{})}
 }
 
 // post has the loop run a function, soon.
-func (l *loop) post(f func()) {
+func (l *loop) post(f func()) { l.postBy(time.Time{}, f) }
+
+// never is when a function is to be run that matters only to others that are.
+var never = time.Now().Add(math.MaxInt64)
+
+// inboxMost is how many functions may wait for a loop that rests.
+const inboxMost = 1 << 12
+
+// postBy has the loop run a function before at, and before any that is posted later. The loop is woken only when it has to be: each
+// change of each file tells it something, and nearly always that nothing is to be done yet.
+func (l *loop) postBy(at time.Time, f func()) {
 	l.mu.Lock()
 	l.inbox = append(l.inbox, f)
+	ring := at.IsZero() || at.Before(l.wakes) || l.heeded || len(l.inbox) >= inboxMost
 	l.mu.Unlock()
+	if ring {
+		l.ring()
+	}
+}
+
+func (l *loop) ring() {
 	select {
 	case l.bell <- struct{}{}:
 	default:
 	}
+}
+
+// rests says that the loop sleeps until then. False: something was posted meanwhile.
+func (l *loop) rests(until time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.inbox) > 0 {
+		return false
+	}
+	l.wakes, l.heeded = until, len(l.waiters) > 0 || len(l.held) > 0
+	return true
 }
 
 // ask runs a function in the loop and waits for it.
@@ -110,7 +142,7 @@ func (l *loop) ask(f func()) error {
 func (l *loop) changed(e *entry, delay time.Duration) {
 	key, seq, dirty := e.key, e.seq, e.has(flagDirty)
 	at := time.Now().Add(delay)
-	l.post(func() {
+	l.postBy(at, func() {
 		if !dirty {
 			heap.Push(&l.timers, timer{at, key, seq})
 		}
@@ -119,7 +151,7 @@ func (l *loop) changed(e *entry, delay time.Duration) {
 }
 
 // gone tells that a key has no state any more, without a request.
-func (l *loop) gone(key Key) { l.post(func() { l.look(key) }) }
+func (l *loop) gone(key Key) { l.postBy(never, func() { l.look(key) }) }
 
 func (l *loop) run(ctx context.Context) {
 	clock := time.NewTimer(time.Hour)
@@ -127,7 +159,12 @@ func (l *loop) run(ctx context.Context) {
 	for {
 		for l.drain() {
 		}
-		clock.Reset(l.dispatch(ctx, time.Now()))
+		now := time.Now()
+		wait := l.dispatch(ctx, now)
+		if !l.rests(now.Add(wait)) {
+			continue
+		}
+		clock.Reset(wait)
 		select {
 		case <-l.bell:
 		case <-clock.C:
@@ -140,7 +177,7 @@ func (l *loop) run(ctx context.Context) {
 func (l *loop) drain() bool {
 	l.mu.Lock()
 	inbox := l.inbox
-	l.inbox = nil
+	l.inbox, l.wakes, l.heeded = nil, time.Time{}, false
 	l.mu.Unlock()
 	for _, f := range inbox {
 		f()
@@ -245,7 +282,7 @@ func (l *loop) start(ctx context.Context, q *queue, c class) bool {
 	}
 	l.running[c]++
 	urgent := l.active[e.key].urgent
-	l.s.wg.Go(func() {
+	l.have(ctx, func() {
 		out := l.s.send(ossclient.WithoutLog(ctx), e.key, urgent)
 		l.post(func() {
 			l.running[c]--
@@ -253,6 +290,24 @@ func (l *loop) start(ctx context.Context, q *queue, c class) bool {
 		})
 	})
 	return true
+}
+
+// have has a goroutine do something that has done the like before, if one is free: a new one would have to grow its stack first.
+func (l *loop) have(ctx context.Context, do func()) {
+	select {
+	case l.work <- do:
+	default:
+		l.s.wg.Go(func() {
+			for do := do; ; {
+				do()
+				select {
+				case do = <-l.work:
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+	}
 }
 
 func (l *loop) startDeletes(ctx context.Context) bool {

@@ -323,8 +323,8 @@ func (q *queue) has(key Key) bool {
 // Hold says that a clean file is open: as long as it is held, a delete or an overwrite of the object by
 // us waits, so that what was opened can be read. A Sync of the key does not wait.
 func (s *Store) Hold(key Key) (release func()) {
-	s.loop.post(func() { s.loop.holds[key]++ })
-	return func() { s.loop.post(func() { s.loop.unhold(key) }) }
+	s.loop.postBy(never, func() { s.loop.holds[key]++ })
+	return func() { s.loop.postBy(never, func() { s.loop.unhold(key) }) }
 }
 
 func (l *loop) unhold(key Key) {
