@@ -36,6 +36,7 @@ func TestHold(t *testing.T) {
 		t.Error("it is not held any more, when one of two is done")
 	}
 	r.want("a", "old")
+	r.until("nothing else is to be done", func() bool { _, pending := s.Lookup("b"); return !pending })
 	second()
 	r.until("it is sent", func() bool { _, pending := s.Lookup("a"); return !pending })
 	r.want("a", "new")
