@@ -52,7 +52,7 @@ func (h *handle) dropPages(off, size int64) {
 	}
 	_ = n.settlePages(context.Background()) // it fails only when the context ends
 	n.m.calls.calmPages(n.EmbeddedInode(), off, size)
-	_ = n.NotifyContent(off, size)          // ENOENT for what the kernel does not know
+	_ = n.NotifyContent(off, size) // ENOENT for what the kernel does not know
 }
 
 // handOver gives the kernel the pages of a small file that h has written, when h is its last handle: what
