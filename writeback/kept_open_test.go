@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
@@ -137,5 +138,47 @@ func TestExchangedAndOverwrittenInAPowerCut(t *testing.T) {
 	})
 	if lost == 0 {
 		t.Error("the first was never lost, and this test tests nothing")
+	}
+}
+
+// Something is added to an edit, and the process is killed before it is closed. What an edit that is made longer then has behind its content
+// are zeros, not what was added.
+// SEMANTICS 1.2
+func TestEditMadeLongerAfterAKill(t *testing.T) {
+	content := noise(60000, 1)
+	for name, add := range map[string]func(f *File) error{
+		"written": func(f *File) error {
+			_, err := f.WriteAt(t.Context(), []byte(noise(5000, 2)), 60000)
+			return err
+		},
+		"written, and cut": func(f *File) error {
+			_, err := f.WriteAt(t.Context(), []byte(noise(5000, 2)), 60000)
+			return errors.Join(err, f.Truncate(t.Context(), 63000))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, mem := newRig(t), disktest.New()
+			r.opt.Disk, r.opt.Delay, r.opt.smallMost = mem, time.Hour, -1
+			s := r.open()
+			f := must(s.Edit("a", r.put("a", content), fileAttr(), nil))(t)
+			_, err := f.WriteAt(t.Context(), []byte("changed"), 0)
+			if err := errors.Join(err, f.Commit(), add(f)); err != nil {
+				t.Fatal(err)
+			}
+			_, s = r.killed(mem)
+			g, ok := s.OpenContent("a")
+			if !ok {
+				t.Fatal("it is gone")
+			}
+			size := int(g.Size())
+			if err := errors.Join(g.Truncate(t.Context(), 90000), g.Commit()); err != nil {
+				t.Fatal(err)
+			}
+			g.Release()
+			r.flush(s)
+			want := "changed" + content[7:] + noise(5000, 2)[:max(size-60000, 0)] + strings.Repeat("\x00", 90000-max(size, 60000))
+			r.want("a", want)
+			f.Release()
+		})
 	}
 }

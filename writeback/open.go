@@ -306,13 +306,17 @@ func (s *Store) survived(e *entry, torn bool) bool {
 			return false
 		}
 	}
-	if err := s.cutStage(e); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.log.Warn("a staged file may be longer than its content", "key", string(e.key), "file", stageName(e.stage), "error", err)
-	}
+	s.cutTail(e)
 	return true
 }
 
-// cutStage cuts off what a staged file has behind its content: what is written there later must find zeros.
+// cutTail cuts off what a staged file has behind its content: what is written there later must find zeros.
+func (s *Store) cutTail(e *entry) {
+	if err := s.cutStage(e); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.log.Warn("a staged file may be longer than its content", "key", string(e.key), "file", stageName(e.stage), "error", err)
+	}
+}
+
 func (s *Store) cutStage(e *entry) error {
 	f, err := s.openFile(e.stage)
 	if err != nil {
@@ -355,7 +359,9 @@ func (s *Store) uncommitted(e *entry) {
 	if e.edit != nil {
 		if e.untouched() {
 			e.kind, e.stage, e.edit = Attributes, 0, nil
+			return
 		}
+		s.cutTail(e) // what is not committed of an edit is not known
 		return
 	}
 	b, small := s.v.small[e.stage]
