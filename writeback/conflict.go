@@ -57,7 +57,7 @@ func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
 		return errors.Join(err, s.spoiled(e, f, err), s.rotten(e, f))
 	}
 	conflict := errors.As(err, new(*ConflictError)) || errors.Is(err, ossclient.ErrExist) || errors.Is(err, ossclient.ErrPrecondition) ||
-		errors.Is(err, ossclient.ErrNotExist) && noSuchKey(err)
+		errors.As(err, new(*ossclient.Error)) && errors.Is(err, ossclient.ErrNotExist) && noSuchKey(err) // else it is a staged file
 	if !conflict {
 		return err
 	}
@@ -74,13 +74,14 @@ func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
 	if tried == nil {
 		tried = e.trial
 	}
-	switch own, err := s.ours(e, f); {
-	case err != nil:
-		return err
+	own, oerr := s.ours(e, f)
+	switch {
+	case oerr != nil:
+		return oerr
 	case own.is(&now), tried.is(&now) && tried.seq == e.seq: // the answer to an earlier request was lost; attributes may differ
 		return s.confirmSame(ctx, e, f, now)
 	case e.known() && e.base.ETag == now.ETag:
-		return err // nobody has changed it
+		return errors.Join(errUnchanged, err)
 	case e.trial.any(&now), tried.any(&now): // an earlier state of ours: this one may follow it
 		return s.follow(e, f, now.Version)
 	}
@@ -229,6 +230,10 @@ func (s *Store) orphaned(e *entry, f *File, err error) error {
 	return errors.Join(errAgain, s.commitLocked(op{code: opSet, entry: next}))
 }
 
+// errUnchanged says that the bucket has the object that a state is based on, though it refused what was sent: another client changed it,
+// and back. It passes.
+var errUnchanged = errors.New("writeback: the object is as it was")
+
 // errAgain says that the state was changed so that the next attempt can succeed.
 var errAgain = errors.New("writeback: to be sent again")
 
@@ -328,6 +333,9 @@ func hasCode(err error, code string) bool {
 
 // permanent says whether sending again cannot help by itself.
 func permanent(err error) bool {
+	if errors.Is(err, errUnchanged) {
+		return false
+	}
 	for _, kind := range []error{errDamaged, ossclient.ErrPermission, ossclient.ErrInvalid, ossclient.ErrQuota, ossclient.ErrPrecondition, ossclient.ErrArchived,
 		ossclient.ErrUnsupported, ossclient.ErrNotExist, ossclient.ErrExist, ossclient.ErrRange, ossclient.ErrNotAppendable} {
 		if errors.Is(err, kind) {

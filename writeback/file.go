@@ -302,6 +302,9 @@ func (f *File) openLocked() (disk.File, error) {
 		return f.f, err
 	}
 	df, err := f.s.fs.Open(stageName(f.stage))
+	if errors.Is(err, fs.ErrNotExist) && f.size == 0 { // it need not have come to the disk
+		df, err = f.s.createStage(f.stage)
+	}
 	if err != nil {
 		return nil, err
 	}

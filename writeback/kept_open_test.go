@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ossfs/ossfs/internal/ossserver"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
@@ -180,5 +181,45 @@ func TestEditMadeLongerAfterAKill(t *testing.T) {
 			r.want("a", want)
 			f.Release()
 		})
+	}
+}
+
+// A file of no bytes needs nothing on the disk: one whose staged file did not get there is stored all the same.
+// SEMANTICS 1.2
+func TestEmptyWithoutItsStagedFile(t *testing.T) {
+	r, mem := newRig(t), disktest.New()
+	r.opt.Disk, r.opt.Delay, r.opt.smallMost = mem, time.Hour, -1
+	s := r.open()
+	f := must(s.Edit("a", r.put("a", "content"), fileAttr(), nil))(t)
+	if err := errors.Join(f.Truncate(t.Context(), 0), f.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	mem, s = r.killed(mem)
+	if err := mem.Remove(stageName(s.get("a").stage)); err != nil {
+		t.Fatal(err)
+	}
+	r.flush(s)
+	r.want("a", "")
+	f.Release()
+}
+
+// OSS refuses what is based on the very object that it has: somebody changed it and back. It is tried again, and not at once.
+func TestRefusedThoughNothingChanged(t *testing.T) {
+	r := newRig(t)
+	v := r.put("a", "before")
+	s := r.open()
+	r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Error500, Status: 412, Code: "PreconditionFailed", Count: 1})
+	f := must(s.Create("a", fileAttr(), v))(t)
+	if _, err := f.WriteAt(t.Context(), []byte("after"), 0); err != nil {
+		t.Fatal(err)
+	}
+	r.close(f)
+	r.flush(s)
+	r.want("a", "after")
+	if n := r.server.Counts()["PutObject"]; n != 2 {
+		t.Errorf("%d puts, want 2", n)
+	}
+	if n := r.server.Counts()["HeadObject"]; n > 4 {
+		t.Errorf("%d requests for what the bucket has", n)
 	}
 }
