@@ -116,7 +116,7 @@ func (s *Store) spoiled(e *entry, f *File, err error) error {
 		next.base, next.edit = nil, nil
 		next.flags &^= flagPart
 		if f != nil {
-			f.base, f.limit, f.changed = nil, 0, f.local.Clone()
+			f.withoutBaseLocked()
 		}
 	}
 	return s.commitLocked(op{code: opSet, entry: next})

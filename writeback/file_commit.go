@@ -62,6 +62,7 @@ func (f *File) soilLocked() error {
 	e := s.replaceLocked(key, Content, old, base)
 	if old != nil && old.stage == f.stage {
 		e.size, e.edit, e.flags, e.sum = old.size, old.edit, old.flags, old.sum
+		f.unbaseLocked(old)
 	} else {
 		e.size, e.edit = f.size, f.editLocked()
 	}
@@ -80,6 +81,20 @@ func (f *File) soilLocked() error {
 	}
 	f.dirty = true
 	return nil
+}
+
+// unbaseLocked forgets the base of content that is whole in the stage when the bucket has something else at its key, or nothing: it was moved, or
+// the object was deleted. What it was made of may be gone, and what is written to it must not be an edit of that. It needs f.mu.
+func (f *File) unbaseLocked(e *entry) {
+	if f.base == nil || e.edit != nil || e.base != nil && *e.base == *f.base || len(f.missingLocked(0, f.size)) > 0 {
+		return
+	}
+	f.withoutBaseLocked()
+}
+
+// withoutBaseLocked has all that is staged count, which is all there is. It needs f.mu.
+func (f *File) withoutBaseLocked() {
+	f.base, f.fill, f.limit, f.changed = nil, nil, 0, f.local.Clone()
 }
 
 // tearLocked journals, durably, that bytes from off on are about to be overwritten that belong to a committed state. They may
