@@ -150,15 +150,20 @@ func (s *Store) replay(ops []op) {
 func (s *Store) Told() []Key { return slices.Collect(maps.Keys(s.told)) }
 
 // fallBack applies the records that a loss of power may have torn from their staged files: a state whose
-// file is not what the record says is passed over, and the state before it stays. It returns the staged files that may be
+// file is not what the record says is passed over, and the state before it stays. So is a leg of an exchange when the one before it
+// is: it would put something where the content is that was to be moved away. It returns the staged files that may be
 // torn all the same, since a state in them was being overwritten.
 func (s *Store) fallBack(tail [][]op) (torn map[uint64]bool) {
 	torn = make(map[uint64]bool)
+	passed := make(map[uint64]bool) // moves that were to follow one that is passed over
 	for _, ops := range tail {
 		whole := true
 		for i := range ops {
-			if ops[i].code == opTorn {
-				torn[ops[i].stage] = true
+			switch o := &ops[i]; o.code {
+			case opTorn:
+				torn[o.stage] = true
+			case opMove, opMoved:
+				whole = whole && !passed[o.move.id]
 			}
 			e := ops[i].entry
 			if e == nil || e.stage == 0 || i > 0 && ops[i-1].code == opBytes && ops[i-1].stage == e.stage && !e.has(flagDirty) {
@@ -181,6 +186,9 @@ func (s *Store) fallBack(tail [][]op) (torn map[uint64]bool) {
 			continue
 		}
 		for i := range ops {
+			if ops[i].code == opMove {
+				passed[ops[i].move.id] = true
+			}
 			s.holds(&ops[i])
 		}
 	}
