@@ -18,12 +18,9 @@ import (
 	"github.com/ossfs/ossfs/fs/transport"
 )
 
-// descriptors is the beginning of a mountpoint that is a descriptor of /dev/fuse: somebody else has mounted it.
-const descriptors = "/dev/fd/"
-
 // attach mounts; the mount answers when it returns.
 func (m *Mount) attach() error {
-	opened := strings.HasPrefix(m.options.Mountpoint, descriptors) // by whoever mounted it, who alone knows where
+	opened := strings.HasPrefix(m.options.Mountpoint, "/dev/fd/") // by whoever mounted it, who alone knows where
 	direct := os.Geteuid() == 0 && !opened
 	if !direct && !opened {
 		if _, err := exec.LookPath("fusermount3"); err != nil {
@@ -57,8 +54,8 @@ func (m *Mount) attach() error {
 // setReadAhead raises the kernel's read-ahead: 128 KiB halves the speed of reading. Only root may, and
 // a machine without /sys is as good as one without the right.
 func (m *Mount) setReadAhead() {
-	st, err := m.device()
-	if err != nil {
+	var st unix.Statx_t // it asks nothing of ourselves: whoever kills us meanwhile would leave the mount without an end
+	if err := unix.Statx(unix.AT_FDCWD, m.options.Mountpoint, unix.AT_STATX_DONT_SYNC, 0, &st); err != nil {
 		m.options.Logger.Warn("read-ahead stays at the kernel's default", "err", err)
 		return
 	}

@@ -1,19 +1,15 @@
 package tests
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	fusefs "github.com/hanwen/go-fuse/v2/fs"
-	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
 	"github.com/ossfs/ossfs/internal/ossserver"
@@ -22,7 +18,7 @@ import (
 )
 
 // A process of which the kernel is to hear something about a directory, or a file, that a program has locked while it waits for the answer to
-// a long request is killed, with its guard: the program gets an error, and does not wait for ever.
+// a long request is killed: the program gets an error, and does not wait for ever.
 // Invariant 10
 func TestKilledWhileTheKernelIsToBeTold(t *testing.T) {
 	program := harness.Build(t)
@@ -59,7 +55,7 @@ func TestKilledWhileTheKernelIsToBeTold(t *testing.T) {
 			must(t, unix.Setxattr(p.Dir, "user.oss.refresh", []byte("1"), 0))
 			for end := time.Now().Add(time.Second); !locked(t, p.PID()) && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 			}
-			killed := killWithGuard(t, p)
+			killed := kill(p)
 			select {
 			case err := <-done:
 				if err == nil {
@@ -92,7 +88,7 @@ func locked(t *testing.T, pid int) bool {
 	return false
 }
 
-// A process is killed, with its guard, while it has pages that the kernel is to be given and that READs under way have locked: the programs get
+// A process is killed while it has pages that the kernel is to be given and that READs under way have locked: the programs get
 // an error, and do not wait for ever.
 // Invariant 10
 func TestKilledWhilePagesAreGiven(t *testing.T) {
@@ -130,7 +126,7 @@ func TestKilledWhilePagesAreGiven(t *testing.T) {
 				waits = 0
 			}
 		}
-		killed := killWithGuard(t, p)
+		killed := kill(p)
 		close(stop)
 		late := time.After(10 * time.Second)
 		for range readers {
@@ -152,93 +148,8 @@ func TestKilledWhilePagesAreGiven(t *testing.T) {
 	}
 }
 
-// stubborn is a filesystem in which a name is looked for until the end, whatever signal comes.
-type stubborn struct {
-	fusefs.Inode
-	asked, end chan struct{}
-}
-
-func (s *stubborn) Lookup(context.Context, string, *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	s.asked <- struct{}{}
-	<-s.end
-	return nil, syscall.ENOENT
-}
-
-// A process is killed of which one thread cannot end: here it waits for another filesystem. The programs that wait for the mount get an error
-// nevertheless: the guard has the kernel end the connection.
-// Invariant 10
-func TestKilledWithAThreadThatCannotEnd(t *testing.T) {
-	s := ossservertest.NewTest(t, ossserver.Options{})
-	must(t, s.Put(harness.Bucket, "file", []byte("content"), http.Header{}))
-	p := harness.NewProcess(t, s, harness.Build(t))
-	top := t.TempDir()
-	other, logs := filepath.Join(top, "other"), filepath.Join(top, "logs")
-	must(t, os.Mkdir(other, 0o755))
-	must(t, os.Symlink(top, logs))
-	stuck := &stubborn{asked: make(chan struct{}, 1), end: make(chan struct{})}
-	server, err := fusefs.Mount(other, stuck, nil)
-	must(t, err)
-	p.Flags = []string{"--log-file", filepath.Join(logs, "log")}
-	p.Start()
-	killed := make(chan struct{})
-	defer func() {
-		close(stuck.end)
-		<-killed
-		must(t, server.Unmount())
-	}()
-	_, err = os.Stat(filepath.Join(p.Dir, "file"))
-	must(t, err)
-	s.SetFaults(ossserver.Fault{Op: "GetObject", Kind: ossserver.Stall})
-	done := make(chan error, 1)
-	go func() {
-		_, err := os.ReadFile(filepath.Join(p.Dir, "file"))
-		done <- err
-	}()
-	harness.Eventually(t, "a read stalls", func() bool { return s.Counts()["GetObject"] > 0 })
-	must(t, os.Remove(logs))
-	must(t, os.Symlink(other, logs))
-	pid := p.PID()
-	must(t, unix.Kill(pid, unix.SIGHUP)) // it opens its log again
-	<-stuck.asked
-	go func() {
-		defer close(killed)
-		p.Kill()
-	}()
-	select {
-	case err := <-done:
-		if !harness.Died(err) {
-			t.Errorf("the program got %v", err)
-		}
-	case <-time.After(10 * time.Second):
-		t.Error("the program still waits")
-	}
-	if !locked(t, pid) {
-		t.Error("no thread of the process is left, and this test tests nothing")
-	}
-}
-
-// killWithGuard kills a process and its guard, as who kills all that is in a container does. It does not wait; what it returns is closed when the
-// process has ended.
-func killWithGuard(t *testing.T, p *harness.Process) <-chan struct{} {
-	t.Helper()
-	processes, err := filepath.Glob("/proc/[0-9]*/stat")
-	must(t, err)
-	guards := 0
-	for _, name := range processes {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			continue // it has ended
-		}
-		var pid, parent int
-		var comm, state string
-		if _, err := fmt.Sscan(string(b), &pid, &comm, &state, &parent); err == nil && parent == p.PID() {
-			must(t, unix.Kill(pid, unix.SIGKILL))
-			guards++
-		}
-	}
-	if guards != 1 {
-		t.Errorf("the process has %d guards", guards)
-	}
+// kill kills a process. It does not wait; what it returns is closed when the process has ended.
+func kill(p *harness.Process) <-chan struct{} {
 	killed := make(chan struct{})
 	go func() {
 		defer close(killed)

@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/ossfs/ossfs/internal/guard"
 )
 
 // console is where a command talks to its user.
@@ -27,9 +25,6 @@ func run(argv []string, c *console) int {
 	// No core file and no other process of the user shall show the credentials. A kernel that refuses
 	// this is no reason not to mount.
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
-	if len(argv) > 0 && argv[0] == guard.Name {
-		return guard.Serve()
-	}
 	err := dispatch(argv, c)
 	if err == nil {
 		return exitDone

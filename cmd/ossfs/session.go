@@ -17,7 +17,6 @@ import (
 
 	"github.com/ossfs/ossfs/fs"
 	"github.com/ossfs/ossfs/internal/control"
-	"github.com/ossfs/ossfs/internal/guard"
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/writeback/disk"
 )
@@ -54,7 +53,6 @@ type session struct {
 	mount    *fs.Mount
 	server   *control.Server
 	metrics  *metricsServer
-	guard    *guard.Guard // nil: nobody ends the connection when this process is killed
 	traffic  traffic
 	reach    reach
 	started  time.Time
@@ -158,7 +156,6 @@ func (x *session) open(ctx context.Context) error {
 		x.mount.Wait()
 		close(x.unmounted)
 	}()
-	x.openGuard()
 	return x.publish()
 }
 
@@ -224,19 +221,6 @@ func (x *session) openBucket(ctx context.Context) error {
 	return nil
 }
 
-// openGuard has another process see to it that no program waits for ever when this one is killed.
-func (x *session) openGuard() {
-	const without = "a program may wait for ever if this process is killed; umount -f would end that"
-	if isDescriptor(x.target) {
-		return // which connection it is is known to who has mounted it
-	}
-	var err error
-	x.guard, err = guard.Start(x.place.path, x.mount.OpenAbort, func(why error) { x.log.Warn("the guard is gone: "+without, "err", why) })
-	if err != nil {
-		x.log.Info("no guard: "+without, "err", err)
-	}
-}
-
 // observe tells whoever wants to hear of requests.
 func (x *session) observe(e ossclient.Event) {
 	logRequest(x.log.Logger, e)
@@ -296,9 +280,6 @@ func (x *session) release() {
 			err = x.mount.Detach()
 		}
 		err = errors.Join(err, x.mount.Close(ctx))
-	}
-	if x.guard != nil {
-		x.guard.Close()
 	}
 	if x.server != nil {
 		patience, cancel := context.WithTimeout(context.Background(), socketPatience)
