@@ -150,8 +150,10 @@ func compareStrings(a, b string) int {
 	return 0
 }
 
-// Forget drops what is remembered of the directory that key is in: the bucket turned out to have something else.
+// Forget drops what is remembered of the directory that key is in, and that the bucket has got ours there: it turned out to have
+// something else.
 func (t *Tree) Forget(key ossclient.Key) {
+	t.recents.doubt(key)
 	dir, _ := names.Split(key)
 	t.listings.Forget(dir)
 	t.spans.forget(dir)

@@ -15,7 +15,7 @@ type confirmed struct {
 	Confirmation
 	known bool // what is stored with the object: Attr and Target
 	seq   uint64
-	at    time.Time
+	at    time.Time // zero: the bucket has something else by now
 }
 
 // recents keeps the confirmations of a while, the newest one of each key, in the order of keys and in the
@@ -59,13 +59,24 @@ func (r *recents) add(c Confirmation, known bool, now time.Time, keep time.Durat
 			break
 		}
 		drop++
-		if cur, ok := r.byKey.Get(old.Key); ok && cur == old {
+		if cur, ok := r.byKey.Get(old.Key); ok && cur.seq == old.seq {
 			r.byKey.Delete(old.Key)
 			r.horizon = old.seq
 		}
 	}
 	clear(r.byTime[:drop])
 	r.byTime = r.byTime[drop:]
+}
+
+// doubt ends the belief in a confirmation of a key: it still counts against what was asked for before it.
+func (r *recents) doubt(key ossclient.Key) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c, ok := r.byKey.Get(key); ok {
+		doubted := *c
+		doubted.at = time.Time{}
+		r.byKey.Set(key, &doubted)
+	}
 }
 
 // since is the confirmation of key, if it is newer than began.
