@@ -118,7 +118,7 @@ func (t *Tree) checked(ctx context.Context, dir ossclient.Key, x *check) (bool, 
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
-	if x.err != nil || x.page.Next != "" || t.recents.stale(x.began) {
+	if x.err != nil || x.page.Next != "" || t.overtaken(dir, x.began) {
 		return false, nil
 	}
 	for i := range x.page.Objects {

@@ -92,3 +92,29 @@ func TestRemovingFilesAsksNothing(t *testing.T) {
 		remove(1 + 1) // that of the removed one, and one ahead
 	})
 }
+
+// An answer that was put ahead of a rmdir is not used when the directory was refreshed since.
+// SEMANTICS 6.1
+func TestRefreshOfADirectoryThatIsToBeRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		defer w.close(t)
+		w.bucket.put("d/a/f", "x", attr.TypeFile|0o644)
+		w.removeOwn("d/a/f")
+		if empty, err := w.tree.Empty(t.Context(), "d/a/"); !empty || err != nil {
+			t.Fatal(empty, err)
+		}
+		w.bucket.put("d/b/f", "x", attr.TypeFile|0o644)
+		w.removeOwn("d/b/f")
+		w.tree.Removed("d/b/")
+		synctest.Wait()
+		if n := w.bucket.count("List"); n != 2 {
+			t.Fatalf("%d LIST, want one ahead", n)
+		}
+		w.bucket.put("d/b/foreign", "x", attr.TypeFile|0o644)
+		w.tree.Refresh("d/")
+		if empty, err := w.tree.Empty(t.Context(), "d/b/"); empty || err != nil {
+			t.Errorf("with a file of another client: empty %v, %v", empty, err)
+		}
+	})
+}
