@@ -46,36 +46,51 @@ func (t *Tree) Lookup(ctx context.Context, dir ossclient.Key, name string) (Entr
 // lookup finds a component: the directory before the file, or, with beside, the file if the directory is there.
 func (t *Tree) lookup(ctx context.Context, dir ossclient.Key, component, name string, beside bool) (Entry, error) {
 	dirKey, fileKey := names.Join(dir, component, true), names.Join(dir, component, false)
-	b, known := t.remembered(dir, component)
 	if component == "" {
 		fileKey = dirKey // no file has an empty component: that key is dir's own
 	}
-	if !known && !beside {
-		if e, ok := t.stagedOnly(name, fileKey, dirKey); ok {
-			return e, nil
+	for {
+		b, known := t.remembered(dir, component)
+		if !known && !beside {
+			if e, ok := t.stagedOnly(name, fileKey, dirKey); ok {
+				return e, nil
+			}
+		}
+		if !known {
+			var err error
+			if b, err = t.askComponent(ctx, dir, component); err != nil {
+				return Entry{}, err
+			}
+		}
+		t.lookAhead(dir, component, &b)
+		e, err := t.settle(ctx, name, fileKey, dirKey, beside, &b)
+		if t.final(&b, err) {
+			return e, err
 		}
 	}
-	if !known {
-		var err error
-		if b, err = t.askComponent(ctx, dir, component); err != nil {
-			return Entry{}, err
-		}
-	}
-	t.lookAhead(dir, component, &b)
+}
+
+// settle lays overlay and confirmations over what the bucket said of a component.
+func (t *Tree) settle(ctx context.Context, name string, fileKey, dirKey ossclient.Key, beside bool, b *base) (Entry, error) {
 	alive, err := t.dirAlive(ctx, dirKey, b.dir, b.began)
 	if err != nil {
 		return Entry{}, err
 	}
 	if alive && !beside {
-		return t.settleDir(ctx, name, dirKey, &b)
+		return t.settleDir(ctx, name, dirKey, b)
 	}
-	if component != "" && alive == beside {
-		e, ok, err := t.settleFile(ctx, name, fileKey, &b)
+	if fileKey != dirKey && alive == beside {
+		e, ok, err := t.settleFile(ctx, name, fileKey, b)
 		if ok || err != nil {
 			return e, err
 		}
 	}
 	return Entry{}, notExist("lookup", fileKey)
+}
+
+// final says whether what came of b may be used: it may not when a confirmation was dropped meanwhile that b may lack.
+func (t *Tree) final(b *base, err error) bool {
+	return err != nil && !gone(err) || !t.recents.stale(b.began)
 }
 
 // stagedOnly answers from the overlay and from confirmations alone, when a directory or file made by us is
@@ -379,18 +394,28 @@ func (t *Tree) restat(ctx context.Context, e Entry) (Entry, error) {
 	if e.Content {
 		return t.content(ctx, dir)
 	}
-	b, known := t.remembered(dir, component)
-	if !known {
-		if got, ok := t.stagedOnly(e.Name, e.Key, e.Key); ok {
-			return got, nil
+	for {
+		b, known := t.remembered(dir, component)
+		if !known {
+			if got, ok := t.stagedOnly(e.Name, e.Key, e.Key); ok {
+				return got, nil
+			}
+			var err error
+			if b, err = t.askComponent(ctx, dir, component); err != nil {
+				return Entry{}, err
+			}
 		}
-		var err error
-		if b, err = t.askComponent(ctx, dir, component); err != nil {
-			return Entry{}, err
+		got, err := t.resettle(ctx, e, &b)
+		if t.final(&b, err) {
+			return got, err
 		}
 	}
+}
+
+// resettle is settle for an entry whose key is known.
+func (t *Tree) resettle(ctx context.Context, e Entry, b *base) (Entry, error) {
 	if !e.Dir {
-		got, ok, err := t.settleFile(ctx, e.Name, e.Key, &b)
+		got, ok, err := t.settleFile(ctx, e.Name, e.Key, b)
 		if err == nil && !ok {
 			err = notExist("stat", e.Key)
 		}
@@ -403,5 +428,5 @@ func (t *Tree) restat(ctx context.Context, e Entry) (Entry, error) {
 	if !alive {
 		return Entry{}, notExist("stat", e.Key)
 	}
-	return t.settleDir(ctx, e.Name, e.Key, &b)
+	return t.settleDir(ctx, e.Name, e.Key, b)
 }
