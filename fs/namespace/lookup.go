@@ -109,20 +109,26 @@ func (t *Tree) stagedOnly(name string, fileKey, dirKey ossclient.Key) (Entry, bo
 		return t.stagedEntry(name, &st, time.Time{}), true
 	}
 	for _, key := range []ossclient.Key{dirKey, fileKey} {
-		c, ok := t.recents.since(key, t.refreshes.last(t.o.Root, key))
-		if !ok || c.Deleted || !c.known || t.now().Sub(c.at) >= t.o.TTL {
-			continue
+		if e, ok := t.confirmedOnly(name, key); ok {
+			return e, true
 		}
-		if _, pending := t.o.Overlay.Lookup(key); pending {
-			continue
-		}
-		m := c.meta()
-		if isDirKey(key) {
-			return t.dirEntry(name, key, m, c.at.Add(t.o.TTL)), true
-		}
-		return t.fileEntry(name, key, m, c.at.Add(t.o.TTL)), true
 	}
 	return Entry{}, false
+}
+
+// confirmedOnly answers from what was confirmed of a key, and is believed still.
+func (t *Tree) confirmedOnly(name string, key ossclient.Key) (Entry, bool) {
+	c, ok := t.recents.since(key, t.refreshes.last(t.o.Root, key))
+	if !ok || c.Deleted || !c.known || t.now().Sub(c.at) >= t.o.TTL {
+		return Entry{}, false
+	}
+	if _, pending := t.o.Overlay.Lookup(key); pending {
+		return Entry{}, false
+	}
+	if isDirKey(key) {
+		return t.dirEntry(name, key, c.meta(), c.at.Add(t.o.TTL)), true
+	}
+	return t.fileEntry(name, key, c.meta(), c.at.Add(t.o.TTL)), true
 }
 
 // knownDir says whether a directory's own object was confirmed.
@@ -397,7 +403,7 @@ func (t *Tree) restat(ctx context.Context, e Entry) (Entry, error) {
 	for {
 		b, known := t.remembered(dir, component)
 		if !known {
-			if got, ok := t.stagedOnly(e.Name, e.Key, e.Key); ok {
+			if got, ok := t.restaged(e); ok {
 				return got, nil
 			}
 			var err error
@@ -410,6 +416,17 @@ func (t *Tree) restat(ctx context.Context, e Entry) (Entry, error) {
 			return got, err
 		}
 	}
+}
+
+// restaged is stagedOnly for an entry whose key is known.
+func (t *Tree) restaged(e Entry) (Entry, bool) {
+	if e.Dir {
+		return t.stagedOnly(e.Name, e.Key, e.Key)
+	}
+	if st, ok := t.o.Overlay.Lookup(e.Key); ok && st.Kind == Content {
+		return t.stagedEntry(e.Name, &st, time.Time{}), true
+	}
+	return t.confirmedOnly(e.Name, e.Key)
 }
 
 // resettle is settle for an entry whose key is known.

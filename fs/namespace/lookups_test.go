@@ -253,3 +253,26 @@ func lookupsEnd(t *testing.T, looks [][2]string) {
 		cancel()
 	}
 }
+
+// What is confirmed of a file answers for it, whatever waits to be sent whose names begin with its.
+func TestStatOfAConfirmedFileAsksNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		defer w.close(t)
+		w.create("d/f", "1", attr.TypeFile|0o644)
+		e, err := w.tree.Lookup(t.Context(), "d/", "f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.send("d/f")
+		w.create("d/f.o", "22", attr.TypeFile|0o644)
+		w.bucket.count("List")
+		w.bucket.count("Head")
+		if e, err = w.tree.Stat(t.Context(), e); err != nil || e.Size != 1 || e.Staged {
+			t.Errorf("%d bytes, staged: %v, %v", e.Size, e.Staged, err)
+		}
+		if n := w.bucket.count("List") + w.bucket.count("Head"); n != 0 {
+			t.Errorf("%d requests, want none", n)
+		}
+	})
+}
