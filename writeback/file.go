@@ -39,8 +39,9 @@ type File struct {
 	f       disk.File    // nil: not opened, or not even made
 	made    bool         // the staged file exists
 	size    int64
-	dirty   bool  // written to since the last commit
-	kept    int64 // the staged bytes before it are of a committed state: see tearLocked
+	dirty   bool   // written to since the last commit
+	kept    int64  // the staged bytes before it are of a committed state: see tearLocked
+	keptBy  uint64 // the record of that state
 	base    *ossclient.Version
 	limit   int64      // bytes before it that are not local are those of base
 	local   extent.Set // bytes the staged file has
@@ -181,7 +182,7 @@ func (s *Store) useLocked(key Key) *File {
 		f.sum, f.sumEnd = e.sum, e.size
 	}
 	if f.dirty = e.has(flagDirty); !f.dirty {
-		f.kept = e.size
+		f.kept, f.keptBy = e.size, e.rec
 	}
 	f.countLocked()
 	s.live[key], s.files[e.stage] = f, f

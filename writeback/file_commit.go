@@ -192,7 +192,7 @@ func (f *File) commitLocked() error {
 	if err := commit(append(bytes, op{code: opSet, entry: e})...); err != nil {
 		return err
 	}
-	f.dirty, f.kept = false, f.size
+	f.dirty, f.kept, f.keptBy = false, f.size, e.rec
 	delay := s.opt.Delay
 	if users > 0 {
 		delay *= openFactor

@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -167,7 +168,7 @@ func TestEndIsNotPunched(t *testing.T) {
 	if _, err := f.WriteAt(t.Context(), []byte(content), int64(len(content))); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.relieve(); err != nil {
+	if err := errors.Join(s.sync.flush(), f.relieve()); err != nil {
 		t.Fatal(err)
 	}
 	if !s.holed(f.stage) {

@@ -52,6 +52,9 @@ func TestLastUseEndsWhileRelieved(t *testing.T) {
 		time.Sleep(time.Millisecond) // they are sent by real requests
 	}
 	r.closed(f)
+	if err := s.sync.flush(); err != nil {
+		t.Fatal(err)
+	}
 	punched := 0
 	d.punched = func() {
 		if punched++; punched > 1 {

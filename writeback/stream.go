@@ -464,11 +464,13 @@ func (f *File) punchPartLocked(p sentPart) error {
 		return nil
 	case p.Number > streamedParts || p.Size != f.s.partSize(p.off) || !f.s.settled(p.off, f.size):
 		return nil // sent as the end of the file, which may grow: then it is cut otherwise, and sent again
+	case r.Off < f.kept && (r.End > f.kept || f.s.journal.Synced() < f.keptBy):
+		return nil // a state that a loss of power may bring back may end within it: in the upload are more bytes than it has
 	}
 	if ok, err := f.s.notePunched(f, p); !ok || err != nil {
 		return err
 	}
-	if !f.dirty || r.Off < f.kept {
+	if r.Off < f.kept {
 		// A state that is committed counts after a loss of power. That its bytes are gone may then be on the disk already,
 		// and the record that says where they are must be, too.
 		if err := f.s.journal.Ahead(); err != nil {

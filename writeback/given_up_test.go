@@ -1,0 +1,63 @@
+package writeback
+
+import (
+	"errors"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/disk/disktest"
+)
+
+// A file is closed with an end that is within a part, and goes on, until that part was sent whole and the stage is full. When the power
+// fails it is as it was closed: what that state has of the part may be in no other place than the stage, as the upload has it with more.
+// SEMANTICS 1.2
+func TestPartAcrossTheEndOfWhatWasClosed(t *testing.T) {
+	content := noise(2<<20, 4)
+	const end = 5*youngPart + 1000
+	for name, tt := range map[string]struct {
+		then  func(s *Store, f *File) error // before the stage is full
+		to    int                           // as long is what was closed last
+		stays bool                          // all of it, as long as what was closed last is not durable
+	}{
+		"written to":            {func(*Store, *File) error { return nil }, end, false},
+		"closed again":          {func(_ *Store, f *File) error { return f.Commit() }, len(content), true},
+		"closed again, durably": {func(s *Store, f *File) error { return errors.Join(f.Commit(), s.sync.flushLocked()) }, len(content), false},
+		"closed again, and written to": {func(_ *Store, f *File) error {
+			cerr := f.Commit()
+			_, err := f.WriteAt(t.Context(), []byte("more"), int64(len(content)))
+			return errors.Join(cerr, err)
+		}, len(content), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(8) {
+				r, mem := newRig(t), disktest.New()
+				r.opt.Disk = mem
+				s := young(r)
+				s.opt.youngFor = 1
+				f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+				r.grow(f, content[:end], 0)
+				if err := errors.Join(f.Commit(), s.sync.flush()); err != nil {
+					t.Fatal(err)
+				}
+				s.sync.group.Lock() // no group in the background
+				r.grow(f, content, end)
+				r.landed(f)
+				if err := errors.Join(tt.then(s, f), f.relieve()); err != nil {
+					t.Fatal(err)
+				}
+				if s.holed(f.stage) == tt.stays {
+					t.Errorf("seed %d: given up: %v", seed, !tt.stays)
+				}
+				r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1)))
+				s.sync.group.Unlock()
+				r.flush(r.open())
+				got, _ := r.body("a")
+				if got != content[:end] && got != content[:tt.to] {
+					t.Errorf("seed %d: %d bytes, which it never was when it was closed", seed, len(got))
+				}
+				f.Release()
+			}
+		})
+	}
+}
