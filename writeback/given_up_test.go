@@ -61,3 +61,43 @@ func TestPartAcrossTheEndOfWhatWasClosed(t *testing.T) {
 		})
 	}
 }
+
+// A closed file is cut in the middle and written to beyond its old end, the parts of which leave the stage, and the power fails: what is
+// found is what was closed, or nothing. The checksum of what was closed tells, not that of the parts, which have what came later.
+// SEMANTICS 1.2
+func TestOverwrittenAndGivenUpInAPowerCut(t *testing.T) {
+	const end, cut = 4 * youngPart, 2*youngPart + 1000
+	content := noise(end, 4)
+	for seed := range uint64(8) {
+		r, mem := newRig(t), disktest.New()
+		r.opt.Disk = mem
+		s := young(r)
+		s.opt.youngFor = 1
+		f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+		r.grow(f, content, 0)
+		if err := errors.Join(f.Commit(), s.sync.flush(), f.Truncate(t.Context(), cut)); err != nil {
+			t.Fatal(err)
+		}
+		r.grow(f, content[:cut]+noise(2<<20, 5), cut)
+		r.landed(f)
+		f.mu.Lock()
+		for _, p := range s.overlapping(f.stage, 3*youngPart, end) {
+			if err := f.punchPartLocked(p); err != nil {
+				t.Error(err)
+			}
+		}
+		f.mu.Unlock()
+		if !s.holed(f.stage) {
+			t.Fatal("nothing was given up, and this test tests nothing")
+		}
+		if err := errors.Join(s.journal.Ahead(), mem.SyncAll()); err != nil {
+			t.Fatal(err)
+		}
+		r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1)))
+		r.flush(r.open())
+		if got, there := r.body("a"); there && got != content {
+			t.Errorf("seed %d: %d bytes, which it never was when it was closed", seed, len(got))
+		}
+		f.Release()
+	}
+}

@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -235,6 +236,9 @@ func (s *Store) intact(e *entry, open func(stage uint64) (disk.File, error)) boo
 	switch {
 	case size < e.stagedEnd():
 		return false
+	case s.holed(e.stage) && e.has(flagSum):
+		sum, known := s.sumWithParts(e, f)
+		return known && sum == e.sum
 	case s.holed(e.stage):
 		return s.partsIntact(e, f)
 	case !e.has(flagSum | flagPart):
@@ -246,8 +250,32 @@ func (s *Store) intact(e *entry, open func(stage uint64) (disk.File, error)) boo
 	return err == nil && sum == e.sum
 }
 
-// partsIntact is intact for content of which parts are in the bucket alone: what is staged must be in parts that were sent, and be
-// what was sent. Of the rest there is no checksum.
+// sumWithParts is the checksum of content of which parts are in the bucket alone; known is false when one of them has bytes behind its end.
+// Such parts may have been sent after the content was overwritten: they say themselves of which bytes they are.
+func (s *Store) sumWithParts(e *entry, f disk.File) (sum uint64, known bool) {
+	s.mu.RLock()
+	var given []sentPart
+	for _, p := range s.v.uploads[e.stage].parts {
+		if p.punched && p.off < e.size {
+			given = append(given, p)
+		}
+	}
+	s.mu.RUnlock()
+	slices.SortFunc(given, func(a, b sentPart) int { return cmp.Compare(a.off, b.off) })
+	at := int64(0)
+	for _, p := range append(given, sentPart{off: e.size}) {
+		here, err := sumRanges(f, []extent.Range{{Off: at, End: p.off}})
+		if err != nil || p.off < at || p.off+p.Size > e.size || p.Size > 0 && !p.HasCRC64 {
+			return 0, false
+		}
+		sum = crc.Combine(crc.Combine(sum, here, p.off-at), p.CRC64, p.Size)
+		at = p.off + p.Size
+	}
+	return sum, true
+}
+
+// partsIntact is intact for content of which parts are in the bucket alone, and that has no checksum: what is staged must be in parts
+// that were sent, and be what was sent.
 func (s *Store) partsIntact(e *entry, f disk.File) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
