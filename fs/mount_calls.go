@@ -61,6 +61,13 @@ func (c *calls) calm(inode *fusefs.Inode) {
 	}
 }
 
+// written waits until what the kernel has sent to be written of a file is written: see Conn.Written.
+func (c *calls) written(inode *fusefs.Inode) {
+	for _, node := range c.known(inode) {
+		c.conn.Written(node)
+	}
+}
+
 // calmPages waits until nobody reads a piece of the file who did: see Conn.CalmPages.
 func (c *calls) calmPages(inode *fusefs.Inode, off, length int64) {
 	for _, node := range c.known(inode) {

@@ -39,7 +39,7 @@ func (m *Mount) attach() error {
 		return fmt.Errorf("mount on %s: %w", m.options.Mountpoint, err)
 	}
 	m.calls.conn = conn
-	m.notify.begin(m.calls.calm)
+	m.notify.begin(m.calls)
 	m.prune.start(m.calls)
 	go func() {
 		defer close(m.served)

@@ -14,7 +14,7 @@ type notice struct {
 	name  string
 	node  *fusefs.Inode
 	pages bool
-	then  func() // called when the pages were forgotten; nil: nobody wants to know
+	then  func() // called when the pages were forgotten, and what the kernel had to write of them is written; nil: nobody wants to know
 	told  chan struct{}
 }
 
@@ -27,8 +27,14 @@ type notifier struct {
 
 	mu     sync.Mutex // guards the fields below; a leaf
 	queue  []notice
-	calm   func(*fusefs.Inode) // waits until the kernel does not wait for us with an inode locked; nil: nothing is mounted
+	kernel kernel // nil: nothing is mounted
 	closed bool
+}
+
+// kernel is who is told.
+type kernel interface {
+	calm(*fusefs.Inode)    // waits until it does not wait for us with the inode locked
+	written(*fusefs.Inode) // waits until what it has sent of the inode to be written is written
 }
 
 func newNotifier() *notifier {
@@ -38,10 +44,10 @@ func newNotifier() *notifier {
 }
 
 // begin says that there is a kernel to be told.
-func (n *notifier) begin(calm func(*fusefs.Inode)) {
+func (n *notifier) begin(k kernel) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.calm = calm
+	n.kernel = k
 }
 
 // tell queues notices; it never waits.
@@ -89,35 +95,36 @@ func (n *notifier) run() {
 	defer close(n.done)
 	for range n.wake {
 		n.mu.Lock()
-		batch, calm, closed := n.queue, n.calm, n.closed
+		batch, kernel, closed := n.queue, n.kernel, n.closed
 		n.queue = nil
 		n.mu.Unlock()
 		if closed {
 			return
 		}
 		for _, x := range batch {
-			x.send(calm)
+			x.send(kernel)
 		}
 	}
 }
 
 // send tells the kernel. It answers ENOENT for what it does not know, which is as good as done, and
 // nothing else that could be acted on.
-func (x notice) send(calm func(*fusefs.Inode)) {
+func (x notice) send(k kernel) {
 	switch {
 	case x.told != nil:
 		close(x.told)
-	case calm == nil: // nobody knows anything
+	case k == nil: // nobody knows anything
 	case x.name != "":
-		calm(x.dir)
+		k.calm(x.dir)
 		_ = x.dir.NotifyEntry(x.name)
 	case x.pages:
 		if own, ok := x.node.Operations().(*node); ok { // pages that come after this would stay
 			_ = own.settlePages(context.Background()) // it fails only when the context ends
 		}
-		calm(x.node)
+		k.calm(x.node)
 		_ = x.node.NotifyContent(0, 0)
 		if x.then != nil {
+			k.written(x.node)
 			x.then()
 		}
 	default:

@@ -30,6 +30,7 @@ type Conn struct {
 	needed chan bool      // takes one of them, to lead or to assist
 	grace  time.Duration
 
+	hands      atomic.Int32  // requests that are being read, or were, and do not fly yet
 	numbers    atomic.Uint64 // of requests
 	interrupts atomic.Uint64 // of calls that were being answered
 	inline     atomic.Uint64 // the number of the request that the leading loop answers itself; 0: none
@@ -194,6 +195,10 @@ func (c *Conn) run(leads bool) {
 func (c *Conn) answer(q *request, k *kind) {
 	start := time.Now()
 	op, unique, waits := q.opcode(), q.header().Unique, replies(q.opcode())
+	if waits {
+		c.flying.add(unique, flight{q, q.header().Caller.Pid, q.nodes(), q.pages()})
+	}
+	c.hands.Add(-1)
 	if op == opInterrupt && c.interrupt(q) {
 		return
 	}
@@ -201,9 +206,6 @@ func (c *Conn) answer(q *request, k *kind) {
 	if n := q.payload(); n > smallRoom/2 {
 		out = c.rooms.take(n + smallRoom/2)
 		defer c.rooms.put(out)
-	}
-	if waits {
-		c.flying.add(unique, flight{q, q.header().Caller.Pid, q.nodes(), q.pages()})
 	}
 	n, status := c.ps.HandleRequest([][]byte{q.in[:q.n]}, [][]byte{out})
 	if waits {

@@ -51,6 +51,11 @@ func (f *flying) reading(node uint64, piece span) []<-chan struct{} {
 	})
 }
 
+// writing are the ends of the WRITEs to an inode.
+func (f *flying) writing(node uint64) []<-chan struct{} {
+	return f.ends(func(x flight) bool { return x.nodes[0] == node && x.q.opcode() == opWrite })
+}
+
 func (f *flying) ends(of func(flight) bool) (ends []<-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -10,6 +10,7 @@ const (
 	opForget      = 2
 	opRename      = 12
 	opRead        = 15
+	opWrite       = 16
 	opGetxattr    = 22
 	opListxattr   = 23
 	opInit        = 26

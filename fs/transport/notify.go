@@ -2,6 +2,7 @@ package transport
 
 import (
 	"syscall"
+	"time"
 	"unsafe"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -16,6 +17,44 @@ func (c *Conn) Calm(node uint64) { c.await(c.flying.on(node)) }
 // CalmPages is Calm for who hands pages to the kernel: it returns when the READs of that piece of a file have their answers.
 func (c *Conn) CalmPages(node uint64, off, length int64) {
 	c.await(c.flying.reading(node, span{off, off + length}))
+}
+
+// Written returns when what the kernel had sent of an inode to be written is written. Before Linux 6.16 a page that a program has stored
+// into through a mapping counts as written, and is dropped when it is to be, as soon as the kernel has its WRITE in the queue.
+func (c *Conn) Written(node uint64) {
+	for begun := time.Now(); c.queued() && time.Since(begun) < queuedMost; {
+		time.Sleep(queuedEvery)
+	}
+	for c.hands.Load() > 0 && !c.over() {
+		time.Sleep(queuedEvery)
+	}
+	c.await(c.flying.writing(node))
+}
+
+const (
+	queuedEvery = 50 * time.Microsecond
+	queuedMost  = time.Second // so many come at once that there is always one in the queue
+)
+
+// queued says whether requests wait to be read.
+func (c *Conn) queued() bool {
+	c.telling.RLock()
+	defer c.telling.RUnlock()
+	if c.closed {
+		return false
+	}
+	fds := []unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return n > 0 && err == nil && fds[0].Revents&unix.POLLIN != 0
+}
+
+func (c *Conn) over() bool {
+	select {
+	case <-c.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 func (c *Conn) await(ends []<-chan struct{}) {

@@ -13,13 +13,12 @@ const errNone = syscall.EAGAIN
 
 // read gives the next request. The leader waits for it, and waited says whether it had to; others find one or none.
 func (c *Conn) read(q *request, leads bool) (waited bool, err error) {
-	q.n, err = readNow(c.fd, q.in)
-	if err != errNone || !leads {
+	if err = c.take(q); err != errNone || !leads {
 		return false, err
 	}
 	start := time.Now()
 	for soon := c.pace.soon(); soon && time.Since(start) < awake; {
-		if q.n, err = readNow(c.fd, q.in); err != errNone {
+		if err = c.take(q); err != errNone {
 			break
 		}
 	}
@@ -28,10 +27,19 @@ func (c *Conn) read(q *request, leads bool) (waited bool, err error) {
 		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
 			return true, err
 		}
-		q.n, err = readNow(c.fd, q.in)
+		err = c.take(q)
 	}
 	c.pace.came(time.Since(start), c.width)
 	return true, err
+}
+
+// take reads a request, if one waits. It is in a hand until it flies.
+func (c *Conn) take(q *request) (err error) {
+	c.hands.Add(1)
+	if q.n, err = readNow(c.fd, q.in); err != nil {
+		c.hands.Add(-1)
+	}
+	return err
 }
 
 // pace says whether it is worth while to stay awake for the next request: when the last ones came soon, and another

@@ -93,6 +93,16 @@ func (s *spoiled) Done() {
 // mounted mounts d, with nothing believed by the kernel; served is closed when Serve has returned.
 func mounted(t *testing.T, d *top) (dir string, c *Conn, served chan struct{}) {
 	t.Helper()
+	dir, c, serve := unserved(t, d)
+	if d.grace > 0 {
+		c.grace = d.grace
+	}
+	return dir, c, serve()
+}
+
+// unserved mounts a tree that answers when it is told to.
+func unserved(t *testing.T, root fusefs.InodeEmbedder) (dir string, c *Conn, serve func() (served chan struct{})) {
+	t.Helper()
 	if os.Getenv("OSSFS_TEST_NO_FUSE") != "" {
 		t.Skip("OSSFS_TEST_NO_FUSE is set")
 	}
@@ -101,26 +111,29 @@ func mounted(t *testing.T, d *top) (dir string, c *Conn, served chan struct{}) {
 	}
 	dir = t.TempDir()
 	o := &fusefs.Options{MountOptions: fuse.MountOptions{DirectMountStrict: true, MaxWrite: 1 << 20, MaxBackground: 64, FsName: "transport", Name: "test"}}
-	c, err := Mount(fusefs.NewNodeFS(d, o), dir, &o.MountOptions, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	c, err := Mount(fusefs.NewNodeFS(root, o), dir, &o.MountOptions, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.grace > 0 {
-		c.grace = d.grace
-	}
-	served = make(chan struct{})
-	go func() {
-		defer close(served)
-		c.Serve()
-	}()
-	if err := c.server.WaitMount(); err != nil { // else Go's netpoller, in this process, would wait for the answer to a POLL
-		t.Error(err)
-	}
+	serve = sync.OnceValue(func() chan struct{} {
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			c.Serve()
+		}()
+		if err := c.server.WaitMount(); err != nil { // else Go's netpoller, in this process, would wait for the answer to a POLL
+			t.Error(err)
+		}
+		return served
+	})
 	t.Cleanup(func() {
 		_ = unix.Unmount(dir, unix.MNT_FORCE|unix.MNT_DETACH) // the test may have done it
-		within(t, "the end of the connection", served)
+		within(t, "the end of the connection", serve())
+		if n := c.hands.Load(); n != 0 {
+			t.Errorf("%d requests are in hands at the end", n)
+		}
 	})
-	return dir, c, served
+	return dir, c, serve
 }
 
 func within(t *testing.T, what string, done <-chan struct{}) {
