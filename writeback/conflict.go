@@ -85,8 +85,11 @@ func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
 	case e.trial.any(&now), tried.any(&now): // an earlier state of ours: this one may follow it
 		return s.follow(e, f, now.Version)
 	}
-	if s.opt.OnConflict == Fail {
+	switch {
+	case s.opt.OnConflict == Fail:
 		return &ConflictError{Key: e.key, Base: e.version(), Now: now.Version}
+	case s.holed(e.stage):
+		return s.keepTheirs(ctx, e, f, now)
 	}
 	return s.keepBoth(e, f, now)
 }
@@ -280,6 +283,24 @@ func (s *Store) keepBoth(e *entry, f *File, now ossclient.Object) error {
 	s.log.Warn("changed by another client; ours is kept beside it", "key", string(e.key), "ours", string(to))
 	s.loop.changed(next, 0)
 	return nil
+}
+
+// keepTheirs gives what the bucket has another key, by a copy, and has our state take its place: parts of ours are in an upload alone,
+// which can be completed under its own key and no other.
+func (s *Store) keepTheirs(ctx context.Context, e *entry, f *File, now ossclient.Object) error {
+	to := conflictKey(e.key, s.opt.Host, time.Now())
+	c, err := s.copyObject(ctx, now.Version, now.StorageClass, to)
+	switch {
+	case errors.Is(err, ossclient.ErrPrecondition), errors.Is(err, ossclient.ErrNotExist) && noSuchKey(err):
+		return errors.Join(errAgain, err) // it was changed again, or deleted
+	case err != nil:
+		return err
+	}
+	c.Attr, c.Source = attr.FromMetadata(now.Metadata), now.Version
+	s.tell(c)
+	s.conflicts.Add(1)
+	s.log.Warn("changed by another client; its version is kept beside ours", "key", string(e.key), "theirs", string(to))
+	return s.follow(e, f, now.Version)
 }
 
 // rekey gives the File of a key to another. It needs change.

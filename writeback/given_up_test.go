@@ -2,9 +2,11 @@ package writeback
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
+	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
 )
@@ -99,5 +101,46 @@ func TestOverwrittenAndGivenUpInAPowerCut(t *testing.T) {
 			t.Errorf("seed %d: %d bytes, which it never was when it was closed", seed, len(got))
 		}
 		f.Release()
+	}
+}
+
+// Another client makes an object of the name of a file of which parts are in its upload alone. They can be stored under that name and
+// no other: it is theirs that is kept beside it, and both are whole.
+// SEMANTICS 5.2
+func TestConflictWithPartsGivenUp(t *testing.T) {
+	const theirs = "another client's"
+	content := noise(3<<20, 4)
+	for _, open := range []bool{false, true} {
+		t.Run(fmt.Sprintf("open %v", open), func(t *testing.T) {
+			r := newRig(t)
+			s := young(r)
+			f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+			r.grow(f, content, 0)
+			r.landed(f)
+			if !s.holed(f.stage) {
+				t.Fatal("nothing was given up, and this test tests nothing")
+			}
+			r.put("a", theirs)
+			if open {
+				defer f.Release()
+				got := make([]byte, len(content))
+				if _, err := f.ReadAt(t.Context(), got, 0); err != nil || string(got) != content {
+					t.Errorf("read: %v, as it was written: %v", err, string(got) == content)
+				}
+			} else {
+				r.close(f)
+				r.flush(s)
+			}
+			r.want("a", content)
+			keys := r.server.Keys(ossservertest.Bucket)
+			if len(keys) != 2 {
+				t.Fatalf("the bucket has %q", keys)
+			}
+			r.want(keys[1], theirs)
+			r.noUploads()
+			if n := s.Status().Conflicts; n != 1 {
+				t.Errorf("%d conflicts, want 1", n)
+			}
+		})
 	}
 }
