@@ -144,7 +144,11 @@ func checkAllowOther(m Machine) Check {
 	return c
 }
 
-// checkKernel says what the kernel's FUSE offers: passthrough since 6.9, requests above 1 MiB since 6.13.
+// oldest is the oldest kernel with which the tests were run.
+const oldest = "5.10"
+
+// checkKernel says what of the kernel's FUSE makes a difference here: since 5.11 (FUSE_HANDLE_KILLPRIV_V2) it does not ask for an
+// attribute before each write(2), since 6.18 (FUSE_NOTIFY_PRUNE) it lets go of inodes when it is asked to.
 func checkKernel(m Machine) Check {
 	c := Check{Name: "kernel", Outcome: OK}
 	major, minor, ok := release(m.Release)
@@ -154,15 +158,16 @@ func checkKernel(m Machine) Check {
 	}
 	newer := func(a, b int) bool { return major > a || major == a && minor >= b }
 	offers := []string{"Linux " + m.Release}
-	switch {
-	case newer(6, 9) && m.UID == 0:
-		offers = append(offers, "passthrough")
-	case newer(6, 9):
-		offers = append(offers, "passthrough for root only")
-	case newer(5, 4):
-		offers = append(offers, "no passthrough (since 6.9)")
-	default:
-		c.Outcome, c.Cure = Warn, "a kernel of 5.4 or later is faster and better tested"
+	if !newer(5, 10) {
+		c.Outcome, c.Cure = Warn, "a kernel of "+oldest+" or later is faster, and tested"
+	}
+	if !newer(5, 11) {
+		offers = append(offers, "asks twice for each write (until 5.11)")
+	}
+	if newer(6, 18) {
+		offers = append(offers, "lets go of inodes")
+	} else {
+		offers = append(offers, "keeps inodes until its memory is short (until 6.18)")
 	}
 	if pages, err := strconv.Atoi(m.read("/proc/sys/fs/fuse/max_pages_limit")); err == nil {
 		offers = append(offers, fmt.Sprintf("requests up to %s", size(int64(pages)*int64(os.Getpagesize()))))

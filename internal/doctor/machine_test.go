@@ -60,10 +60,11 @@ func TestMachine(t *testing.T) {
 		{"allow_other as a comment", []func(*Machine){write("etc/fuse.conf", "#user_allow_other\n")}, checkAllowOther, Warn, "add the line"},
 		{"no fuse.conf", []func(*Machine){remove("etc/fuse.conf")}, checkAllowOther, Warn, "add the line"},
 		{"no fuse.conf, root", []func(*Machine){root, remove("etc/fuse.conf")}, checkAllowOther, OK, "root"},
-		{"kernel", []func(*Machine){root}, checkKernel, OK, "Linux 6.18.5-generic, passthrough, requests up to 1 MiB, read-ahead is raised"},
-		{"kernel, user", nil, checkKernel, OK, "passthrough for root only"},
-		{"older kernel", []func(*Machine){func(m *Machine) { m.Release = "5.10.0" }}, checkKernel, OK, "no passthrough"},
-		{"old kernel", []func(*Machine){func(m *Machine) { m.Release = "3.10.0-1160.el7.x86_64" }}, checkKernel, Warn, "5.4 or later"},
+		{"kernel", []func(*Machine){root}, checkKernel, OK, "Linux 6.18.5-generic, lets go of inodes, requests up to 1 MiB, read-ahead is raised"},
+		{"kernel, user", nil, checkKernel, OK, "read-ahead stays at 128 KiB"},
+		{"older kernel", []func(*Machine){func(m *Machine) { m.Release = "5.10.0" }}, checkKernel, OK, "asks twice for each write (until 5.11), keeps inodes until its memory is short (until 6.18)"},
+		{"newer kernel", []func(*Machine){func(m *Machine) { m.Release = "6.1.0-50-amd64" }}, checkKernel, OK, "Linux 6.1.0-50-amd64, keeps inodes until"},
+		{"old kernel", []func(*Machine){func(m *Machine) { m.Release = "3.10.0-1160.el7.x86_64" }}, checkKernel, Warn, "5.10 or later"},
 		{"strange kernel", []func(*Machine){func(m *Machine) { m.Release = "Plan9" }}, checkKernel, Warn, "not understood"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
