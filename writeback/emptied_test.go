@@ -64,11 +64,12 @@ func TestEmptiedWithPartsGivenUp(t *testing.T) {
 	}
 }
 
-// afterCrash says what became of a file that was whole before it was emptied. The bucket is as before afterwards.
+// afterCrash says what became of a file that was whole before it was emptied. The bucket takes nothing of it, and is as before
+// afterwards: what is pending is sent as soon as the Store is open.
 func (r *rig) afterCrash(left *disktest.Mem, content string) (what string) {
 	r.t.Helper()
 	o := r.opt
-	o.Disk, o.Delay, o.Bucket = left, time.Hour, &unfinished{r.bucket, false}
+	o.Disk, o.Delay, o.Bucket = left, time.Hour, &unfinished{r.bucket, true}
 	s := must(Open(r.t.Context(), o))(r.t)
 	defer func() {
 		if err := s.Close(r.t.Context()); err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
 )
 
-// unfinished is a Bucket that completes no upload and gives none up, and takes no more parts when it is closed.
+// unfinished is a Bucket that completes no upload and gives none up, and takes nothing any more when it is closed.
 type unfinished struct {
 	Bucket
 	closed bool
@@ -23,6 +23,13 @@ func (b *unfinished) UploadPart(ctx context.Context, p ossclient.PartRequest) (o
 		return ossclient.Part{}, errUnfinished
 	}
 	return b.Bucket.UploadPart(ctx, p)
+}
+
+func (b *unfinished) Put(ctx context.Context, p ossclient.PutRequest) (ossclient.PutResult, error) {
+	if b.closed {
+		return ossclient.PutResult{}, errUnfinished
+	}
+	return b.Bucket.Put(ctx, p)
 }
 
 func (*unfinished) CompleteUpload(context.Context, ossclient.CompleteRequest) (ossclient.PutResult, error) {
