@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -43,36 +44,53 @@ func (*unfinished) AbortUpload(context.Context, Key, ossclient.UploadID) error {
 // SEMANTICS 1.2
 func TestClosedWithPartsGivenUpInAPowerCut(t *testing.T) {
 	content := noise(3<<20, 4)
+	sent := func(s *Store) error {
+		if out := s.send(context.Background(), "a", true); !errors.Is(out.err, errUnfinished) {
+			return fmt.Errorf("sent: %w; want that it is not completed", out.err)
+		}
+		return nil
+	}
 	for name, tt := range map[string]struct {
 		after func(mem *disktest.Mem, s *Store) error
 		must  bool // it is found
+		made  bool // durably: before the last group
 	}{
-		"at once":                  {func(*disktest.Mem, *Store) error { return nil }, false},
-		"but for its staged bytes": {func(_ *disktest.Mem, s *Store) error { return s.journal.Ahead() }, false},
-		"durable":                  {func(_ *disktest.Mem, s *Store) error { return s.sync.flush() }, true},
+		"at once":                  {func(*disktest.Mem, *Store) error { return nil }, false, true},
+		"but for its staged bytes": {func(_ *disktest.Mem, s *Store) error { return s.journal.Ahead() }, false, true},
+		"durable":                  {func(_ *disktest.Mem, s *Store) error { return s.sync.flush() }, true, true},
 		"sent, and not completed": {func(_ *disktest.Mem, s *Store) error {
-			_ = s.send(context.Background(), "a", true)
-			return s.journal.Ahead()
-		}, false},
+			return errors.Join(sent(s), s.journal.Ahead())
+		}, false, true},
 		"sent, not completed, and on the disk": {func(mem *disktest.Mem, s *Store) error {
-			_ = s.send(context.Background(), "a", true)
-			return mem.SyncAll()
-		}, true},
+			return errors.Join(sent(s), mem.SyncAll())
+		}, true, true},
+		"made, sent, not completed, and on the disk": {func(mem *disktest.Mem, s *Store) error {
+			return errors.Join(sent(s), mem.SyncAll())
+		}, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, mem := newRig(t), disktest.New()
 			r.opt.Disk, r.opt.Bucket = mem, &unfinished{Bucket: r.bucket}
 			s := young(r)
+			noGroup := func(of bool) { // in the background
+				if of && name != "durable" {
+					s.sync.group.Lock()
+					t.Cleanup(s.sync.group.Unlock)
+				}
+			}
+			noGroup(!tt.made)
 			f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+			if tt.made {
+				if err := s.sync.flush(); err != nil {
+					t.Fatal(err)
+				}
+			}
 			r.grow(f, content, 0)
 			r.landed(f)
 			if !s.holed(f.stage) {
 				t.Fatal("nothing was given up, and this test tests nothing")
 			}
-			if name != "durable" { // no group in the background
-				s.sync.group.Lock()
-				t.Cleanup(s.sync.group.Unlock)
-			}
+			noGroup(tt.made)
 			r.close(f)
 			if err := tt.after(mem, s); err != nil {
 				t.Fatal(err)

@@ -153,12 +153,13 @@ func (s *Store) Told() []Key { return slices.Collect(maps.Keys(s.told)) }
 // fallBack applies the records that a loss of power may have torn from their staged files: a state whose
 // file is not what the record says is passed over, and the state before it stays. So is a leg of an exchange when the one before it
 // is: it would put something where the content is that was to be moved away. It returns the staged files that may be
-// torn all the same, since a state in them was being overwritten.
+// torn all the same, since a state in them was being overwritten after they were looked at.
 func (s *Store) fallBack(tail [][]op) (torn map[uint64]bool) {
 	torn = make(map[uint64]bool)
 	passed := make(map[uint64]bool) // moves that were to follow one that is passed over
 	for _, ops := range tail {
 		whole := true
+		var looked []uint64
 		for i := range ops {
 			switch o := &ops[i]; o.code {
 			case opTorn:
@@ -177,12 +178,17 @@ func (s *Store) fallBack(tail [][]op) (torn map[uint64]bool) {
 			if e.has(flagDirty) { // never closed: whatever was before is better
 				whole = false
 				torn[e.stage] = torn[e.stage] || !e.has(flagKept)
-			} else if !e.restates(s.get(e.key)) && !s.intact(e, open) {
-				s.log.Warn("a change of the last second before the loss of power is lost", "key", string(e.key))
-				whole = false
+			} else if !e.restates(s.get(e.key)) {
+				if looked = append(looked, e.stage); !s.intact(e, open) {
+					s.log.Warn("a change of the last second before the loss of power is lost", "key", string(e.key))
+					whole = false
+				}
 			}
 		}
 		if whole {
+			for _, stage := range looked {
+				delete(torn, stage) // what was overwritten before is in what it is now
+			}
 			s.replay(ops)
 			continue
 		}
