@@ -36,6 +36,7 @@ type Conn struct {
 	inline     atomic.Uint64 // the number of the request that the leading loop answers itself; 0: none
 	relieving  sync.Mutex    // held while another loop is made to lead
 	assisting  atomic.Int32  // loops that do not lead
+	gone       atomic.Bool   // the connection has ended: what is still answered is cancelled
 
 	resting atomic.Bool   // the watch has nothing to watch
 	wake    chan struct{} // one token: it has
@@ -197,6 +198,9 @@ func (c *Conn) answer(q *request, k *kind) {
 	op, unique, waits := q.opcode(), q.header().Unique, replies(q.opcode())
 	if waits {
 		c.flying.add(unique, flight{q, q.header().Caller.Pid, q.nodes(), q.pages()})
+		if c.gone.Load() { // cut did not find it
+			c.loops.Go(func() { c.cancel(unique) })
+		}
 	}
 	c.hands.Add(-1)
 	if op == opInterrupt && c.interrupt(q) {
@@ -245,7 +249,8 @@ func (c *Conn) cut(why error) {
 	if !errors.Is(why, unix.ENODEV) {
 		c.log.Error("requests of the kernel cannot be read any more", "err", why)
 	}
+	c.gone.Store(true)
 	for _, unique := range c.flying.all() {
-		c.cancel(unique)
+		c.loops.Go(func() { c.cancel(unique) })
 	}
 }

@@ -42,11 +42,20 @@ func (c *Conn) interrupt(q *request) bool {
 	return true
 }
 
-// cancel ends the context in which a request is answered, if it still is.
+// cancel ends the context in which a request is answered, if it still is. One that was just read go-fuse does not have yet, and would
+// not hear of that: it is told again.
 func (c *Conn) cancel(unique uint64) {
+	for flies := true; flies && !c.canceled(unique); _, flies = c.flying.caller(unique) {
+		time.Sleep(lookEvery)
+	}
+}
+
+// canceled tells go-fuse. False: it does not have the request, or was told before.
+func (c *Conn) canceled(unique uint64) bool {
 	in := fuse.InterruptIn{Unique: unique}
 	in.Opcode = opInterrupt
-	c.ps.HandleRequest([][]byte{bytesOf(&in, &in.InHeader)}, [][]byte{make([]byte, smallRoom)})
+	n, _ := c.ps.HandleRequest([][]byte{bytesOf(&in, &in.InHeader)}, [][]byte{make([]byte, smallRoom)})
+	return n == 0 // else it says EAGAIN
 }
 
 // dying says whether a thread is about to be killed: a signal that ends a program without a core dump has SIGKILL pending

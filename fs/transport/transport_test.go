@@ -90,11 +90,11 @@ func (s *spoiled) Done() {
 	s.f.back.Add(1)
 }
 
-// mounted mounts d, with nothing believed by the kernel; served is closed when Serve has returned.
-func mounted(t *testing.T, d *top) (dir string, c *Conn, served chan struct{}) {
+// mounted mounts a tree, with nothing believed by the kernel; served is closed when Serve has returned.
+func mounted(t *testing.T, root fusefs.InodeEmbedder) (dir string, c *Conn, served chan struct{}) {
 	t.Helper()
-	dir, c, serve := unserved(t, d)
-	if d.grace > 0 {
+	dir, c, serve := unserved(t, root)
+	if d, ok := root.(*top); ok && d.grace > 0 {
 		c.grace = d.grace
 	}
 	return dir, c, serve()
@@ -156,7 +156,6 @@ func absent(t *testing.T, dir, name string) {
 // quicken makes lookups count as quick: the loop that leads answers the next one itself.
 func quicken(t *testing.T, dir string, c *Conn) {
 	t.Helper()
-	const opLookup = 1
 	for i := 0; ; i++ {
 		absent(t, dir, "quick"+strconv.Itoa(i))
 		if c.kinds[opLookup].quick() && i > slowFor {
