@@ -51,6 +51,18 @@ func TestCancelBeforeGoFuseHasIt(t *testing.T) {
 	})
 }
 
+// A request that comes while the watch is about to rest wakes it.
+func TestRequestComesWhenTheWatchRests(t *testing.T) {
+	c := &Conn{wake: make(chan struct{}, 1)}
+	c.numbers.Store(7)
+	if c.rest(7); !c.resting.Load() || len(c.wake) != 0 {
+		t.Error("it does not rest though nothing came")
+	}
+	if c.rest(6); c.resting.Load() || len(c.wake) != 1 {
+		t.Error("it rests though a request came")
+	}
+}
+
 // A signal to the thread that waits for requests, as Go sends them to its own, ends nothing.
 func TestSignalWhileNoRequestComes(t *testing.T) {
 	d := &top{lookup: func(context.Context, string) syscall.Errno { return 0 }}

@@ -32,10 +32,7 @@ func (c *Conn) watch() {
 			continue
 		}
 		tick.Stop()
-		c.resting.Store(true)
-		if c.numbers.Load() != numbers && c.resting.Swap(false) { // it came just before
-			c.wake <- struct{}{}
-		}
+		c.rest(numbers)
 		select {
 		case <-c.wake:
 		case <-c.ended:
@@ -43,5 +40,13 @@ func (c *Conn) watch() {
 		}
 		tick.Reset(watchEvery)
 		quiet = 0
+	}
+}
+
+// rest has the next request wake the watch, which has seen so many.
+func (c *Conn) rest(numbers uint64) {
+	c.resting.Store(true)
+	if c.numbers.Load() != numbers && c.resting.Swap(false) { // it came just before
+		c.wake <- struct{}{}
 	}
 }
