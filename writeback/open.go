@@ -1,7 +1,6 @@
 package writeback
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -10,8 +9,6 @@ import (
 	"strconv"
 
 	"github.com/ossfs/ossfs/ossclient/crc"
-	"github.com/ossfs/ossfs/writeback/disk"
-	"github.com/ossfs/ossfs/writeback/extent"
 	"github.com/ossfs/ossfs/writeback/journal"
 )
 
@@ -150,154 +147,6 @@ func (s *Store) replay(ops []op) {
 // told of them by Options.Confirmed may be lost.
 func (s *Store) Told() []Key { return slices.Collect(maps.Keys(s.told)) }
 
-// fallBack applies the records that a loss of power may have torn from their staged files: a state whose
-// file is not what the record says is passed over, and the state before it stays. So is a leg of an exchange when the one before it
-// is: it would put something where the content is that was to be moved away. It returns the staged files that may be
-// torn all the same, since a state in them was being overwritten after they were looked at.
-func (s *Store) fallBack(tail [][]op) (torn map[uint64]bool) {
-	torn = make(map[uint64]bool)
-	passed := make(map[uint64]bool) // moves that were to follow one that is passed over
-	for _, ops := range tail {
-		whole := true
-		var looked []uint64
-		for i := range ops {
-			switch o := &ops[i]; o.code {
-			case opTorn:
-				torn[o.stage] = true
-			case opMove, opMoved:
-				whole = whole && !passed[o.move.id]
-			}
-			e := ops[i].entry
-			if e == nil || e.stage == 0 || i > 0 && ops[i-1].code == opBytes && ops[i-1].stage == e.stage && !e.has(flagDirty) {
-				continue // no staged file, or its content in the record
-			}
-			open := s.openStage
-			if outgrown(ops, i) {
-				open = s.openFile
-			}
-			if e.has(flagDirty) { // never closed: whatever was before is better
-				whole = false
-				torn[e.stage] = torn[e.stage] || !e.has(flagKept)
-			} else if !e.restates(s.get(e.key)) {
-				if looked = append(looked, e.stage); !s.intact(e, open) {
-					s.log.Warn("a change of the last second before the loss of power is lost", "key", string(e.key))
-					whole = false
-				}
-			}
-		}
-		if whole {
-			for _, stage := range looked {
-				delete(torn, stage) // what was overwritten before is in what it is now
-			}
-			s.replay(ops)
-			continue
-		}
-		for i := range ops {
-			if ops[i].code == opMove {
-				passed[ops[i].move.id] = true
-			}
-			s.holds(&ops[i])
-		}
-	}
-	return torn
-}
-
-// holds applies what an op of a record that is passed over says of the bucket: what it has got, and what it may have. An older state
-// than what it has got goes too when it would undo that one; older content is kept beside it.
-func (s *Store) holds(o *op) {
-	switch o.code {
-	case opStored:
-		e, ok := s.v.tree.Get(o.key)
-		if ok && (e.seq == o.seq || e.seq < o.seq && e.kind != Content) {
-			s.replay([]op{{code: opDel, key: o.key}})
-		}
-	case opTried:
-		s.v.apply(o)
-	case opSet:
-		if e, ok := s.v.tree.Get(o.entry.key); ok {
-			next := e.clone()
-			next.trial = o.entry.trial.upto(e.seq).over(e.trial)
-			s.v.apply(&op{code: opSet, entry: next})
-		}
-	}
-}
-
-// outgrown says whether the i-th op of a record is the state of content that has a staged file since.
-func outgrown(ops []op, i int) bool {
-	return i > 0 && ops[i-1].code == opNoBytes && ops[i].code == opSet && ops[i-1].stage == ops[i].entry.stage
-}
-
-// intact says whether a staged file has the content its entry says it has, as far as can be seen.
-func (s *Store) intact(e *entry, open func(stage uint64) (disk.File, error)) bool {
-	f, err := open(e.stage)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	size, err := f.Size()
-	if err != nil {
-		return false
-	}
-	ranges := []extent.Range{{End: e.size}}
-	switch {
-	case size < e.stagedEnd():
-		return false
-	case s.holed(e.stage) && e.has(flagSum):
-		sum, known := s.sumWithParts(e, f)
-		return known && sum == e.sum
-	case s.holed(e.stage):
-		return s.partsIntact(e, f)
-	case !e.has(flagSum | flagPart):
-		return false
-	case e.has(flagPart):
-		ranges = e.edit.dirty.Ranges()
-	}
-	sum, err := sumRanges(f, ranges)
-	return err == nil && sum == e.sum
-}
-
-// sumWithParts is the checksum of content of which parts are in the bucket alone; known is false when one of them has bytes behind its end.
-// Such parts may have been sent after the content was overwritten: they say themselves of which bytes they are.
-func (s *Store) sumWithParts(e *entry, f disk.File) (sum uint64, known bool) {
-	s.mu.RLock()
-	var given []sentPart
-	for _, p := range s.v.uploads[e.stage].parts {
-		if p.punched && p.off < e.size {
-			given = append(given, p)
-		}
-	}
-	s.mu.RUnlock()
-	slices.SortFunc(given, func(a, b sentPart) int { return cmp.Compare(a.off, b.off) })
-	at := int64(0)
-	for _, p := range append(given, sentPart{off: e.size}) {
-		here, err := sumRanges(f, []extent.Range{{Off: at, End: p.off}})
-		if err != nil || p.off < at || p.off+p.Size > e.size || p.Size > 0 && !p.HasCRC64 {
-			return 0, false
-		}
-		sum = crc.Combine(crc.Combine(sum, here, p.off-at), p.CRC64, p.Size)
-		at = p.off + p.Size
-	}
-	return sum, true
-}
-
-// partsIntact is intact for content of which parts are in the bucket alone, and that has no checksum: what is staged must be in parts
-// that were sent, and be what was sent.
-func (s *Store) partsIntact(e *entry, f disk.File) bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	unsure := s.localLocked(e)
-	for _, p := range s.v.uploads[e.stage].parts {
-		if p.punched {
-			continue
-		}
-		r := extent.Range{Off: p.off, End: p.off + p.Size}
-		if sum, err := sumRanges(f, []extent.Range{r}); err == nil && p.HasCRC64 && sum == p.CRC64 {
-			unsure.Remove(r.Off, r.End)
-		}
-	}
-	return unsure.Len() == 0
-}
-
 // settle prepares the recovered entries to be sent. After a loss of power those are taken out whose bytes nobody knows:
 // they were never closed, or were being overwritten; it says whether there were any.
 func (s *Store) settle(rebooted bool, torn map[uint64]bool) (setAside bool) {
@@ -332,24 +181,35 @@ func (s *Store) settle(rebooted bool, torn map[uint64]bool) (setAside bool) {
 	}
 	for _, e := range gone {
 		s.log.Warn("a file that was still being written when the power failed is not stored; its bytes are kept", "key", string(e.key), "file", stageName(e.stage))
-		s.v.tree.Delete(e.key)
-		if e.has(flagDirty) && e.has(flagAnew) {
-			s.v.tree.Set(e.key, e.absent())
-		}
+		s.drop(e)
 	}
 	return len(gone) > 0
+}
+
+// drop takes a state away that does not count after a loss of power.
+func (s *Store) drop(e *entry) {
+	s.v.tree.Delete(e.key)
+	if e.has(flagDirty) && e.has(flagAnew) {
+		s.v.tree.Set(e.key, e.absent())
+	}
 }
 
 // survived says whether a staged file has, after a loss of power, what its entry says that was committed: nothing of it was
 // overwritten since, or its checksum is right. What was written behind that is cut off.
 func (s *Store) survived(e *entry, torn bool) bool {
-	if torn || e.has(flagDirty) && !e.has(flagKept) {
-		if !e.has(flagSum|flagPart) || !s.intact(e, s.openStage) {
-			return false
-		}
+	if !s.counts(e, torn) {
+		return false
 	}
 	s.cutTail(e)
 	return true
+}
+
+// counts says whether what its entry says was committed is in a staged file; torn: a state in it was being overwritten.
+func (s *Store) counts(e *entry, torn bool) bool {
+	if !torn && (!e.has(flagDirty) || e.has(flagKept)) {
+		return true
+	}
+	return e.has(flagSum|flagPart) && s.intact(e, s.openStage)
 }
 
 // cutTail cuts off what a staged file has behind its content: what is written there later must find zeros.

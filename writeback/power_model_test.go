@@ -328,7 +328,7 @@ func runPowerModel(t *testing.T, seed uint64) {
 	flush, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if err := next.Flush(flush, "", nil); err != nil {
-		t.Errorf("seed %d: flush: %v; %+v\nafter %s", seed, err, next.Status(), strings.Join(m.log, "; "))
+		t.Errorf("seed %d: flush: %v; %+v\nafter %s\n%s", seed, err, next.Status(), strings.Join(m.log, "; "), m.trace())
 	}
 	m.compare(seed)
 	if s != nil {
