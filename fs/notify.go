@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
+
+	"github.com/ossfs/ossfs/internal/attr"
 )
 
 // notice is something that the kernel must forget: the entry name of dir, or, when name is empty, the
@@ -123,6 +125,12 @@ func (x notice) send(k kernel) {
 		}
 		k.calm(x.node)
 		_ = x.node.NotifyContent(0, 0)
+		if x.node.Mode() == attr.TypeLink { // before Linux 6.15 the kernel cuts the next target at the length that it knows
+			name, dir := x.node.Parent()
+			if dir != nil {
+				notice{dir: dir, name: name}.send(k)
+			}
+		}
 		if x.then != nil {
 			k.written(x.node)
 			x.then()

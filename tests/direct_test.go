@@ -171,10 +171,7 @@ func TestEmptiedFileIsWrittenAroundThePages(t *testing.T) {
 
 // A file that is open with O_DIRECT can be mapped, and what is written through the mapping is the file's.
 func TestMmapOfADirectFile(t *testing.T) {
-	var kernel unix.Utsname
-	must(t, unix.Uname(&kernel))
-	var major, minor int
-	if _, err := fmt.Sscanf(unix.ByteSliceToString(kernel.Release[:]), "%d.%d", &major, &minor); err != nil || major < 6 || major == 6 && minor < 6 {
+	if kernelBefore(t, 6, 6) {
 		t.Skip("FUSE_DIRECT_IO_ALLOW_MMAP came with Linux 6.6")
 	}
 	b := harness.New(t)

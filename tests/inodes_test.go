@@ -14,18 +14,6 @@ import (
 	"github.com/ossfs/ossfs/tests/harness"
 )
 
-// kernelBefore says whether the kernel is older than a version.
-func kernelBefore(t *testing.T, major, minor int) bool {
-	t.Helper()
-	var u unix.Utsname
-	must(t, unix.Uname(&u))
-	var have [2]int
-	if _, err := fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &have[0], &have[1]); err != nil {
-		t.Fatal(err)
-	}
-	return have[0] < major || have[0] == major && have[1] < minor
-}
-
 // The kernel is asked to let go of inodes when there are many; what is open stays, and the others are found again, with
 // the numbers they had.
 func TestInodesAreBounded(t *testing.T) {

@@ -142,7 +142,9 @@ func TestKilledWhilePagesAreGiven(t *testing.T) {
 			}
 		}
 		<-killed
-		must(t, f.Close())
+		if err := f.Close(); err != nil && !harness.Died(err) { // before Linux 5.16 the kernel asks about each close
+			t.Error(err)
+		}
 		s.SetFaults()
 		p.Clear()
 	}

@@ -440,7 +440,14 @@ func TestFallocate(t *testing.T) {
 	must(t, call(keepSize, 5000, 20_000))
 	must(t, call(punchHole|keepSize, 100, 200))
 	clear(want[100:300])
-	must(t, call(zeroRange, 9_990, 20))
+	zero := func(off, size int64) error { return call(zeroRange, off, size) }
+	if kernelBefore(t, 5, 14) { // it refuses that itself
+		zero = func(off, size int64) error {
+			_, err := f.WriteAt(make([]byte, size), off)
+			return err
+		}
+	}
+	must(t, zero(9_990, 20))
 	want = append(want, make([]byte, 10)...)
 	clear(want[9_990:])
 	must(t, call(0, 0, 12_000))

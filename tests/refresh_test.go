@@ -1,7 +1,6 @@
 package tests
 
 import (
-	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -192,10 +191,7 @@ func TestRefreshElsewhere(t *testing.T) {
 
 // Who works in a directory goes on there, under its name, when it is refreshed.
 func TestRefreshTakesNobodysDirectory(t *testing.T) {
-	var kernel unix.Utsname
-	must(t, unix.Uname(&kernel))
-	var major, minor int
-	if _, err := fmt.Sscanf(unix.ByteSliceToString(kernel.Release[:]), "%d.%d", &major, &minor); err != nil || major < 6 || major == 6 && minor < 2 {
+	if kernelBefore(t, 6, 2) {
 		t.Skip("FUSE_EXPIRE_ONLY came with Linux 6.2")
 	}
 	b := harness.New(t)
