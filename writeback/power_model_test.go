@@ -90,7 +90,7 @@ type powerModel struct {
 	grouped int                    // the last world that a group made durable
 	renames []renamedModel         // since the beginning
 	files   []*fileModel           // open
-	swapped map[Key]int            // the last step that exchanged a key: when its content is lost then (SEMANTICS 1.2), the bucket's of before has moved away
+	swapped map[Key]swapModel      // the last exchange of a key
 }
 
 // fileModel is a file that stays open, by one handle or more. Worlds have what was closed; it has what was written.
@@ -102,6 +102,14 @@ type fileModel struct {
 	dirty   bool  // written to since the last commit
 	torn    bool  // so that committed bytes were overwritten or cut off
 	homes   []Key // the keys that its committed content had since the last group
+}
+
+// swapModel is an exchange. What was not closed of a key, or was overwritten, may be lost (SEMANTICS 1.2) though it has moved: then the other
+// key has what was there before, or nothing, when the bucket's has moved away.
+type swapModel struct {
+	step  int
+	other Key
+	from  int // the world before which no state of the other may come back
 }
 
 type renamedModel struct {
@@ -227,11 +235,27 @@ func (m *powerModel) matches(key Key) (steps []int) {
 		if step, ok := m.partial[key][crc.Update(0, []byte(got))]; ok {
 			steps = append(steps, m.until(key, step)...)
 		}
-	} else if step, ok := m.swapped[key]; ok && m.shaken[key] {
-		steps = append(steps, m.until(key, step)...)
+	} else if sw, ok := m.swapped[key]; ok && m.shaken[key] {
+		steps = append(steps, m.until(key, sw.step)...)
+	}
+	if sw, ok := m.swapped[key]; ok && there {
+		for _, w := range m.worlds[sw.from:sw.step] {
+			if content, present := w[sw.other]; present && content == got {
+				steps = append(steps, m.until(key, sw.step)...)
+				break
+			}
+		}
 	}
 	slices.Sort(steps)
 	return steps
+}
+
+// oldest is the world before which no state of a key may come back.
+func (m *powerModel) oldest(key Key) int {
+	if m.shaken[key] {
+		return m.synced[key]
+	}
+	return m.least[key]
 }
 
 // until are the worlds from one on in which a key has what it has there: what was not closed is as old as that.
@@ -247,10 +271,7 @@ func (m *powerModel) compare(seed uint64) {
 		m.t.Errorf("seed %d: %s\nafter %s\n%s", seed, fmt.Sprintf(format, args...), strings.Join(m.log, "; "), m.trace())
 	}
 	for _, key := range modelKeys {
-		least := m.least[key]
-		if m.shaken[key] {
-			least = m.synced[key]
-		}
+		least := m.oldest(key)
 		if steps := m.matches(key); len(steps) == 0 {
 			got, there := m.r.body(string(key))
 			fail("%s has %d bytes (%v) that it never had", key, len(got), there)
@@ -276,7 +297,7 @@ func (m *powerModel) compare(seed uint64) {
 
 func runPowerModel(t *testing.T, seed uint64) {
 	r := newRig(t)
-	m := &powerModel{t: t, r: r, mem: disktest.New(), rng: rand.New(rand.NewPCG(seed, 11)), worlds: []world{{}}, least: map[Key]int{}, synced: map[Key]int{}, shaken: map[Key]bool{}, origins: map[Key][]Key{}, partial: map[Key]map[uint64]int{}, swapped: map[Key]int{}}
+	m := &powerModel{t: t, r: r, mem: disktest.New(), rng: rand.New(rand.NewPCG(seed, 11)), worlds: []world{{}}, least: map[Key]int{}, synced: map[Key]int{}, shaken: map[Key]bool{}, origins: map[Key][]Key{}, partial: map[Key]map[uint64]int{}, swapped: map[Key]swapModel{}}
 	o := r.opt
 	m.b = &traced{patient: patient{r.bucket}}
 	o.Disk, o.Bucket, o.Logger = m.mem, m.b, slog.New(slog.NewTextHandler(m.b, nil))

@@ -306,7 +306,8 @@ func (m *powerModel) exchange(ctx context.Context, a, b Key) bool {
 	}
 	m.mayHave(a, ca)
 	m.mayHave(b, cb)
-	m.swapped[a], m.swapped[b] = len(m.worlds), len(m.worlds)
+	m.swapped[a] = swapModel{len(m.worlds), b, m.oldest(b)}
+	m.swapped[b] = swapModel{len(m.worlds), a, m.oldest(a)}
 	return m.step(fmt.Sprintf("exchange %s and %s", a, b), func(w world) {
 		m.commits(w, a)
 		m.commits(w, b)
