@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -234,6 +235,9 @@ func (n *node) fresh(ctx context.Context) (namespace.Entry, error) {
 			if n.elsewhere(e.Key) { // what is known of it stands
 				return e, nil
 			}
+			if errors.Is(err, ossclient.ErrNotExist) {
+				err = errVanished
+			}
 			return e, err
 		}
 		if n.learn(now, asked) {
@@ -242,6 +246,10 @@ func (n *node) fresh(ctx context.Context) (namespace.Entry, error) {
 	}
 	return namespace.Entry{}, fmt.Errorf("%q changes all the time: %w", n.Key(), syscall.EIO)
 }
+
+// errVanished says that others have deleted what the node is. ESTALE has the kernel walk the path again, and look every name of it up: it finds
+// what is there by now, or that nothing is (open(2) and stat(2) among others; a program that has the file open gets the error).
+var errVanished = fmt.Errorf("another client has deleted it: %w", syscall.ESTALE)
 
 // mostOvertaken is how often what is known of a node is asked for again because it was out of date on arrival.
 const mostOvertaken = 100

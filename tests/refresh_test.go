@@ -132,6 +132,25 @@ func TestRefreshOfAnOpenFile(t *testing.T) {
 	}
 }
 
+// What is open, and others have deleted, is ESTALE: the kernel then looks every name of a path up again, which finds what is in its place. By its
+// name it is not there.
+func TestOpenAndDeletedByOthers(t *testing.T) {
+	b := harness.New(t)
+	for _, key := range []string{"d/sub/f", "d/file", "d/stays"} {
+		must(t, b.Server.Put(harness.Bucket, key, nil, nil))
+	}
+	for name, key := range map[string]string{"sub": "d/sub/f", "file": "d/file"} {
+		f, err := os.Open(b.Path("d", name))
+		must(t, err)
+		defer f.Close()
+		must(t, b.Server.Delete(harness.Bucket, key))
+		must(t, b.Mount.Refresh(t.Context(), "d"))
+		_, err = f.Stat()
+		wantErrno(t, "fstat "+name, err, syscall.ESTALE)
+		wantNoFile(t, b.Path("d", name))
+	}
+}
+
 // What was asked for before a refresh and is answered after it is not believed.
 // SEMANTICS 5.1
 func TestRefreshWhileTheBucketIsAsked(t *testing.T) {
