@@ -41,7 +41,7 @@ type File struct {
 	size    int64
 	dirty   bool   // written to since the last commit
 	kept    int64  // the staged bytes before it are of a committed state: see tearLocked
-	keptBy  uint64 // the record of that state
+	keptBy  uint64 // when it is written to: the record of that state, or of what moved it since
 	base    *ossclient.Version
 	limit   int64      // bytes before it that are not local are those of base
 	local   extent.Set // bytes the staged file has
@@ -182,7 +182,7 @@ func (s *Store) useLocked(key Key) *File {
 		f.sum, f.sumEnd = e.sum, e.size
 	}
 	if f.dirty = e.has(flagDirty); !f.dirty {
-		f.kept, f.keptBy = e.size, e.rec
+		f.kept = e.size
 	}
 	f.countLocked()
 	s.live[key], s.files[e.stage] = f, f

@@ -62,6 +62,7 @@ func (f *File) soilLocked() error {
 	e := s.replaceLocked(key, Content, old, base)
 	if old != nil && old.stage == f.stage {
 		e.size, e.edit, e.flags, e.sum = old.size, old.edit, old.flags, old.sum
+		f.keptBy = old.rec
 		f.unbaseLocked(old)
 	} else {
 		e.size, e.edit = f.size, f.editLocked()
@@ -192,7 +193,7 @@ func (f *File) commitLocked() error {
 	if err := commit(append(bytes, op{code: opSet, entry: e})...); err != nil {
 		return err
 	}
-	f.dirty, f.kept, f.keptBy = false, f.size, e.rec
+	f.dirty, f.kept = false, f.size
 	delay := s.opt.Delay
 	if users > 0 {
 		delay *= openFactor

@@ -144,3 +144,52 @@ func TestConflictWithPartsGivenUp(t *testing.T) {
 		})
 	}
 }
+
+// A closed file is moved with its directory, in which another one was closed just now, and written to until parts of it leave a full stage. A
+// loss of power takes the other one, and so the move: the file is whole where it was. What was closed may not be given up for an upload
+// of the new name before the move is durable.
+// SEMANTICS 1.2
+func TestMovedAndGivenUpInAPowerCut(t *testing.T) {
+	const end = youngPart + 1000
+	content, other := noise(2<<20, 4), noise(50000, 5)
+	back := 0
+	for seed := range uint64(20) {
+		r, mem := newRig(t), disktest.New()
+		r.opt.Disk, r.opt.smallMost = mem, -1
+		s := young(r)
+		s.opt.youngFor = 1
+		f := must(s.Create("d/a", fileAttr(), ossclient.Version{}))(t)
+		r.grow(f, content[:end], 0)
+		if err := errors.Join(f.Commit(), s.sync.flush()); err != nil {
+			t.Fatal(err)
+		}
+		s.sync.group.Lock() // no group in the background
+		r.write(s, "d/b", other)
+		if err := s.RenameTree(t.Context(), "d/", "e/", ossclient.Version{}); err != nil {
+			t.Fatal(err)
+		}
+		r.grow(f, content, end)
+		r.landed(f)
+		if err := errors.Join(f.relieve(), s.journal.Ahead()); err != nil {
+			t.Fatal(err)
+		}
+		if !s.holed(f.stage) {
+			t.Fatal("nothing was given up, and this test tests nothing")
+		}
+		r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1)))
+		s.sync.group.Unlock()
+		r.flush(r.open())
+		before, there := r.body("d/a")
+		after, _ := r.body("e/a")
+		if before+after != content[:end] {
+			t.Errorf("seed %d: before the move it has %d bytes, after it %d", seed, len(before), len(after))
+		}
+		if there {
+			back++
+		}
+		f.Release()
+	}
+	if back == 0 {
+		t.Error("the move was never taken back, and this test tests nothing")
+	}
+}

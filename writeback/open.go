@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/ossclient/crc"
 	"github.com/ossfs/ossfs/writeback/journal"
 )
@@ -287,10 +288,18 @@ func (s *Store) uncommitted(e *entry) {
 }
 
 // cutOff takes the upload away from a file of no bytes: it was just being truncated to nothing, or what was written to it since, and
-// sent, is not what was closed when the power failed.
+// sent, is not what was closed when the power failed. Parts that lie behind the end of a file are taken away likewise.
 func (s *Store) cutOff(e *entry) {
 	u := s.v.uploads[e.stage]
-	if u == nil || e.size > 0 {
+	if u == nil {
+		return
+	}
+	if e.size > 0 {
+		for _, p := range u.parts {
+			if p.off >= e.size {
+				s.recovered(op{code: opPart, stage: e.stage, part: sentPart{Part: ossclient.Part{Number: p.Number}}})
+			}
+		}
 		return
 	}
 	s.lastStage++

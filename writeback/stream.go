@@ -464,7 +464,7 @@ func (f *File) punchPartLocked(p sentPart) error {
 		return nil
 	case p.Number > streamedParts || p.Size != f.s.partSize(p.off) || !f.s.settled(p.off, f.size):
 		return nil // sent as the end of the file, which may grow: then it is cut otherwise, and sent again
-	case r.Off < f.kept && (r.End > f.kept || f.s.journal.Synced() < f.keptBy):
+	case r.Off < f.kept && (r.End > f.kept || f.s.journal.Synced() < f.keptByLocked()):
 		return nil // a state that a loss of power may bring back may end within it: in the upload are more bytes than it has
 	}
 	if ok, err := f.s.notePunched(f, p); !ok || err != nil {
@@ -478,6 +478,14 @@ func (f *File) punchPartLocked(p sentPart) error {
 		}
 	}
 	return f.punchLocked(r)
+}
+
+// keptByLocked is the record of what is committed, or of what gave it the key that it has. It needs f.mu.
+func (f *File) keptByLocked() uint64 {
+	if e := f.s.get(f.Key()); !f.dirty && e != nil && e.stage == f.stage {
+		return e.rec
+	}
+	return f.keptBy
 }
 
 // notePunched journals that a part is only in the bucket; false: it must stay here, since the upload is to another
