@@ -238,11 +238,11 @@ func (b *Bed) checkGone() {
 	}
 }
 
-// Eventually fails the test unless ok becomes true within a few seconds. It is for what the kernel is told
+// Eventually fails the test unless ok becomes true within the time that a busy machine may take. It is for what the kernel is told
 // in the background.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	end := time.Now().Add(5 * time.Second)
+	end := time.Now().Add(patience)
 	for !ok() {
 		if time.Now().After(end) {
 			t.Fatalf("%s did not come", what)
