@@ -221,9 +221,6 @@ func (t *Tree) attributesEntry(name string, st *State, m *meta) Entry {
 
 // settleMeta waits for what the bucket says of an object, unless a confirmation is newer.
 func (t *Tree) settleMeta(ctx context.Context, key ossclient.Key, c *call, began uint64) (*meta, error) {
-	if c != nil && c.began != 0 {
-		began = min(began, c.began)
-	}
 	if own, ok := t.recents.since(key, began); ok {
 		if own.Deleted {
 			return nil, nil
@@ -237,7 +234,10 @@ func (t *Tree) settleMeta(ctx context.Context, key ossclient.Key, c *call, began
 	if err != nil {
 		return nil, err
 	}
-	if own, ok := t.recents.since(key, began); ok { // meanwhile
+	if c.began != 0 {
+		began = min(began, c.began)
+	}
+	if own, ok := t.recents.since(key, began); ok { // meanwhile, or what was known before
 		if own.Deleted {
 			return nil, nil
 		}

@@ -173,13 +173,13 @@ func (t *Tree) selfOf(l *cache.Listing) *call {
 	if l.Self != nil {
 		c = t.describe(l.Self.Object(l.Dir), l.First())
 	}
-	return c.upTo(l.Asked.Add(t.o.TTL))
+	return c.since(l.First()).upTo(l.Asked.Add(t.o.TTL))
 }
 
 // answer makes c end as from ends.
 func (t *Tree) answer(c, from *call) {
 	finish := func() {
-		c.meta, c.err, c.until = from.meta, from.err, from.until
+		c.began, c.meta, c.err, c.until = from.began, from.meta, from.err, from.until
 		close(c.done)
 	}
 	select {

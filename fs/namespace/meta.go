@@ -36,11 +36,23 @@ func (h *heads) waiting() int {
 
 // call is one question for attributes. When done is closed, the other fields stay as they are.
 type call struct {
-	began uint64 // its number in the order of events; 0: nothing was asked
+	began uint64 // its number in the order of events, or that of the request that knew the answer; 0: that of what led to the question
 	done  chan struct{}
 	meta  *meta // nil: there is no such object
 	err   error
 	until time.Time // how long the answer is believed, when that is less than of what led to the question; else zero
+}
+
+// since is an answer that was known by the request of a number. A question that was put has its own, which is higher.
+func (c *call) since(began uint64) *call {
+	select {
+	case <-c.done:
+		if c.began == 0 {
+			return &call{began: began, done: c.done, meta: c.meta, err: c.err, until: c.until}
+		}
+	default:
+	}
+	return c
 }
 
 // upTo is an answer that is believed no longer than until. A question that is still on its way will have a new one.

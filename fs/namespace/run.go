@@ -233,7 +233,7 @@ func (r *run) self(key ossclient.Key) (*call, uint64) {
 	if d.self != nil {
 		c = t.describe(*d.self, d.began)
 	}
-	return c.upTo(d.asked.Add(t.o.TTL)), d.began
+	return c.since(d.began).upTo(d.asked.Add(t.o.TTL)), d.began
 }
 
 // reach fetches the page that shows the beginning of dir, which comes after prev. When that has just been passed there is
