@@ -32,8 +32,12 @@ func (r *refreshes) add(root, dir ossclient.Key, x refreshed, ttl time.Duration)
 			delete(r.byDir, key)
 		}
 	}
-	if r.byDir == nil || len(r.byDir) >= refreshesKept {
-		r.byDir, dir = make(map[ossclient.Key]refreshed), root
+	if len(r.byDir) >= refreshesKept {
+		clear(r.byDir)
+		dir = root
+	}
+	if r.byDir == nil {
+		r.byDir = make(map[ossclient.Key]refreshed)
 	}
 	if x.seq > r.byDir[dir].seq {
 		r.byDir[dir] = x
