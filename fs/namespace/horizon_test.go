@@ -65,3 +65,25 @@ func TestLookupBeyondTheHorizon(t *testing.T) {
 		}
 	})
 }
+
+// So it is for the pages of a listing.
+func TestListingBeyondTheHorizon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		defer w.close(t)
+		w.tree.recents.limit = 1
+		w.bucket.put("d/kept", "x", attr.TypeFile|0o644)
+		w.during("List", func() {
+			w.create("d/new", "x", attr.TypeFile|0o644)
+			w.send("d/new")
+			w.create("other", "", attr.TypeFile|0o644)
+			w.send("other") // and the one before is remembered no more
+		})
+		for range 2 { // the second from memory
+			list, err := w.entries(t.Context(), "d/")
+			if err != nil || len(list) != 2 || list[1].Name != "new" {
+				t.Errorf("%d entries, %v, want two: one was made meanwhile", len(list), err)
+			}
+		}
+	})
+}
