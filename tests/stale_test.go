@@ -144,7 +144,7 @@ func TestNewVersionOfABoundFile(t *testing.T) {
 	}
 	must(t, os.Rename(b.Path("f"), b.Path("g")))
 	_, err = os.ReadFile(bound)
-	wantErrno(t, "when nothing has it", err, syscall.ENOENT)
+	wantErrno(t, "when nothing has it", err, syscall.ESTALE)
 }
 
 // A removed file that is opened once more, through the descriptor of one who has it open, does not get its name back.
