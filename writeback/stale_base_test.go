@@ -33,6 +33,17 @@ func TestGrownAfterItsBaseWent(t *testing.T) {
 			side := func(from, to Key) Side { return Side{RenameSource{Version: ossclient.Version{Key: from}}, to} }
 			return errors.Join(s.Exchange(t.Context(), side("d/a", "e/a"), side("e/a", "d/a"), "aside", func(error) {}), s.Sync(t.Context(), "d/a"))
 		}},
+		"rename over an object": {"e/a", func(t *testing.T, r *rig, s *Store) error {
+			v := r.put("e/a", "other")
+			return errors.Join(s.Rename(t.Context(), "d/a", "e/a", RenameSource{}, v), s.Sync(t.Context(), "d/a"))
+		}},
+		"exchange with an object": {"e/a", func(t *testing.T, r *rig, s *Store) error {
+			side := func(from, to Key, v ossclient.Version) Side {
+				return Side{RenameSource{Version: v, Attr: fileAttr()}, to}
+			}
+			a, b := side("d/a", "e/a", r.version("d/a")), side("e/a", "d/a", r.put("e/a", "other"))
+			return errors.Join(s.Exchange(t.Context(), a, b, "aside", func(error) {}), s.Sync(t.Context(), "d/a"))
+		}},
 	} {
 		for _, then := range []string{"sent", "written to again", "killed"} {
 			t.Run(name+", "+then, func(t *testing.T) {
