@@ -2,6 +2,7 @@ package ossclient
 
 import (
 	"context"
+	"errors"
 	"strconv"
 )
 
@@ -20,8 +21,19 @@ const maxListBytes = 16 << 20
 // maxListed is how many keys a page has at most.
 const maxListed = 1000
 
-// List asks for one page (ListObjectsV2).
+// List asks for one page (ListObjectsV2). It has keys, unless it is the last one: a page that OSS has found nothing for, behind which it
+// goes on, is passed over.
 func (b *Bucket) List(ctx context.Context, l ListRequest) (Page, error) {
+	for {
+		page, err := b.listOnce(ctx, l)
+		if err != nil || page.Next == "" || len(page.Objects)+len(page.Prefixes) > 0 {
+			return page, err
+		}
+		l.Token, l.StartAfter = page.Next, ""
+	}
+}
+
+func (b *Bucket) listOnce(ctx context.Context, l ListRequest) (Page, error) {
 	limit := l.MaxKeys
 	if limit <= 0 || limit > maxListed {
 		limit = maxListed
@@ -47,6 +59,9 @@ func (b *Bucket) List(ctx context.Context, l ListRequest) (Page, error) {
 		}
 		if page, err = scanPage(body); err != nil {
 			return &badAnswer{err}
+		}
+		if page.Next != "" && page.Next == l.Token {
+			return &badAnswer{errors.New("the page that follows is the page itself")}
 		}
 		return nil
 	}})
