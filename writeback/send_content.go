@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -77,13 +78,29 @@ func (f *File) dropCleanLocked(limit int64) error {
 	}
 	for _, r := range f.changed.Missing(0, min(f.limit, f.size)) {
 		if r.End > limit { // an earlier use of the file may have fetched it
-			if err := f.punchLocked(extent.Range{Off: max(r.Off, limit), End: r.End}); err != nil {
+			if err := f.blankLocked(extent.Range{Off: max(r.Off, limit), End: r.End}); err != nil {
 				return err
 			}
 		}
 		f.local.Remove(r.Off, r.End)
 	}
 	f.countLocked()
+	return nil
+}
+
+// blankLocked makes a range read as zeros: a hole, where the filesystem has such. It needs f.mu.
+func (f *File) blankLocked(r extent.Range) error {
+	err := f.punchLocked(r)
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	zeros := make([]byte, min(r.Len(), 64<<10))
+	for at := r.Off; at < r.End; at += int64(len(zeros)) {
+		if _, err := f.f.WriteAt(zeros[:min(int64(len(zeros)), r.End-at)], at); err != nil {
+			return err
+		}
+	}
+	f.s.sync.wrote(f)
 	return nil
 }
 

@@ -477,7 +477,11 @@ func (f *File) punchPartLocked(p sentPart) error {
 			return err
 		}
 	}
-	return f.punchLocked(r)
+	err := f.punchLocked(r)
+	if errors.Is(err, errors.ErrUnsupported) { // all of it is still here
+		return errors.Join(err, f.s.noteKept(f.stage, p))
+	}
+	return err
 }
 
 // keptByLocked is the record of what is committed, or of what gave it the key that it has. It needs f.mu.
@@ -501,6 +505,14 @@ func (s *Store) notePunched(f *File, p sentPart) (bool, error) {
 	}
 	p.punched = true
 	return true, s.commitLocked(op{code: opPart, stage: f.stage, part: p})
+}
+
+// noteKept journals that a part is in the stage after all.
+func (s *Store) noteKept(stage uint64, p sentPart) error {
+	s.change.Lock()
+	defer s.change.Unlock()
+	p.punched = false
+	return s.commitLocked(op{code: opPart, stage: stage, part: p})
 }
 
 func (f *File) punchLocked(r extent.Range) error {

@@ -41,7 +41,7 @@ type File interface {
 	// Reserve sees to it that n bytes from off on can be written though the disk may be full by then; the length
 	// does not change. errors.ErrUnsupported: the filesystem cannot.
 	Reserve(off, n int64) error
-	// Punch gives the space of a range back; it reads as zeros.
+	// Punch gives the space of a range back; it reads as zeros. errors.ErrUnsupported: the filesystem cannot, and nothing changes.
 	Punch(off, n int64) error
 	// Sync makes bytes and length durable (not the name).
 	Sync() error
