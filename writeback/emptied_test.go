@@ -125,7 +125,7 @@ func TestEmptiedEdit(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := r.opt
-		o.Disk = mem.Killed()
+		o.Disk, o.Bucket = mem.Killed(), &unfinished{r.bucket, true} // it stays to be looked at
 		next := must(Open(t.Context(), o))(t)
 		g, ok := next.OpenContent("a")
 		if !ok {
