@@ -173,15 +173,19 @@ func (n *node) learn(e namespace.Entry, asked uint64) (news bool) {
 	return true
 }
 
-// confirmed hears that the bucket has what was written here.
+// confirmed hears that the bucket has what was written here. Attributes may have been set on a link that others had made anew.
 func (n *node) confirmed(v ossclient.Version) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	if n.pages != "" {
 		n.pages = v.ETag
 	}
+	relinked := n.typ == attr.TypeLink && n.entry.Size != v.Size
 	n.changed = n.m.changes.Add(1)
 	n.entry.Until = time.Now()
+	n.mu.Unlock()
+	if relinked {
+		n.m.notify.tell(notice{node: n.EmbeddedInode(), pages: true})
+	}
 }
 
 // lost hears that another client's object keeps the name, and what was written here has got another one. Who has it open

@@ -123,14 +123,14 @@ func (x notice) send(k kernel) {
 		if own, ok := x.node.Operations().(*node); ok { // pages that come after this would stay
 			_ = own.settlePages(context.Background()) // it fails only when the context ends
 		}
-		k.calm(x.node)
-		_ = x.node.NotifyContent(0, 0)
-		if x.node.Mode() == attr.TypeLink { // before Linux 6.15 the kernel cuts the next target at the length that it knows
+		if x.node.Mode() == attr.TypeLink { // before Linux 6.15 the kernel cuts the next target at the length that it knows, and keeps it so
 			name, dir := x.node.Parent()
 			if dir != nil {
 				notice{dir: dir, name: name}.send(k)
 			}
 		}
+		k.calm(x.node)
+		_ = x.node.NotifyContent(0, 0)
 		if x.then != nil {
 			k.written(x.node)
 			x.then()

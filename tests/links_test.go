@@ -106,6 +106,7 @@ func TestSymlinkMadeAnewByOthers(t *testing.T) {
 	o, _ := b.Object("link")
 	must(t, b.Server.Put(harness.Bucket, "link", []byte("theirs"), o.Header))
 	b.Flush()
+	harness.Eventually(t, "the length of the other client's target", func() bool { return stat(t, b.Path("link")).Size == 6 })
 	if got, err := os.Readlink(b.Path("link")); err != nil || got != "theirs" {
 		t.Errorf("readlink: got %q, %v, want what the other client made", got, err)
 	}
