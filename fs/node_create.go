@@ -8,6 +8,7 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"github.com/ossfs/ossfs/fs/names"
 	"github.com/ossfs/ossfs/fs/namespace"
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/ossclient"
@@ -144,7 +145,7 @@ func (n *node) makeAt(ctx context.Context, dir ossclient.Key, name string, key o
 		return nil, err
 	}
 	n.touch()
-	e, err := n.m.tree.Lookup(ctx, dir, name)
+	e, err := n.m.tree.Stat(ctx, namespace.Entry{Name: name, Key: key, Dir: names.IsDir(key)}) // of what is staged nobody is asked
 	if err != nil {
 		return nil, err
 	}

@@ -50,6 +50,45 @@ func TestMkdirAndRmdir(t *testing.T) {
 	}
 }
 
+// What takes the place of a directory that was removed, and is deleted in the bucket later, is made as soon as the name is known to be
+// free: what the bucket says afterwards makes no failure of it, for that would leave a file that nobody has closed.
+func TestMadeInPlaceOfADirectory(t *testing.T) {
+	for what, create := range map[string]func(path string) error{
+		"file": func(path string) error {
+			f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
+			if err == nil {
+				err = f.Close()
+			}
+			return err
+		},
+		"link": func(path string) error { return os.Symlink("target", path) },
+	} {
+		for asked, refused := 0, true; refused && asked < 10; asked++ {
+			t.Run(fmt.Sprintf("%s, refused after %d questions", what, asked), func(t *testing.T) {
+				b := harness.New(t)
+				must(t, b.Server.Put(harness.Bucket, "d/f", nil, nil))
+				wantNames(t, b.Dir, "d")
+				must(t, os.Remove(b.Path("d", "f")))
+				must(t, b.Mount.Refresh(t.Context(), "d")) // nobody remembers any more what is in it
+				must(t, os.Remove(b.Path("d")))
+				b.Server.SetFaults(ossserver.Fault{Op: "ListObjectsV2", Kind: ossserver.Error500, Status: 403, Code: "AccessDenied", Skip: asked})
+				err := create(b.Path("d"))
+				b.Server.SetFaults()
+				b.Flush()
+				var want []string
+				if refused = err != nil; refused {
+					wantErrno(t, "with the bucket refusing", err, syscall.EACCES)
+				} else if want = []string{"d"}; asked == 0 {
+					t.Error("the bucket was not asked, and this test tests nothing")
+				}
+				if keys := b.Server.Keys(harness.Bucket); !slices.Equal(keys, want) {
+					t.Errorf("the bucket has %q, want %q", keys, want)
+				}
+			})
+		}
+	}
+}
+
 // rmdir asks the bucket: what another client put there a moment ago is not lost sight of.
 // SEMANTICS 6.1
 func TestRmdirAsksTheBucket(t *testing.T) {
