@@ -120,9 +120,7 @@ func (n *node) stale(v ossclient.Version) {
 
 // spoiled hears that the bytes are not those of the object: the kernel is not to keep what it was given.
 func (n *node) spoiled() {
-	n.mu.Lock()
-	n.pages = ""
-	n.mu.Unlock()
+	n.suspectPages()
 	n.m.notify.tell(notice{node: n.EmbeddedInode(), pages: true})
 }
 

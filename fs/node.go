@@ -56,6 +56,7 @@ type node struct {
 	epoch    uint64          // counts the changes that others made to the bytes
 	opened   uint64          // the epoch when it was opened last
 	pages    ossclient.ETag  // what the kernel's pages hold; empty: nothing that is known
+	suspect  bool            // some of them may hold other bytes: the next open drops them all
 	paged    bool            // the kernel may have pages
 	pagers   int             // those of the handles for which the kernel may make pages
 	giving   int             // pages are being given to the kernel by so many

@@ -18,7 +18,7 @@ import (
 // givePages hands the kernel bytes of v. It says whether it could.
 func (n *node) givePages(v ossclient.Version, off int64, data []byte) bool {
 	n.mu.Lock()
-	if n.content != nil || n.writers > 0 || n.pages != v.ETag {
+	if n.content != nil || n.writers > 0 || n.pages != v.ETag || n.suspect {
 		n.mu.Unlock()
 		return false
 	}
@@ -76,9 +76,9 @@ func (n *node) openFlags(ctx context.Context, h *handle) (uint32, error) {
 	case n.entry.Pending: // another's answer, out of date
 		want = ""
 	}
-	keep := n.pages == want && want != ""
+	keep := n.pages == want && want != "" && !n.suspect
 	virgin := !n.paged && want != ""
-	n.pages = want
+	n.pages, n.suspect = want, false
 	h.paged = h.flags&syscall.O_DIRECT == 0 && (n.paged || !h.writesOnly())
 	if h.pager = h.paged || !h.writesOnly(); h.pager {
 		n.paged = true
@@ -96,7 +96,18 @@ func (n *node) openFlags(ctx context.Context, h *handle) (uint32, error) {
 	if keep && h.paged && !h.writer {
 		return flags, nil
 	}
-	return flags, n.settlePages(ctx)
+	err := n.settlePages(ctx)
+	if err != nil { // the kernel drops pages when it opens the file, and this open fails
+		n.suspectPages()
+	}
+	return flags, err
+}
+
+// suspectPages notes that the kernel may have pages of other bytes than those that the file is known to have.
+func (n *node) suspectPages() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.suspect = true
 }
 
 // preload hands the kernel a whole small file that is in memory already, such as one that was fetched ahead.

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hanwen/go-fuse/v2/fuse"
+
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/writeback"
 )
@@ -48,6 +50,7 @@ func TestPagesAreSettled(t *testing.T) {
 	for name, spoil := range map[string]func(n *node){
 		"another version": func(n *node) { n.pages = "two" },
 		"nothing known":   func(n *node) { n.pages = "" },
+		"wrong ones":      func(n *node) { n.suspectPages() },
 		"a writer":        func(n *node) { n.writers = 1 },
 		"written":         func(n *node) { n.content = &writeback.File{} },
 	} {
@@ -89,4 +92,24 @@ func TestPagesAreSettled(t *testing.T) {
 			t.Errorf("nothing is being given: %v", err)
 		}
 	})
+}
+
+// The kernel drops the pages of another version when it opens the file. When that open fails, since nobody waits any more for
+// what is being given, it has them still: the next open drops them.
+func TestFailedOpenDropsNoPages(t *testing.T) {
+	n := &node{m: &Mount{}, pages: "old", paged: true}
+	n.entry.Version.ETag = "new"
+	ended, end := context.WithCancel(t.Context())
+	end()
+	n.beginGivingLocked()
+	if _, err := n.openFlags(ended, &handle{n: n}); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	n.endGiving()
+	for _, keep := range []uint32{0, fuse.FOPEN_KEEP_CACHE} {
+		flags, err := n.openFlags(t.Context(), &handle{n: n})
+		if err != nil || flags&fuse.FOPEN_KEEP_CACHE != keep {
+			t.Errorf("flags %#x (%v), want %#x of them", flags, err, keep)
+		}
+	}
 }

@@ -325,6 +325,31 @@ func TestCorruptFileIsNotKept(t *testing.T) {
 	}
 }
 
+// SEMANTICS 2.1, 2.2: a file of which a wrong byte came is replaced. Who had it open before sees no byte of the new version.
+func TestCorruptFileIsReplaced(t *testing.T) {
+	for _, size := range []int{10_000, 5 << 20} {
+		b := harness.New(t)
+		must(t, b.Server.Put(harness.Bucket, "f", noise(55, size), nil))
+		other, err := os.OpenFile(b.Path("f"), os.O_RDWR, 0)
+		must(t, err)
+		defer other.Close()
+		b.Server.SetFaults(ossserver.Fault{Op: "GetObject", Kind: ossserver.FlipBit})
+		_, err = os.ReadFile(b.Path("f"))
+		wantErrno(t, "a wrong byte", err, syscall.EIO)
+		b.Server.SetFaults()
+		next := noise(56, size)
+		must(t, b.Server.Put(harness.Bucket, "f", next, nil))
+		must(t, b.Mount.Refresh(t.Context(), ""))
+		_, err = os.Stat(b.Path("f"))
+		must(t, err)
+		_, err = other.ReadAt(make([]byte, 100), 0)
+		wantErrno(t, "a read through the old handle", err, syscall.ESTALE)
+		_, err = other.WriteAt([]byte("old"), 10)
+		wantErrno(t, "a write through it", err, syscall.ESTALE)
+		wantFile(t, b.Path("f"), next)
+	}
+}
+
 // An interrupted read returns EINTR while its GET hangs, and who is killed in one dies at once.
 func TestInterruptedRead(t *testing.T) {
 	b := harness.New(t)
