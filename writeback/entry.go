@@ -24,7 +24,7 @@ type entry struct {
 	size  int64
 	stage uint64 // the number of its staged file; 0: none
 	class string // of attributes: the storage class of base, when known; not journaled, since it can be asked for
-	after bool   // it took the place of a state that a loss of power may bring back; not journaled
+	after bool   // it must be durable before it is sent: it took the place of a state that a loss of power may bring back; not journaled
 	sum   uint64 // CRC-64 of the staged file, with flagSum
 	kind  Kind
 	flags flags
