@@ -222,6 +222,10 @@ func (s *Store) orphaned(e *entry, f *File, err error) error {
 	if e.edit != nil {
 		return err
 	}
+	if f != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+	}
 	s.change.Lock()
 	defer s.change.Unlock()
 	cur := s.get(e.key)
@@ -230,7 +234,13 @@ func (s *Store) orphaned(e *entry, f *File, err error) error {
 	}
 	next := cur.clone()
 	next.base = nil
-	return errors.Join(errAgain, s.commitLocked(op{code: opSet, entry: next}))
+	if err := s.commitLocked(op{code: opSet, entry: next}); err != nil {
+		return errors.Join(errAgain, err)
+	}
+	if f != nil && next.stage == f.stage { // it was whole here, and what is written to it is no edit of what is gone
+		f.withoutBaseLocked()
+	}
+	return errAgain
 }
 
 // errUnchanged says that the bucket has the object that a state is based on, though it refused what was sent: another client changed it,
