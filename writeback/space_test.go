@@ -108,3 +108,42 @@ func TestWaitForSpace(t *testing.T) {
 		})
 	}
 }
+
+// Who waits for space while parts are on their way, and nothing else can be sent, looks again when they are: what they gave back may not be
+// enough.
+func TestWaiterLooksAgainWhenPartsAreSent(t *testing.T) {
+	r := newRig(t)
+	r.opt.Delay, r.opt.StageBudget, r.opt.Disk = time.Hour, 1<<20, disktest.New()
+	s := r.open()
+	content := noise(250<<10, 1)
+	var files []*File
+	for _, key := range []Key{"a", "b", "c", "d"} { // they are being written
+		f := must(s.Create(key, fileAttr(), ossclient.Version{}))(t)
+		defer f.Release()
+		r.grow(f, content, 0)
+		files = append(files, f)
+	}
+	sent := make(chan struct{})
+	if !files[0].send(func() { <-sent }) {
+		t.Fatal("nothing can be sent")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := files[0].WriteAt(ctx, []byte(content), int64(len(content)))
+		wrote <- err
+	}()
+	r.until("it waits, and has asked for space", func() bool {
+		s.space.mu.Lock()
+		defer s.space.mu.Unlock()
+		return len(s.space.waiters) > 0
+	})
+	if err := s.loop.ask(s.loop.pressure); err != nil {
+		t.Fatal(err)
+	}
+	close(sent)
+	if err := <-wrote; err != nil {
+		t.Fatal(err)
+	}
+}

@@ -102,12 +102,13 @@ func (f *File) nextPartLocked() int64 {
 	return min(st.tail, size-st.off)
 }
 
-// send runs a goroutine that sends of the file: who waits for space may hope.
+// send runs a goroutine that sends of the file: who waits for space may hope, and looks again when it has ended.
 func (f *File) send(do func()) bool {
 	f.s.streaming.Add(1)
 	if f.work(func() {
-		defer f.s.streaming.Add(-1)
 		do()
+		f.s.streaming.Add(-1)
+		f.s.space.poke()
 	}) {
 		return true
 	}
