@@ -144,7 +144,7 @@ func (l *loop) changed(e *entry, delay time.Duration) {
 	at := time.Now().Add(delay)
 	l.postBy(at, func() {
 		if !dirty {
-			heap.Push(&l.timers, timer{at, key, seq})
+			heap.Push(&l.timers, timer{at: at, key: key, seq: seq})
 		}
 		l.look(key)
 	})
@@ -188,10 +188,7 @@ func (l *loop) drain() bool {
 // dispatch starts what may start, and says when it wants to be called again.
 func (l *loop) dispatch(ctx context.Context, now time.Time) time.Duration {
 	for len(l.timers) > 0 && !l.timers[0].at.After(now) {
-		t := heap.Pop(&l.timers).(timer)
-		if e := l.s.get(t.key); e != nil && e.seq == t.seq {
-			l.enqueue(e, false)
-		}
+		l.due(heap.Pop(&l.timers).(timer))
 	}
 	for l.running[classSmall] < smallAtOnce && l.start(ctx, &l.small, classSmall) {
 	}
@@ -210,6 +207,18 @@ func (l *loop) dispatch(ctx context.Context, now time.Time) time.Duration {
 		wait = min(wait, max(l.timers[0].at.Sub(now), 0))
 	}
 	return wait
+}
+
+// due sends the state that a timer is of. What somebody waits for is tried again as such, also when it was written to since it failed.
+func (l *loop) due(t timer) {
+	e := l.s.get(t.key)
+	if e == nil {
+		return
+	}
+	failed := l.troubles[t.key]
+	if e.seq == t.seq || t.urgent && failed != nil && failed.seq == t.seq {
+		l.enqueue(e, t.urgent)
+	}
 }
 
 func (l *loop) classOf(e *entry) class {
@@ -369,7 +378,7 @@ func (l *loop) requeue(e *entry, a *sending) {
 		l.enqueue(e, a.soon)
 		return
 	}
-	heap.Push(&l.timers, timer{time.Now().Add(l.s.opt.rest(e)), e.key, e.seq})
+	heap.Push(&l.timers, timer{at: time.Now().Add(l.s.opt.rest(e)), key: e.key, seq: e.seq})
 }
 
 func (l *loop) failed(e *entry, a *sending, out outcome) {
@@ -398,7 +407,7 @@ func (l *loop) failed(e *entry, a *sending, out outcome) {
 	l.tell(slog.LevelWarn, "not sent yet; tried again", e.key, out.err)
 	delay := min(retryFirst<<min(t.attempts-1, 10), retryMost)
 	delay = delay/2 + rand.N(delay/2+1)
-	heap.Push(&l.timers, timer{time.Now().Add(delay), e.key, e.seq})
+	heap.Push(&l.timers, timer{time.Now().Add(delay), e.key, e.seq, a.urgent || a.soon})
 }
 
 // tell logs what came of an attempt, in place of the request that failed.
@@ -445,10 +454,11 @@ func (l *loop) pressure() {
 	l.s.mu.RUnlock()
 	for _, e := range entries {
 		t := l.troubles[e.key]
+		_, held := l.held[e.key]
 		switch {
 		case e.staged() == 0 && !e.has(flagDirty), l.active[e.key] != nil:
 		case t != nil && t.permanent && t.seq == e.seq:
-		case t != nil && t.seq == e.seq:
+		case t != nil && t.seq == e.seq && !held:
 			hope = true // it has its time
 		case e.has(flagDirty):
 			dirty = append(dirty, e)
@@ -470,9 +480,10 @@ func (l *loop) pressure() {
 
 // timer is a state that is due.
 type timer struct {
-	at  time.Time
-	key Key
-	seq uint64
+	at     time.Time
+	key    Key
+	seq    uint64
+	urgent bool // of a state that could not be sent: somebody waits for it
 }
 
 type timers []timer
