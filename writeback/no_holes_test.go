@@ -1,9 +1,11 @@
 package writeback
 
 import (
-	"errors"
+	"bytes"
+	"log/slog"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -14,22 +16,29 @@ import (
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
 )
 
-// noHoles is a disk without holes.
-type noHoles struct{ disk.FS }
+// noHoles is a disk without holes. It counts those that are asked for.
+type noHoles struct {
+	disk.FS
+	asked atomic.Int64
+}
 
-type fileWithoutHoles struct{ disk.File }
+type fileWithoutHoles struct {
+	disk.File
+	d *noHoles
+}
 
-func (d noHoles) Create(name string) (disk.File, error) {
+func (d *noHoles) Create(name string) (disk.File, error) {
 	f, err := d.FS.Create(name)
-	return fileWithoutHoles{f}, err
+	return fileWithoutHoles{f, d}, err
 }
 
-func (d noHoles) Open(name string) (disk.File, error) {
+func (d *noHoles) Open(name string) (disk.File, error) {
 	f, err := d.FS.Open(name)
-	return fileWithoutHoles{f}, err
+	return fileWithoutHoles{f, d}, err
 }
 
-func (fileWithoutHoles) Punch(int64, int64) error {
+func (f fileWithoutHoles) Punch(int64, int64) error {
+	f.d.asked.Add(1)
 	return &os.PathError{Op: "punch", Err: syscall.EOPNOTSUPP}
 }
 
@@ -38,7 +47,7 @@ func (fileWithoutHoles) Punch(int64, int64) error {
 func TestConflictWithoutHoles(t *testing.T) {
 	const size, at = 3 << 20, 2<<20 + 1000
 	r := newRig(t)
-	r.opt.Delay, r.opt.Disk = time.Hour, noHoles{disktest.New()}
+	r.opt.Delay, r.opt.Disk = time.Hour, &noHoles{FS: disktest.New()}
 	s := r.open()
 	f := must(s.Edit("a", r.put("a", noise(size, 1)), fileAttr(), nil))(t)
 	if _, err := f.WriteAt(t.Context(), []byte("EDIT"), at); err != nil {
@@ -64,16 +73,31 @@ func TestConflictWithoutHoles(t *testing.T) {
 // SEMANTICS 1.13
 func TestGivenUpWithoutHoles(t *testing.T) {
 	r := newRig(t)
-	r.opt.Disk = noHoles{disktest.New()}
+	d := &noHoles{FS: disktest.New()}
+	r.opt.Disk = d
 	s := young(r)
 	s.opt.youngFor = 1
 	content := noise(3<<20, 3)
+	edit := must(s.Edit("b", r.put("b", content), fileAttr(), nil))(t)
+	if err := edit.complete(t.Context(), 0, edit.Size()); err != nil { // as parts that were sent leave it
+		t.Fatal(err)
+	}
 	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
 	r.grow(f, content, 0)
 	r.landed(f)
-	if err := f.relieve(); !errors.Is(err, errors.ErrUnsupported) {
-		t.Errorf("relieved: %v", err)
+	var said bytes.Buffer
+	before := s.journal.Seq()
+	s.log = slog.New(slog.NewTextHandler(&said, nil))
+	for range 3 {
+		s.relieve()
 	}
+	if n := strings.Count(said.String(), "\n"); n != 1 || !strings.Contains(said.String(), "no holes") {
+		t.Errorf("said %q, want once that the disk has no holes", said.String())
+	}
+	if n, records := d.asked.Load(), s.journal.Seq()-before; n != 1 || records > 2 {
+		t.Errorf("asked for %d holes, want one, and journaled %d times, want twice at most", n, records)
+	}
+	edit.Release()
 	if s.holed(f.stage) {
 		t.Error("parts are in the upload alone")
 	}

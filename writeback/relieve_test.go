@@ -1,6 +1,8 @@
 package writeback
 
 import (
+	"errors"
+	"syscall"
 	"testing"
 	"time"
 
@@ -9,10 +11,10 @@ import (
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
 )
 
-// punchDisk is a disk that tells when something is punched out of a file.
+// punchDisk is a disk that tells when something is punched out of a file. When that is to fail, half of it is done.
 type punchDisk struct {
 	disk.FS
-	punched func()
+	punched func() error
 }
 
 func (d *punchDisk) Create(name string) (disk.File, error) {
@@ -26,7 +28,9 @@ type punchFile struct {
 }
 
 func (f *punchFile) Punch(off, n int64) error {
-	f.d.punched()
+	if err := f.d.punched(); err != nil {
+		return errors.Join(err, f.File.Punch(off, n/2))
+	}
 	return f.File.Punch(off, n)
 }
 
@@ -56,15 +60,16 @@ func TestLastUseEndsWhileRelieved(t *testing.T) {
 		t.Fatal(err)
 	}
 	punched := 0
-	d.punched = func() {
+	d.punched = func() error {
 		if punched++; punched > 1 {
-			return
+			return nil
 		}
 		if n := uses(); n < 2 {
 			t.Errorf("%d use while it is relieved: ours may be the last", n)
-			return
+			return nil
 		}
 		f.unuse() // as Release does when all is committed
+		return nil
 	}
 	s.relieve()
 	if punched < 2 {
@@ -75,4 +80,52 @@ func TestLastUseEndsWhileRelieved(t *testing.T) {
 	s.mu.Unlock()
 	r.flush(s)
 	r.want("a", content)
+}
+
+// Where the disk cannot give up a piece of a file it gives up the others, of an edit and of a file that is sent in parts. Of the piece
+// nothing is taken for bytes of the file.
+func TestRelieveGoesOn(t *testing.T) {
+	content := noise(3<<20, 1)
+	for name, begin := range map[string]func(r *rig, s *Store) *File{
+		"an edit": func(r *rig, s *Store) *File {
+			f := must(s.Edit("a", r.put("a", content), fileAttr(), nil))(t)
+			if _, err := f.WriteAt(t.Context(), []byte(content[1<<20:1<<20+5]), 1<<20); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.complete(t.Context(), 0, f.Size()); err != nil { // as parts that were sent leave it
+				t.Fatal(err)
+			}
+			return f
+		},
+		"parts": func(r *rig, s *Store) *File {
+			f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+			f.stream.stay = true // until it is relieved
+			r.grow(f, content, 0)
+			r.landed(f)
+			return f
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			n := 0
+			r.opt.Disk = &punchDisk{FS: disktest.New(), punched: func() error {
+				if n++; n == 1 {
+					return syscall.EIO
+				}
+				return nil
+			}}
+			s := young(r)
+			f := begin(r, s)
+			if err := f.relieve(); !errors.Is(err, syscall.EIO) || n < 2 {
+				t.Errorf("tried %d times: %v, want the error of the first, and others", n, err)
+			}
+			got := make([]byte, len(content))
+			if _, err := f.ReadAt(t.Context(), got, 0); err != nil || string(got) != content {
+				t.Errorf("reads as other bytes than were written (%v)", err)
+			}
+			r.close(f)
+			r.flush(s)
+			r.want("a", content)
+		})
+	}
 }

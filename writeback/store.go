@@ -38,6 +38,7 @@ type Store struct {
 	streaming atomic.Int64 // parts of files that are being written, on their way
 	opened    atomic.Bool
 	pressing  atomic.Bool      // pressure was posted
+	solid     atomic.Bool      // the disk has no holes: nothing is given up in the stage
 	told      map[Key]struct{} // keys that were confirmed before the Store was opened; not changed any more
 	parts     chan struct{}    // a token for each part that may be sent at once
 

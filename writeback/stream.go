@@ -413,7 +413,7 @@ func (s *Store) relieve() {
 	s.mu.Unlock()
 	for i, f := range files {
 		if i == 0 || s.space.full() {
-			if err := f.relieve(); err != nil {
+			if err := f.relieve(); err != nil && !s.solid.Load() {
 				s.log.Warn("a staged file did not give space back", "file", stageName(f.stage), "error", err)
 			}
 		}
@@ -437,31 +437,29 @@ func (f *File) relieve() error {
 	for _, r := range f.changed.Ranges() {
 		clean.Remove(r.Off, r.End)
 	}
+	var err error
 	for _, r := range clean.Within(0, min(f.limit, f.size)) {
-		if err := f.punchLocked(r); err != nil {
-			return err
-		}
+		err = errors.Join(err, f.punchLocked(r))
 	}
-	return nil
+	return err
 }
 
 func (f *File) punchPartsLocked() error {
 	if f.stream.sealed {
 		return nil // sendParts decides
 	}
+	var err error
 	for _, p := range f.s.overlapping(f.stage, 0, f.size) {
-		if err := f.punchPartLocked(p); err != nil {
-			return err
-		}
+		err = errors.Join(err, f.punchPartLocked(p))
 	}
-	return nil
+	return err
 }
 
 // punchPartLocked gives up a part in the stage that was sent. It needs f.mu.
 func (f *File) punchPartLocked(p sentPart) error {
 	r := extent.Range{Off: p.off, End: p.off + p.Size}
 	switch {
-	case p.punched || !f.local.Contains(r.Off, r.End):
+	case p.punched || f.s.solid.Load() || !f.local.Contains(r.Off, r.End):
 		return nil
 	case p.Number > streamedParts || p.Size != f.s.partSize(p.off) || !f.s.settled(p.off, f.size):
 		return nil // sent as the end of the file, which may grow: then it is cut otherwise, and sent again
@@ -516,11 +514,19 @@ func (s *Store) noteKept(stage uint64, p sentPart) error {
 	return s.commitLocked(op{code: opPart, stage: stage, part: p})
 }
 
+// punchLocked gives up a range in the stage. What a disk says of a failure is not believed: some of it may be gone. It needs f.mu.
 func (f *File) punchLocked(r extent.Range) error {
-	if err := f.f.Punch(r.Off, r.Len()); err != nil {
+	if f.s.solid.Load() {
+		return errors.ErrUnsupported
+	}
+	err := f.f.Punch(r.Off, r.Len())
+	if errors.Is(err, errors.ErrUnsupported) {
+		if !f.s.solid.Swap(true) {
+			f.s.log.Warn("the local disk has no holes: what was sent of a file stays staged until all of it was sent", "error", err)
+		}
 		return err
 	}
 	f.local.Remove(r.Off, r.End)
 	f.countLocked()
-	return nil
+	return err
 }
