@@ -31,8 +31,8 @@ func (sp *space) set(stage uint64, n int64) {
 	} else {
 		sp.of[stage] = n
 	}
-	if n < before && sp.used < sp.total {
-		sp.releaseLocked()
+	if n < before {
+		sp.releaseLocked() // it may not be enough: then what the waiters hoped for may be gone, and they urge again
 	}
 }
 

@@ -147,3 +147,19 @@ func TestWaiterLooksAgainWhenPartsAreSent(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// What was given back is not enough: who waits asks again, since what it hoped for may have been that.
+func TestWaiterAsksAgain(t *testing.T) {
+	sp := &space{total: 10, of: make(map[uint64]int64)}
+	left := int64(15)
+	sp.urge = func() {
+		left -= 2
+		sp.set(1, left)
+	}
+	sp.set(1, left)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := sp.wait(ctx, 1); err != nil || left != 9 {
+		t.Errorf("got %v with %d staged, want none with 9", err, left)
+	}
+}
