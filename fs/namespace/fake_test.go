@@ -1,7 +1,7 @@
 package namespace
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -18,6 +18,12 @@ import (
 	"github.com/ossfs/ossfs/ossclient"
 )
 
+// What objects without attributes have.
+const (
+	defaultFileMode = 0o644
+	defaultDirMode  = 0o755
+)
+
 // fakeBucket is a bucket in memory. Its List sees the keys when it begins; then it calls between, if set,
 // and returns what it saw: what happens between is what a request under way may miss.
 type fakeBucket struct {
@@ -28,6 +34,7 @@ type fakeBucket struct {
 	version  int
 	between  func()
 	latency  time.Duration
+	pageKeys int // in a page of a listing; 0: as many as OSS gives
 }
 
 func newFakeBucket() *fakeBucket {
@@ -123,9 +130,9 @@ func (b *fakeBucket) List(ctx context.Context, r ossclient.ListRequest) (ossclie
 		}
 	}
 	sort.Strings(keys)
-	limit := r.MaxKeys
-	if limit == 0 {
-		limit = 1000
+	limit := cmp.Or(b.pageKeys, pageKeys)
+	if r.MaxKeys > 0 {
+		limit = min(limit, r.MaxKeys)
 	}
 	after := string(max(ossclient.Key(r.Token), r.StartAfter))
 	var p ossclient.Page
@@ -237,7 +244,7 @@ func newWorld(t testing.TB, change func(*Options)) *world {
 		t.Fatal(err)
 	}
 	w := &world{bucket: newFakeBucket(), overlay: newFakeOverlay()}
-	o := Options{Bucket: w.bucket, Overlay: w.overlay, Index: index, TTL: time.Minute, Defaults: attr.Defaults{FileMode: 0o644, DirMode: 0o755}}
+	o := Options{Bucket: w.bucket, Overlay: w.overlay, Index: index, TTL: time.Minute, Defaults: attr.Defaults{FileMode: defaultFileMode, DirMode: defaultDirMode}}
 	if change != nil {
 		change(&o)
 	}
@@ -260,6 +267,20 @@ func (w *world) create(key ossclient.Key, body string, mode uint32) {
 	w.overlay.set(State{Key: key, Kind: Content, Attr: a, Size: int64(len(body)), Target: body})
 }
 
+// chmod stages other attributes of what only the bucket has; false: there is no such thing.
+func (w *world) chmod(key ossclient.Key, mode uint32) bool {
+	w.bucket.mu.Lock()
+	o, ok := w.bucket.objects[key]
+	w.bucket.mu.Unlock()
+	if _, staged := w.overlay.Lookup(key); staged || !ok {
+		return false
+	}
+	st := State{Key: key, Kind: Attributes, Base: o.Version, Size: o.Size}
+	st.Attr.SetMode(mode)
+	w.overlay.set(st)
+	return true
+}
+
 // removeOwn stages the absence of a key.
 func (w *world) removeOwn(key ossclient.Key) { w.overlay.set(State{Key: key, Kind: Absent}) }
 
@@ -270,10 +291,16 @@ func (w *world) send(key ossclient.Key) {
 		return
 	}
 	c := Confirmation{Key: key, Attr: st.Attr, Target: st.Target}
-	if st.Kind == Absent {
+	switch st.Kind {
+	case Absent:
 		w.bucket.remove(key)
 		c.Deleted = true
-	} else {
+	case Attributes: // a copy to itself
+		w.bucket.mu.Lock()
+		body := w.bucket.bodies[key]
+		w.bucket.mu.Unlock()
+		c.Object = w.bucket.put(key, body, st.Attr.Mode)
+	default:
 		c.Object = w.bucket.put(key, st.Target, st.Attr.Mode)
 	}
 	w.tree.Confirmed(c)
@@ -297,24 +324,32 @@ func (w *world) entries(ctx context.Context, dir ossclient.Key) ([]Entry, error)
 	}
 }
 
-// merged is the keys that should be seen, with their sizes.
-func (w *world) merged() map[ossclient.Key]int64 {
-	all := map[ossclient.Key]int64{}
+// merged is the keys that should be seen.
+func (w *world) merged() map[ossclient.Key]sight {
+	all := map[ossclient.Key]sight{}
 	w.bucket.mu.Lock()
 	for k, o := range w.bucket.objects {
-		all[k] = o.Size
+		mode, err := strconv.ParseUint(o.Metadata.User["mode"], 10, 32)
+		switch {
+		case err == nil:
+		case isDirKey(k):
+			mode = defaultDirMode
+		default:
+			mode = defaultFileMode
+		}
+		all[k] = sight{o.Size, uint32(mode) & attr.PermMask}
 	}
 	w.bucket.mu.Unlock()
 	w.overlay.mu.Lock()
 	for k, st := range w.overlay.states {
-		if st.Kind == Absent {
+		s, there := all[k]
+		if st.Kind == Content || !there {
+			s.size = st.Size
+		}
+		if all[k] = (sight{s.size, st.Attr.Mode & attr.PermMask}); st.Kind == Absent {
 			delete(all, k)
-		} else {
-			all[k] = st.Size
 		}
 	}
 	w.overlay.mu.Unlock()
 	return all
 }
-
-var _ = bytes.Equal

@@ -19,57 +19,73 @@ import (
 	"github.com/ossfs/ossfs/ossclient"
 )
 
-// shown is what should be seen of a directory: names with sizes, directories with -1 and a "/".
-func shown(all map[ossclient.Key]int64, dir ossclient.Key) map[string]int64 {
+// sight is what is looked at of an entry.
+type sight struct {
+	size int64  // -1: a directory
+	mode uint32 // permissions
+}
+
+// shown is what should be seen of a directory: by name, those of directories with a "/".
+func shown(all map[ossclient.Key]sight, dir ossclient.Key) map[string]sight {
 	place := names.In(dir)
-	dirs, files := map[string]bool{}, map[string]int64{}
-	want := map[string]int64{}
-	for k, size := range all {
+	dirs, files := map[string]uint32{}, map[string]sight{}
+	want := map[string]sight{}
+	for k, s := range all {
 		if !strings.HasPrefix(string(k), string(dir)) {
 			continue
 		}
 		if k == dir {
-			if size > 0 {
-				want[names.ContentName] = size
+			if s.size > 0 {
+				want[names.ContentName] = sight{s.size, defaultFileMode}
 			}
 			continue
 		}
 		component, isDir := names.Child(dir, k)
-		if isDir {
-			dirs[component] = true
-		} else {
-			files[component] = size
+		switch {
+		case !isDir:
+			files[component] = s
+		case k == names.Join(dir, component, true):
+			dirs[component] = s.mode
+		case dirs[component] == 0:
+			dirs[component] = defaultDirMode
 		}
 	}
-	for c := range dirs {
-		want[place.Name(c)+"/"] = -1
+	for c, mode := range dirs {
+		want[place.Name(c)+"/"] = sight{-1, mode}
 	}
-	for c, size := range files {
-		if dirs[c] {
-			want[place.Beside(c)] = size
+	for c, s := range files {
+		if dirs[c] != 0 {
+			want[place.Beside(c)] = s
 		} else {
-			want[place.Name(c)] = size
+			want[place.Name(c)] = s
 		}
 	}
 	return want
 }
 
-func shadowed(want map[string]int64, dir ossclient.Key, component string) bool {
+func shadowed(want map[string]sight, dir ossclient.Key, component string) bool {
 	_, isDir := want[names.In(dir).Name(component)+"/"]
 	return isDir
 }
 
-func asShown(list []Entry) (map[string]int64, error) {
-	got := map[string]int64{}
-	for _, e := range list {
-		name, size := e.Name, e.Size
-		if e.Dir {
-			name, size = name+"/", -1
-		}
+// seenAs is what is seen of an entry, and under which name.
+func seenAs(e *Entry) (name string, s sight) {
+	s = sight{e.Size, e.Attr.Mode & attr.PermMask}
+	if e.Dir {
+		s.size = -1
+		return e.Name + "/", s
+	}
+	return e.Name, s
+}
+
+func asShown(list []Entry) (map[string]sight, error) {
+	got := map[string]sight{}
+	for i := range list {
+		name, s := seenAs(&list[i])
 		if _, twice := got[name]; twice {
 			return nil, fmt.Errorf("%q is listed twice", name)
 		}
-		got[name] = size
+		got[name] = s
 	}
 	return got, nil
 }
@@ -77,9 +93,10 @@ func asShown(list []Entry) (map[string]int64, error) {
 // model does random things to a world and compares what is seen with what should be.
 type model struct {
 	*world
-	r     *rand.Rand
-	log   []string
-	count int
+	r       *rand.Rand
+	log     []string
+	count   int
+	refresh bool // each directory before it is looked at
 }
 
 func (m *model) key() ossclient.Key {
@@ -113,11 +130,15 @@ func (m *model) own() {
 	if isDirKey(key) {
 		mode = attr.TypeDir | 0o700
 	}
-	switch m.r.IntN(4) {
+	switch m.r.IntN(5) {
 	case 0:
 		body := m.body(key)
 		m.note("create %q %d", key, len(body))
 		m.create(key, body, mode)
+	case 2:
+		if m.chmod(key, mode) {
+			m.note("chmod %q", key)
+		}
 	case 1:
 		m.note("remove %q", key)
 		m.removeOwn(key)
@@ -160,12 +181,21 @@ func (m *model) dir() ossclient.Key {
 	return dir
 }
 
+// look is called before a directory is looked at.
+func (m *model) look(dir ossclient.Key) {
+	if m.refresh {
+		m.note("refresh %q", dir)
+		m.tree.Refresh(dir)
+	}
+}
+
 // check looks at the world once.
 func (m *model) check(ctx context.Context) error {
 	dir := m.dir()
 	want := shown(m.merged(), dir)
 	switch m.r.IntN(3) {
 	case 0:
+		m.look(dir)
 		m.note("list %q", dir)
 		list, err := m.entries(ctx, dir)
 		if err != nil {
@@ -175,7 +205,7 @@ func (m *model) check(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(sight{})); diff != "" {
 			return fmt.Errorf("listing %q (-want +got):\n%s", dir, diff)
 		}
 	case 1:
@@ -189,20 +219,24 @@ func (m *model) check(ctx context.Context) error {
 		if st, ok := m.overlay.Lookup(names.Join(dir, component, false)); ok && st.Kind == Content && shadowed(want, dir, component) {
 			return nil // a file of ours keeps its name until a listing shows that others made a directory
 		}
+		m.look(dir)
 		m.note("lookup %q in %q", name, dir)
 		e, err := m.tree.Lookup(ctx, dir, name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		size, file := want[name]
+		_, file := want[name]
 		_, isDir := want[name+"/"]
-		switch {
-		case (err == nil) != (file || isDir):
+		if (err == nil) != (file || isDir) {
 			return fmt.Errorf("lookup of %q in %q: got %v, want it there: %v", name, dir, err, file || isDir)
-		case err == nil && (e.Dir != isDir || file && e.Size != size):
-			return fmt.Errorf("lookup of %q in %q: got dir %v size %d, want dir %v size %d", name, dir, e.Dir, e.Size, isDir, size)
+		}
+		if err == nil {
+			if name, got := seenAs(&e); e.Dir != isDir || got != want[name] {
+				return fmt.Errorf("lookup of %q in %q: got dir %v %+v, want dir %v %+v", name, dir, e.Dir, got, isDir, want[name])
+			}
 		}
 	case 2:
+		m.look(dir)
 		m.note("empty %q", dir)
 		got, err := m.tree.Empty(ctx, dir)
 		delete(want, names.ContentName)
@@ -229,16 +263,24 @@ func TestModel(t *testing.T) {
 		name          string
 		ttl           time.Duration
 		foreign, wait bool
+		refresh       bool // of what is looked at
+		pageKeys      int  // of the bucket's
 	}{
-		{"others, no TTL", 0, true, false},
-		{"alone, TTL", time.Hour, false, false},
-		{"others, after the TTL", time.Minute, true, true},
+		{name: "others, no TTL", foreign: true},
+		{name: "others, no TTL, many pages", foreign: true, pageKeys: 2},
+		{name: "alone, TTL", ttl: time.Hour},
+		{name: "alone, TTL, many pages", ttl: time.Hour, pageKeys: 2},
+		{name: "others, after the TTL", ttl: time.Minute, foreign: true, wait: true},
+		{name: "others, after the TTL, many pages", ttl: time.Minute, foreign: true, wait: true, pageKeys: 3},
+		{name: "others, after a refresh", ttl: time.Hour, foreign: true, refresh: true},
+		{name: "others, after a refresh, many pages", ttl: time.Hour, foreign: true, refresh: true, pageKeys: 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			for seed := range uint64(40) {
+			for seed := range uint64(20) {
 				synctest.Test(t, func(t *testing.T) {
 					m := &model{world: newWorld(t, func(o *Options) { o.TTL = tt.ttl }), r: rand.New(rand.NewPCG(seed, 1))}
 					defer m.close(t)
+					m.bucket.pageKeys, m.refresh = tt.pageKeys, tt.refresh
 					for range 150 {
 						switch n := m.r.IntN(10); {
 						case n < 4:
