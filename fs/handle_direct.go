@@ -50,7 +50,6 @@ func (h *handle) dropPages(off, size int64) {
 	if !paged {
 		return
 	}
-	_ = n.settlePages(context.Background()) // it fails only when the context ends
 	n.m.calls.calmPages(n.EmbeddedInode(), off, size)
 	_ = n.NotifyContent(off, size) // ENOENT for what the kernel does not know
 }
@@ -62,7 +61,7 @@ func (h *handle) handOver(ctx context.Context) {
 	n := h.n
 	n.mu.Lock()
 	c := n.content
-	if h.paged || !h.writer || n.handles > 1 || n.paged || n.gone || c == nil || n.pages != ownPages {
+	if n.paged || n.handles > 1 || n.gone || c == nil || n.pages != ownPages {
 		n.mu.Unlock()
 		return
 	}

@@ -360,10 +360,8 @@ func (n *node) answer(out *fuse.EntryOut) *fusefs.Inode {
 // touch notes that an entry of the directory came or went.
 func (n *node) touch() {
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.touched = time.Now()
-	key := n.key
-	n.mu.Unlock()
-	n.m.tree.Touched(key)
 }
 
 // Readlink is the target of a symbolic link.

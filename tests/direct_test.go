@@ -79,6 +79,29 @@ func TestSmallFilesAreReadFromMemoryOnceWritten(t *testing.T) {
 	}
 }
 
+// A small file is given to the kernel when its last writer is done, and not while another may write to it.
+func TestSmallFileOfTwoWriters(t *testing.T) {
+	b, kernel := observed(t)
+	open := func() *os.File {
+		f, err := os.OpenFile(b.Path("f"), os.O_CREATE|os.O_WRONLY, 0o644)
+		must(t, err)
+		return f
+	}
+	one, two := open(), open()
+	content := noise(6, 50_000)
+	for i, f := range []*os.File{one, two} {
+		_, err := f.WriteAt(content[i*20_000:], int64(i)*20_000)
+		must(t, err)
+		must(t, f.Close())
+		harness.Eventually(t, "the writer is gone", func() bool { return kernel.of("release") == i+1 })
+		copy(content[20_000:], noise(7, 30_000))
+	}
+	wantFile(t, b.Path("f"), content)
+	if n := kernel.of("read"); n != 0 {
+		t.Errorf("%d READs, want none", n)
+	}
+}
+
 // A written file of which the kernel was given nothing, since it is large or only a part of it is here, is written around
 // the pages when it is opened for writing again: what then was written is not found in them.
 func TestFileThatWasNotHandedOverIsWrittenAroundThePages(t *testing.T) {
@@ -154,7 +177,7 @@ func overwrite(t *testing.T, path string, p []byte, off int64) {
 
 // A file that is emptied when it is opened has no pages left, and is written around them as a new one is.
 func TestEmptiedFileIsWrittenAroundThePages(t *testing.T) {
-	b := harness.New(t)
+	b, kernel := observed(t)
 	must(t, os.WriteFile(b.Path("f"), noise(1, 50_000), 0o644))
 	got, err := os.ReadFile(b.Path("f"))
 	must(t, err)
@@ -162,9 +185,13 @@ func TestEmptiedFileIsWrittenAroundThePages(t *testing.T) {
 	for i, size := range []int{70_000, 20_000, 3 << 20, 1} {
 		want := noise(uint64(10+i), size)
 		must(t, os.WriteFile(b.Path("f"), want, 0o644))
+		before := kernel.of("read")
 		got, err := os.ReadFile(b.Path("f"))
 		must(t, err)
 		wantBytes(t, fmt.Sprintf("%d bytes", size), got, want)
+		if size > 1<<20 && kernel.of("read") == before { // more than it is given afterwards
+			t.Errorf("the kernel had the %d bytes that were written", size)
+		}
 	}
 	wantEverywhere(t, b, "f", noise(13, 1))
 }

@@ -37,7 +37,7 @@ func (t *Tree) staged(dir ossclient.Key, from string, limit int) []stagedItem {
 
 // after is the sort key of a file, or of nothing, with the smallest byte behind it; a directory's as it is.
 func after(sort string) string {
-	if sort == "" || strings.HasSuffix(sort, "/") {
+	if strings.HasSuffix(sort, "/") {
 		return sort
 	}
 	return sort + "\x00"

@@ -173,9 +173,6 @@ func aimless(o *ossclient.Object, a *attr.Attr, target string) bool {
 	return a.Type() == attr.TypeLink && target == "" && !isDirKey(o.Key) && o.Size > 0 && o.Size <= maxTarget
 }
 
-// Touched says that we changed something in dir. The overlay, which is asked first, has it already.
-func (t *Tree) Touched(ossclient.Key) {}
-
 // fresh is the remembered listing of dir, if it may still be believed.
 func (t *Tree) fresh(dir ossclient.Key) *cache.Listing {
 	l := t.listings.Get(dir)
