@@ -146,6 +146,26 @@ func TestSpecialFiles(t *testing.T) {
 }
 
 // SEMANTICS 7.1
+// A link that the bucket has leads where it did when it is renamed, alone or with its directory.
+func TestRenamedSymlink(t *testing.T) {
+	b := harness.New(t)
+	must(t, os.Mkdir(b.Path("d"), 0o755))
+	must(t, os.Symlink("target", b.Path("d", "link")))
+	b.Afresh()
+	for _, step := range [][2]string{{"d/link", "d/other"}, {"d", "e"}, {"e/other", "alone"}} {
+		must(t, os.Rename(b.Path(step[0]), b.Path(step[1])))
+		at := map[string]string{"d": "e/other"}[step[0]]
+		if at == "" {
+			at = step[1]
+		}
+		st, err := os.Lstat(b.Path(at))
+		must(t, err)
+		if got, err := os.Readlink(b.Path(at)); err != nil || got != "target" || st.Size() != int64(len(got)) {
+			t.Errorf("%s is %d bytes long, and leads to %q (%v)", at, st.Size(), got, err)
+		}
+	}
+}
+
 func TestHardLinksAreRefused(t *testing.T) {
 	b := harness.New(t)
 	must(t, os.WriteFile(b.Path("f"), nil, 0o644))
