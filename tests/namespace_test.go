@@ -95,6 +95,38 @@ func TestNamesThatAreNoKeys(t *testing.T) {
 	wantErrno(t, "a key of 1,024 bytes", os.WriteFile(filepath.Join(long, strings.Repeat("f", 1024-4*251)), nil, 0o644), syscall.ENAMETOOLONG)
 }
 
+// The name of a file beside a directory is none where there is no such directory: what is made under it would replace the file that has
+// its own name.
+// SEMANTICS 3.1, 3.2
+func TestNameOfAFileBesideADirectory(t *testing.T) {
+	const beside = "%oss:file=f"
+	b := harness.New(t)
+	must(t, os.WriteFile(b.Path("f"), []byte("data"), 0o644))
+	must(t, os.WriteFile(b.Path("other"), []byte("other"), 0o644))
+	refused := func() {
+		t.Helper()
+		wantErrno(t, "create", os.WriteFile(b.Path(beside), []byte("lost"), 0o644), syscall.EINVAL)
+		wantErrno(t, "mkdir", os.Mkdir(b.Path(beside), 0o755), syscall.EINVAL)
+		wantErrno(t, "symlink", os.Symlink("other", b.Path(beside)), syscall.EINVAL)
+		wantErrno(t, "rename", os.Rename(b.Path("other"), b.Path(beside)), syscall.EINVAL)
+		wantFile(t, b.Path("f"), []byte("data"))
+		wantNames(t, b.Dir, "f", "other")
+	}
+	refused()
+	b.Afresh()
+	refused()
+	must(t, b.Server.Put(harness.Bucket, "f/in", nil, nil))
+	must(t, b.Mount.Refresh(t.Context(), ""))
+	wantFile(t, b.Path(beside), []byte("data"))
+	must(t, os.Remove(b.Path(beside)))
+	wantErrno(t, "mkdir beside a directory", os.Mkdir(b.Path(beside), 0o755), syscall.EINVAL)
+	must(t, os.WriteFile(b.Path(beside), []byte("data"), 0o644))
+	wantNames(t, b.Dir, "f", beside, "other")
+	must(t, os.RemoveAll(b.Path("f")))
+	must(t, b.Mount.Refresh(t.Context(), ""))
+	refused()
+}
+
 // SEMANTICS 4.2
 func TestObjectsOfOthersHaveTheDefaults(t *testing.T) {
 	b := harness.Unmounted(t, func(o *fsOptions) {

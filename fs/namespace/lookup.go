@@ -33,8 +33,6 @@ func (t *Tree) Lookup(ctx context.Context, dir ossclient.Key, name string) (Entr
 		if ref.Component, err = t.resolve(ctx, dir, name, ref); err != nil {
 			return Entry{}, err
 		}
-	case names.Beside:
-		t.seen.put(dir, name, ref.Component)
 	}
 	e, err := t.lookup(ctx, dir, ref.Component, name, ref.Kind == names.Beside || ref.Kind == names.LongBeside)
 	if err != nil {
@@ -78,6 +76,9 @@ func (t *Tree) settle(ctx context.Context, name string, fileKey, dirKey ossclien
 	}
 	if alive && !beside {
 		return t.settleDir(ctx, name, dirKey, b)
+	}
+	if beside { // alone, the file has another name, and under this one nothing is to be made that would replace it
+		t.seen.note(name, fileKey, alive)
 	}
 	if fileKey != dirKey && alive == beside {
 		e, ok, err := t.settleFile(ctx, name, fileKey, b)

@@ -110,7 +110,7 @@ func (t *Tree) Root() Entry {
 
 // Child is the key of something to be made in dir. The error is names.ErrTooLong or names.ErrInvalid, the
 // latter also for a short form of a name, or the name of a file beside a directory, unless a lookup has just
-// said what it stands for.
+// said what it stands for, and that the directory is there.
 func (t *Tree) Child(dir ossclient.Key, name string, isDir bool) (ossclient.Key, error) {
 	ref, err := names.In(dir).Parse(name)
 	if err != nil {
@@ -240,6 +240,18 @@ func (s *seen) get(dir ossclient.Key, name string) (component string, ok bool) {
 	defer s.mu.Unlock()
 	component, ok = s.names[string(dir)+name]
 	return component, ok
+}
+
+// note remembers what the name of a file beside a directory stands for, as long as the directory is there.
+func (s *seen) note(name string, key ossclient.Key, there bool) {
+	dir, component := names.Split(key)
+	if there {
+		s.put(dir, name, component)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.names, string(dir)+name)
 }
 
 func (s *seen) put(dir ossclient.Key, name, component string) {
