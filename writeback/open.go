@@ -160,15 +160,17 @@ func (s *Store) settle(rebooted bool, torn map[uint64]bool) (setAside bool) {
 		}
 		c := e.clone()
 		c.flags &^= flagDirty | flagKept | flagAnew
+		c.after = !rebooted && e.rec > s.journal.Synced() // what was there before the process died may come back
 		if rebooted {
 			c.flags |= flagSuspect
 		}
 		if e.has(flagDirty) && (!rebooted || e.untouched()) { // after a loss of power it is as it was last closed
 			s.uncommitted(c)
+			s.found = append(s.found, op{code: opSet, entry: c}) // it counts from now on, after a loss of power too
 		}
 		s.cutOff(c)
 		c.trial = s.mayBeSent(c).over(c.trial)
-		if c.flags != e.flags || c.size != e.size || c.kind != e.kind || c.trial != e.trial {
+		if c.flags != e.flags || c.size != e.size || c.kind != e.kind || c.trial != e.trial || c.after {
 			next = append(next, c)
 		}
 		if c.stage != 0 {
@@ -281,7 +283,6 @@ func (s *Store) uncommitted(e *entry) {
 	case small: // it has outgrown that since
 		e.size = size
 		s.recovered(op{code: opNoBytes, stage: e.stage})
-		s.found = append(s.found, op{code: opSet, entry: e})
 	default:
 		e.size = size
 	}
