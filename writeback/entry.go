@@ -11,23 +11,24 @@ import (
 
 // entry is the state of one key that the bucket does not have. It is immutable once it is in the map.
 type entry struct {
-	key   Key
-	attr  string // packAttr
-	body  string // content that is no staged file
-	base  *ossclient.Version
-	trial *trial // states that the bucket may have got without our knowing, the last first
-	edit  *edit  // which bytes of the staged file count; nil: all
-	seq   uint64
-	since uint64 // the seq of the oldest change that the bucket has nothing of
-	rec   uint64 // the number of its record in the journal
-	when  int64  // the time of that change, nanoseconds since 1970
-	size  int64
-	stage uint64 // the number of its staged file; 0: none
-	class string // of attributes: the storage class of base, when known; not journaled, since it can be asked for
-	after bool   // it must be durable before it is sent: it took the place of a state that a loss of power may bring back; not journaled
-	sum   uint64 // CRC-64 of the staged file, with flagSum
-	kind  Kind
-	flags flags
+	key    Key
+	attr   string // packAttr
+	body   string // content that is no staged file
+	base   *ossclient.Version
+	trial  *trial     // states that the bucket may have got without our knowing, the last first
+	edit   *edit      // which bytes of the staged file count; nil: all
+	begins *beginning // the state that it begins with; nil: none, or not known
+	seq    uint64
+	since  uint64 // the seq of the oldest change that the bucket has nothing of
+	rec    uint64 // the number of its record in the journal
+	when   int64  // the time of that change, nanoseconds since 1970
+	size   int64
+	stage  uint64 // the number of its staged file; 0: none
+	class  string // of attributes: the storage class of base, when known; not journaled, since it can be asked for
+	after  bool   // it must be durable before it is sent: it took the place of a state that a loss of power may bring back; not journaled
+	sum    uint64 // CRC-64 of the staged file, with flagSum
+	kind   Kind
+	flags  flags
 }
 
 type flags uint8
@@ -201,6 +202,7 @@ const (
 	entryStage
 	entryBody
 	entryTrial
+	entryBeginning
 )
 
 func (c *encoder) entry(e *entry) {
@@ -219,6 +221,9 @@ func (c *encoder) entry(e *entry) {
 	}
 	if e.trial != nil {
 		parts |= entryTrial
+	}
+	if e.begins != nil {
+		parts |= entryBeginning
 	}
 	c.string(string(e.key))
 	c.byte(byte(e.kind))
@@ -245,6 +250,10 @@ func (c *encoder) entry(e *entry) {
 	}
 	if parts&entryTrial != 0 {
 		c.trials(e.trial)
+	}
+	if parts&entryBeginning != 0 {
+		c.uint(uint64(e.begins.size))
+		c.uint(e.begins.sum)
 	}
 	if parts&entryEdit != 0 {
 		c.uint(uint64(e.edit.limit))
@@ -299,6 +308,9 @@ func (d *decoder) entry() *entry {
 	}
 	if parts&entryTrial != 0 {
 		e.trial = d.trials()
+	}
+	if parts&entryBeginning != 0 {
+		e.begins = &beginning{size: int64(d.uint()), sum: d.uint()}
 	}
 	if parts&entryEdit != 0 {
 		e.edit = &edit{limit: int64(d.uint())}

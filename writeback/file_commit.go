@@ -61,7 +61,7 @@ func (f *File) soilLocked() error {
 	}
 	e := s.replaceLocked(key, Content, old, base)
 	if old != nil && old.stage == f.stage {
-		e.size, e.edit, e.flags, e.sum = old.size, old.edit, old.flags, old.sum
+		e.size, e.edit, e.flags, e.sum, e.begins = old.size, old.edit, old.flags, old.sum, old.begins
 		f.keptBy = old.rec
 		f.unbaseLocked(old)
 	} else {
@@ -181,6 +181,7 @@ func (f *File) commitLocked() error {
 	e := old.clone()
 	e.seq, e.size, e.edit = s.nextSeqLocked(), f.size, f.editLocked()
 	e.flags &^= flagDirty | flagKept | flagAnew | flagSum | flagPart
+	e.growsFrom(old)
 	if err := f.sumLocked(e); err != nil {
 		return err
 	}

@@ -183,8 +183,12 @@ func (s *Store) settle(rebooted bool, torn map[uint64]bool) (setAside bool) {
 		s.v.tree.Set(e.key, e)
 	}
 	for _, e := range gone {
-		s.log.Warn("a file that was still being written when the power failed is not stored; its bytes are kept", "key", string(e.key), "file", stageName(e.stage))
-		s.drop(e)
+		back := s.bringBack(e)
+		s.log.Warn("a file that was still being written when the power failed is not stored; its bytes are kept", "key", string(e.key), "file", stageName(e.stage),
+			"before", back != nil)
+		if s.drop(e); back != nil {
+			s.v.apply(&op{code: opSet, entry: back})
+		}
 	}
 	return len(gone) > 0
 }

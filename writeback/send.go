@@ -324,7 +324,7 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation, more ...op) error {
 	}
 	next := cur.clone()
 	next.base = baseOf(c.Object.Version)
-	next.trial = nil
+	next.trial, next.begins = nil, nil // the bucket has what is not older
 	next.since = max(next.since, e.seq+1)
 	next.when = time.Now().UnixNano()
 	next.flags &^= flagUnknown | flagSuspect
