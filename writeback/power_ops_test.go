@@ -23,20 +23,42 @@ func splice(content, data string, off int) string {
 	return next
 }
 
-// passes notes what a large file may be sent as while data is written to it piece by piece.
+// passes notes what a large file, or any when the stage is small, may be sent as while data is written to it piece by piece.
 func (m *powerModel) passes(key Key, content, data string, off int) {
-	for at := 0; len(content)+len(data) > 256<<10 && at < len(data); at += 64 << 10 {
+	for at := 0; (m.tight || len(content)+len(data) > 256<<10) && at < len(data); at += 64 << 10 {
 		m.mayHave(key, splice(content, data[:at], off))
 	}
 }
 
-func writePieces(ctx context.Context, f *File, data string, off int) error {
-	for at := 0; at < len(data); at += 64 << 10 {
-		if _, err := f.WriteAt(ctx, []byte(data[at:min(at+64<<10, len(data))]), int64(off+at)); err != nil {
-			return err
+// writePieces writes what there is room for, and says how much that is.
+func (m *powerModel) writePieces(ctx context.Context, f *File, data string, off int) (n int, err error) {
+	for n < len(data) {
+		k, err := f.WriteAt(ctx, []byte(data[n:min(n+64<<10, len(data))]), int64(off+n))
+		if n += k; errors.Is(err, syscall.ENOSPC) && m.mayBeFull() {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
 		}
 	}
-	return nil
+	return n, nil
+}
+
+// mayBeFull says whether the stage may have bytes that nobody can send: of what was removed, and is open.
+func (m *powerModel) mayBeFull() bool {
+	return m.tight && slices.ContainsFunc(m.files, func(o *fileModel) bool { return o.key == "" })
+}
+
+// fill writes data into content, through f, and commits. What there is no room for is not in the world that the step is to make.
+func (m *powerModel) fill(ctx context.Context, f *File, key Key, content, data string, off int) error {
+	n, err := m.writePieces(ctx, f, data, off)
+	if err != nil {
+		return err
+	}
+	if n < len(data) {
+		m.closes(m.now(), key, splice(content, data[:n], off))
+	}
+	return f.Commit()
 }
 
 // change writes data into content, and says whether that overwrites bytes of it.
@@ -66,10 +88,7 @@ func (m *powerModel) write(ctx context.Context, key Key) bool {
 			return err
 		}
 		defer f.Release()
-		if err := writePieces(ctx, f, data, off); err != nil {
-			return err
-		}
-		return f.Commit()
+		return m.fill(ctx, f, key, content, data, off)
 	})
 }
 
@@ -94,10 +113,7 @@ func (m *powerModel) create(ctx context.Context, key Key) bool {
 			return err
 		}
 		defer f.Release()
-		if err := writePieces(ctx, f, data, 0); err != nil {
-			return err
-		}
-		return f.Commit()
+		return m.fill(ctx, f, key, "", data, 0)
 	})
 }
 
@@ -149,6 +165,9 @@ func (m *powerModel) openFile(key Key) bool {
 	m.shake(key, closed)
 	m.loses(key)
 	delete(m.origins, key)
+	if m.tight {
+		m.mayHave(key, "")
+	}
 	return m.step("create and keep open "+string(key), func(world) {}, func() error {
 		f, err := m.s.Create(key, fileAttr(), m.version(key))
 		if err == nil {
@@ -167,7 +186,9 @@ func (m *powerModel) soils(o *fileModel, next string, over bool) {
 			m.shaken[k] = true
 		}
 	}
-	o.live = next
+	if o.live = next; m.tight {
+		m.mayHave(o.key, next)
+	}
 }
 
 // use does something with a file that is open.
@@ -189,8 +210,15 @@ func (m *powerModel) use(ctx context.Context) bool {
 	case 0, 1, 2:
 		next, data, off := m.change(o.live)
 		m.passes(o.key, o.live, data, off)
+		content := o.live
 		m.soils(o, next, off < committed || o.key == "")
-		return m.step(fmt.Sprintf("write %d at %d of %s", len(data), off, name), func(world) {}, func() error { return stale(writePieces(ctx, o.f, data, off)) })
+		return m.step(fmt.Sprintf("write %d at %d of %s", len(data), off, name), func(world) {}, func() error {
+			n, err := m.writePieces(ctx, o.f, data, off)
+			if n < len(data) {
+				o.live = splice(content, data[:n], off)
+			}
+			return stale(err)
+		})
 	case 3:
 		next, size := m.resize(o.live)
 		m.mayHave(o.key, o.live)
@@ -313,13 +341,51 @@ func (m *powerModel) exchange(ctx context.Context, a, b Key) bool {
 		m.commits(w, b)
 		m.moves(w, map[Key]Key{a: b, b: a})
 	}, func() error {
-		side := func(from, to Key) Side {
-			v := m.version(from)
-			v.Key = from
-			return Side{RenameSource{Version: v, Attr: fileAttr()}, to}
-		}
-		return m.s.Exchange(ctx, side(a, b), side(b, a), aside, func(error) {})
+		return m.s.Exchange(ctx, m.side(a, b), m.side(b, a), aside, func(error) {})
 	})
+}
+
+// side is one side of an exchange of files.
+func (m *powerModel) side(from, to Key) Side {
+	v := m.version(from)
+	v.Key = from
+	return Side{RenameSource{Version: v, Attr: fileAttr()}, to}
+}
+
+// exchangeTrees swaps the two directories.
+func (m *powerModel) exchangeTrees(ctx context.Context) bool {
+	keys := make(map[Key]Key)
+	for _, key := range modelKeys {
+		other := strings.NewReplacer("d/", "e/", "e/", "d/").Replace(string(key))
+		if content, there := m.content(key); there && other != string(key) {
+			keys[key] = Key(other)
+			m.mayHave(key, content)
+		}
+	}
+	for key, other := range keys {
+		m.swapped[key] = swapModel{len(m.worlds), other, m.oldest(other)}
+		m.swapped[other] = swapModel{len(m.worlds), key, m.oldest(key)}
+	}
+	side := func(from, to Key) Side { return Side{RenameSource{Version: ossclient.Version{Key: from}}, to} }
+	return m.step("exchange d/ and e/", func(w world) {
+		for key := range keys {
+			m.commits(w, key)
+		}
+		m.moves(w, keys)
+	}, func() error {
+		return m.s.Exchange(ctx, side("d/", "e/"), side("e/", "d/"), aside+"/", func(error) {})
+	})
+}
+
+// hold has an object stay for a while, or lets one go.
+func (m *powerModel) hold(key Key) bool {
+	if n := len(m.holds); n > 0 && m.rng.IntN(2) == 0 {
+		m.holds[n-1]()
+		m.holds = m.holds[:n-1]
+		return m.step("let go", func(world) {}, func() error { return nil })
+	}
+	m.holds = append(m.holds, m.s.Hold(key))
+	return m.step("hold "+string(key), func(world) {}, func() error { return nil })
 }
 
 func (m *powerModel) remove(key Key) bool {
@@ -335,7 +401,10 @@ func (m *powerModel) fsync(ctx context.Context, key Key) bool {
 		return true // there is nothing to be opened
 	}
 	ok := m.step(fmt.Sprintf("fsync %s", key), func(w world) { m.commits(w, key) }, func() error { return m.s.Sync(ctx, key) })
-	if ok {
+	switch {
+	case ok && m.local:
+		m.group()
+	case ok:
 		m.least[key], m.synced[key] = len(m.worlds)-1, len(m.worlds)-1
 	}
 	return ok
@@ -356,6 +425,8 @@ func (m *powerModel) fsyncDir(ctx context.Context, dir Key) bool {
 	}, func() error { return m.s.SyncTree(ctx, dir) })
 	if ok {
 		m.group()
+	}
+	if ok && !m.local {
 		for _, key := range below {
 			m.synced[key] = m.grouped
 		}
@@ -389,7 +460,7 @@ func (m *powerModel) second() bool {
 
 func (m *powerModel) any(ctx context.Context) bool {
 	key := m.name()
-	switch m.rng.IntN(25) {
+	switch m.rng.IntN(29) {
 	case 0, 1, 2:
 		return m.write(ctx, key)
 	case 3, 4:
@@ -414,6 +485,12 @@ func (m *powerModel) any(ctx context.Context) bool {
 		return m.openFile(key)
 	case 19, 20, 21, 22, 23:
 		return m.use(ctx)
+	case 24:
+		return m.exchangeTrees(ctx)
+	case 25, 26:
+		return m.hold(key)
+	case 27:
+		return m.kill()
 	}
 	a := fileAttr()
 	a.SetMtime(time.Unix(m.rng.Int64N(1<<30), 0))

@@ -1,0 +1,81 @@
+package writeback
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/ossfs/ossfs/ossclient/crc"
+)
+
+// kill ends the process, and opens the Store anew on the same disk, of which nothing is more durable for that. What was written and not closed is
+// there as it was written, or as it was committed.
+func (m *powerModel) kill() bool {
+	files := m.files
+	m.files, m.holds = nil, nil
+	ok := m.step("kill", func(world) {}, func() error {
+		m.end()
+		if err := m.s.lock.Close(); err != nil {
+			return err
+		}
+		s, err := Open(m.t.Context(), m.opt)
+		if err != nil {
+			return err
+		}
+		m.s = s
+		for _, o := range files {
+			if err := m.left(o); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, o := range files {
+		if !ok && o.dirty { // it was not looked at
+			m.unseen[o.key] = true
+		}
+	}
+	return ok
+}
+
+// end ends the process.
+func (m *powerModel) end() {
+	m.s.cancel()
+	m.s.wg.Wait()
+}
+
+// left notes what is left of an open file after a kill.
+func (m *powerModel) left(o *fileModel) error {
+	if o.key == "" || !o.dirty {
+		return nil
+	}
+	got, err := m.found(o.key)
+	if err != nil {
+		return err
+	}
+	closed := m.now()[o.key]
+	_, passing := m.partial[o.key][crc.Update(0, []byte(got))]
+	added := strings.HasPrefix(got, closed) && strings.HasPrefix(o.live, got)
+	if !o.torn && !added && !passing { // else the changes may be there in part
+		return fmt.Errorf("%s has %d bytes after a kill, it was written to have %d and closed with %d", o.key, len(got), len(o.live), len(closed))
+	}
+	m.now()[o.key] = got
+	return nil
+}
+
+// found is what a key has.
+func (m *powerModel) found(key Key) (string, error) {
+	f, pending := m.s.OpenContent(key)
+	if !pending {
+		got, _ := m.r.body(string(key))
+		return got, nil
+	}
+	defer f.Release()
+	got := make([]byte, f.Size())
+	if _, err := f.ReadAt(context.Background(), got, 0); err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	return string(got), nil
+}
