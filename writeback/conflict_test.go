@@ -1,11 +1,16 @@
 package writeback
 
 import (
+	"errors"
 	"path"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback/disk/disktest"
 )
 
 // The key of a conflict's copy is one that OSS and a directory take, however long the name is.
@@ -17,5 +22,32 @@ func TestConflictKey(t *testing.T) {
 		if want, _ := path.Split(key); dir != want || len(got) > 1023 || len(name) > 255 || !utf8.ValidString(name) || !strings.HasSuffix(name, ".conflict-h_o_st-20231114T221320.000Z") {
 			t.Errorf("%.20q of %d bytes: got %q", key, len(key), got)
 		}
+	}
+}
+
+// When the journal does not take it that ours is kept beside another client's object, ours stays where it is: it is tried again.
+// SEMANTICS 5.2
+func TestConflictThatIsNotJournaled(t *testing.T) {
+	r, mem, s := onMem(t)
+	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+	r.grow(f, "ours", 0)
+	r.closed(f)
+	theirs := must(r.bucket.Head(t.Context(), r.put("a", "theirs").Key))(t)
+	mem.StopAt(0, nil)
+	if err := s.keepBoth(s.get("a"), f, theirs); !errors.Is(err, disktest.ErrStopped) {
+		t.Errorf("got %v, want the disk's error", err)
+	}
+	if f.Key() != "a" || s.Status().Conflicts != 0 {
+		t.Errorf("ours is %s, and there are %d conflicts", f.Key(), s.Status().Conflicts)
+	}
+	f.Release()
+	_ = s.Close(t.Context()) // its disk has stopped
+	_, next := r.killed(mem)
+	r.flush(next)
+	r.want("a", "theirs")
+	if keys := r.server.Keys(ossservertest.Bucket); len(keys) != 2 {
+		t.Errorf("the bucket has %q", keys)
+	} else {
+		r.want(keys[1], "ours")
 	}
 }

@@ -192,3 +192,42 @@ func TestUploadBegunWhileLookedFor(t *testing.T) {
 		}
 	}
 }
+
+// As long as an upload of the same key is just getting its name it cannot be said which is whose: it is looked again, and then the one whose answer
+// was lost is given up.
+func TestUploadIsLookedForAgain(t *testing.T) {
+	r := newRig(t)
+	b := &listed{Bucket: r.bucket}
+	r.opt.Bucket = b
+	s := r.open()
+	lost := r.stranger("big", "")
+	in, other := must(s.intend("big"))(t), must(s.intend("big"))(t)
+	s.mu.Lock()
+	in.busy, in.until = false, time.Now().UnixNano()
+	s.mu.Unlock()
+	b.before = func(n int) {
+		if n < 2 {
+			return
+		}
+		s.mu.Lock()
+		other.busy = false
+		s.mu.Unlock()
+	}
+	s.settleIntents(t.Context(), []*intent{in})
+	if left := r.uploads(); slices.Contains(left, lost) {
+		t.Errorf("looked %d times, and it is still there: %q", b.n, left)
+	}
+}
+
+// listed is a Bucket in which something happens before uploads are listed for the n-th time.
+type listed struct {
+	Bucket
+	n      int
+	before func(n int)
+}
+
+func (b *listed) ListUploads(ctx context.Context, prefix Key) iter.Seq2[ossclient.Upload, error] {
+	b.n++
+	b.before(b.n)
+	return b.Bucket.ListUploads(ctx, prefix)
+}

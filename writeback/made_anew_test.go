@@ -4,6 +4,9 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
+	"github.com/ossfs/ossfs/ossclient"
 )
 
 // What was made anew when the delete of its key was about to be sent is not deleted.
@@ -63,4 +66,30 @@ func (b patientDeletes) DeleteMany(ctx context.Context, keys []Key) error {
 	close(b.begun)
 	<-b.goOn
 	return err
+}
+
+// What is made anew under its old key while a directory is moved is not taken for what was moved.
+// SEMANTICS 6.2
+func TestMadeAnewWhileItsDirectoryMoves(t *testing.T) {
+	r := newRig(t)
+	r.opt.Delay = time.Hour
+	var s *Store
+	v := r.put("d/a", "before")
+	r.opt.Bucket = &slowCopies{r.bucket, func() error {
+		f := must(s.Create("d/a", fileAttr(), v))(t)
+		r.grow(f, "anew", 0)
+		r.close(f)
+		return nil
+	}}
+	s = r.open()
+	if err := s.RenameTree(t.Context(), "d/", "e/", ossclient.Version{}); err != nil {
+		t.Fatal(err)
+	}
+	r.wantSeen(s, map[string]string{"d/a": "anew", "e/a": "before"})
+	r.flush(s)
+	r.want("e/a", "before")
+	r.want("d/a", "anew")
+	if keys := r.server.Keys(ossservertest.Bucket); len(keys) != 2 {
+		t.Errorf("the bucket has %q", keys)
+	}
 }

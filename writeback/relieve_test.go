@@ -129,3 +129,24 @@ func TestRelieveGoesOn(t *testing.T) {
 		})
 	}
 }
+
+// What was given up is not given up again: the journal grows once for each part.
+func TestRelievedOnce(t *testing.T) {
+	r := newRig(t)
+	r.opt.Disk = disktest.New()
+	s := young(r)
+	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+	content := noise(3<<20, 1)
+	r.grow(f, content, 0)
+	r.landed(f)
+	if err := f.relieve(); err != nil || !s.holed(f.stage) {
+		t.Fatalf("nothing was given up: %v", err)
+	}
+	before := s.journal.Seq()
+	if err := f.relieve(); err != nil || s.journal.Seq() != before {
+		t.Errorf("given up again: %d records, %v", s.journal.Seq()-before, err)
+	}
+	r.close(f)
+	r.flush(s)
+	r.want("a", content)
+}

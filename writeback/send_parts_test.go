@@ -114,3 +114,39 @@ func TestPartIsReplacedLateOfWhatWasGivenUp(t *testing.T) {
 	r.want("big", content)
 	r.noUploads()
 }
+
+// An object is what an upload was completed as when it is one of its states, of its key, and none of which a part was left out that is
+// in the upload alone.
+func TestCompletedAs(t *testing.T) {
+	o := ossclient.Object{Version: ossclient.Version{Key: "a", Size: 10}, CRC64: 7, HasCRC64: true}
+	for name, test := range map[string]struct {
+		upload upload
+		want   bool
+	}{
+		"that state":                        {upload{key: "a", tried: &trial{size: 10, sum: 7}}, true},
+		"an earlier one":                    {upload{key: "a", tried: &trial{size: 12, sum: 8, older: &trial{size: 10, sum: 7}}}, true},
+		"never tried":                       {upload{key: "a", tried: &trial{size: 10, sum: 8}}, false},
+		"of another key":                    {upload{key: "b", tried: &trial{size: 10, sum: 7}}, false},
+		"with what was given up":            {upload{key: "a", tried: &trial{size: 10, sum: 7}, parts: parts(0, 10, true)}, true},
+		"without what is still staged":      {upload{key: "a", tried: &trial{size: 10, sum: 7}, parts: parts(8, 4, false)}, true},
+		"without all of what was given up":  {upload{key: "a", tried: &trial{size: 10, sum: 7}, parts: parts(8, 4, true)}, false},
+		"without any of what was given up":  {upload{key: "a", tried: &trial{size: 10, sum: 7}, parts: parts(10, 4, true)}, false},
+		"tried, and given up since, both":   {upload{key: "a", tried: &trial{size: 12, sum: 8}, parts: parts(8, 4, true)}, false},
+		"nothing was tried":                 {upload{key: "a"}, false},
+		"of no bytes, nothing was given up": {upload{key: "a", tried: &trial{size: 10, sum: 7}, parts: map[int]sentPart{}}, true},
+	} {
+		s := &Store{v: newView()}
+		s.v.uploads[1] = &test.upload
+		if got := s.completedAs(&entry{key: "a", stage: 1}, &o) != nil; got != test.want {
+			t.Errorf("%s: %v", name, got)
+		}
+		if s.completedAs(&entry{key: "a", stage: 2}, &o) != nil {
+			t.Errorf("%s: of another staged file", name)
+		}
+	}
+}
+
+// parts is one part of an upload.
+func parts(off, size int64, punched bool) map[int]sentPart {
+	return map[int]sentPart{1: {Part: ossclient.Part{Number: 1, Size: size}, off: off, punched: punched}}
+}
