@@ -142,6 +142,25 @@ func TestFileThatWasNotHandedOverIsWrittenAroundThePages(t *testing.T) {
 	}
 }
 
+// A file that somebody has open for reading keeps its pages when it is emptied, and is written through them.
+func TestEmptiedFileThatIsReadIsWrittenThroughThePages(t *testing.T) {
+	b, kernel := observed(t)
+	content := noise(4, 2<<20)
+	must(t, os.WriteFile(b.Path("f"), noise(3, 2<<20), 0o644))
+	reader, err := os.Open(b.Path("f"))
+	must(t, err)
+	defer reader.Close()
+	must(t, os.WriteFile(b.Path("f"), content, 0o644))
+	before := kernel.of("read")
+	got := make([]byte, len(content))
+	_, err = reader.ReadAt(got, 0)
+	must(t, err)
+	wantBytes(t, "what was written", got, content)
+	if kernel.of("read") != before {
+		t.Error("the kernel has no page of what was written")
+	}
+}
+
 // A file that is open for O_DIRECT reading may be mapped, which makes pages: it is not written around them.
 func TestFileThatMayBeMappedIsWrittenThroughThePages(t *testing.T) {
 	const page = 4096
