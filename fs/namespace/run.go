@@ -164,7 +164,7 @@ func (r *run) fetch(dir ossclient.Key) (*ossclient.Page, uint64, error) {
 	r.token = page.Next
 	if r.token == "" {
 		r.ended = true
-		r.sweep.end(r.end())
+		r.sweep.end()
 	}
 	w.arrived(r)
 	return &page, began, nil

@@ -30,13 +30,10 @@ type openDir struct {
 	large bool // it was waited for in vain
 }
 
-// restart drops what is not complete and begins after another key, in the directory top.
+// restart drops what is not complete and begins after another key, one within the directory top, of which not all is seen so.
 func (s *sweep) restart(top, after ossclient.Key) {
 	s.after = after
 	s.open = append(s.open[:0], &openDir{dir: top})
-	if top > after || after == "" {
-		s.open[0].b = cache.NewBuilder(top, s.t.now())
-	}
 }
 
 // page takes a page in. The request for it was sent at asked, as event number began.
@@ -99,13 +96,9 @@ func (s *sweep) pop() {
 	}
 }
 
-// end takes in that nothing follows before the directory until; nothing at all when that is empty.
-func (s *sweep) end(until ossclient.Key) {
+// end takes in that nothing follows in the directories that are open, the outermost apart.
+func (s *sweep) end() {
 	for len(s.open) > 0 {
-		if until != "" && names.Within(s.open[len(s.open)-1].dir, until) {
-			s.open = s.open[:0] // more of it, and of those above, may come behind until
-			return
-		}
 		s.pop()
 	}
 }
