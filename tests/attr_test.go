@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -180,6 +181,39 @@ func TestWriteChangesTimes(t *testing.T) {
 	must(t, err)
 	if !st.ModTime().Equal(old) {
 		t.Errorf("a time that was set after the write: got %v, want %v", st.ModTime(), old)
+	}
+}
+
+// A directory's time changes with its entries, and is what it was set to until then.
+// SEMANTICS 4.3
+func TestTimeOfADirectory(t *testing.T) {
+	b := harness.New(t)
+	dirs := []string{b.Path("one"), b.Path("two")}
+	for _, dir := range dirs {
+		must(t, os.Mkdir(dir, 0o755))
+		must(t, os.WriteFile(filepath.Join(dir, "f"), nil, 0o644))
+		must(t, os.WriteFile(filepath.Join(dir, "g"), nil, 0o644))
+	}
+	old := time.Unix(1_000_000_000, 0)
+	for _, step := range []struct {
+		do      func() error
+		changed []string
+	}{
+		{func() error { return os.Remove(filepath.Join(dirs[0], "f")) }, dirs[:1]},
+		{func() error { return os.Rename(filepath.Join(dirs[0], "g"), filepath.Join(dirs[1], "h")) }, dirs},
+		{func() error { return os.Rename(filepath.Join(dirs[1], "h"), filepath.Join(dirs[1], "i")) }, dirs[1:]},
+	} {
+		for _, dir := range dirs {
+			must(t, os.Chtimes(dir, old, old))
+		}
+		must(t, step.do())
+		for _, dir := range dirs {
+			st, err := os.Stat(dir)
+			must(t, err)
+			if changed := !st.ModTime().Equal(old); changed != slices.Contains(step.changed, dir) {
+				t.Errorf("%s: %v; the changed ones are %q", dir, st.ModTime(), step.changed)
+			}
+		}
 	}
 }
 
