@@ -52,7 +52,7 @@ func run() error {
 	flag.StringVar(&c.root.modules, "modules", "", "its folder lib/modules/VERSION")
 	flag.StringVar(&c.root.busybox, "busybox", "/bin/busybox", "a static one")
 	flag.StringVar(&c.root.ossfs, "ossfs", "", "the program that is tested, static")
-	flag.StringVar(&c.fs, "fs", "ext4", "filesystem of the state directory: ext4 or xfs")
+	flag.StringVar(&c.fs, "fs", "ext4", "filesystem of the state directory: ext4, xfs or, without a machine, btrfs")
 	flag.StringVar(&c.dir, "dir", "", "an empty folder for consoles and the like")
 	flag.Parse()
 	switch *guest {
@@ -85,6 +85,13 @@ func (c *campaign) open() error {
 	if err := isStatic(c.root.ossfs); err != nil {
 		return err
 	}
+	var err error
+	if c.root.ossfs, err = filepath.Abs(c.root.ossfs); err != nil { // a link leads there
+		return err
+	}
+	if c.dir, err = filepath.Abs(c.dir); err != nil {
+		return err
+	}
 	if c.root.kernel != "" {
 		image, err := c.root.initramfs()
 		if err != nil {
@@ -93,10 +100,6 @@ func (c *campaign) open() error {
 		if err := os.WriteFile(filepath.Join(c.dir, "initramfs"), image, 0o600); err != nil {
 			return err
 		}
-	}
-	var err error
-	if c.dir, err = filepath.Abs(c.dir); err != nil {
-		return err
 	}
 	c.server, err = ossserver.New(ossserver.Options{Keys: []ossserver.Key{{ID: bucket, Secret: bucket}}, Bandwidth: 4 << 20})
 	if err != nil {
