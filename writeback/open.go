@@ -34,7 +34,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	forgotten, intents := s.forgotten(), s.intents() // before new ones are made
 	s.wg.Go(func() {
-		s.abandonAll(forgotten)
+		if err := s.sync.flush(); err == nil { // a loss of power must not bring back what they were of
+			s.abandonAll(forgotten)
+		}
 		s.settleIntents(s.ctx, intents)
 	})
 	s.wg.Go(func() { s.loop.run(s.ctx) })
@@ -76,7 +78,8 @@ func (s *Store) recover() error {
 	}
 	s.lastStage = s.v.stage
 	setAside := s.settle(report.Rebooted, torn)
-	if damaged := report.Damaged > 0 || report.Gaps > 0; report.Rebooted || damaged {
+	damaged := report.Damaged > 0 || report.Gaps > 0
+	if report.Rebooted || damaged {
 		// What was passed over must not come back: no later marker may speak for it.
 		if err := s.compact(); err != nil {
 			return errors.Join(err, s.journal.Close())
@@ -90,7 +93,7 @@ func (s *Store) recover() error {
 	}
 	s.sync.all, s.sync.pending = true, true
 	s.sync.wake()
-	return s.adoptStages(setAside || report.Damaged > 0 || report.Gaps > 0)
+	return s.adoptStages(setAside || damaged, report.Rebooted || damaged)
 }
 
 // reader applies the records of the journal: those before the last marker at once.
@@ -331,8 +334,8 @@ func (s *Store) recovered(o op) {
 }
 
 // adoptStages looks at the staged files: those that no entry speaks of are removed, or kept apart when the
-// journal is damaged.
-func (s *Store) adoptStages(keep bool) error {
+// journal is damaged; when it is not durable that nothing speaks of them, as soon as it is.
+func (s *Store) adoptStages(keep, durable bool) error {
 	known := make(map[uint64]bool)
 	s.v.tree.Scan(func(_ Key, e *entry) bool {
 		if e.stage != 0 {
@@ -360,6 +363,10 @@ func (s *Store) adoptStages(keep bool) error {
 				continue
 			}
 			s.lastStage = max(s.lastStage, n)
+			if !durable { // a loss of power may bring back what speaks of it
+				s.sync.orphan(n, s.journal.Seq())
+				continue
+			}
 			if err := s.setAside("staged/"+dir+"/"+name, name, keep); err != nil {
 				return err
 			}
