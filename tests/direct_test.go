@@ -72,7 +72,7 @@ func TestSmallFilesAreReadFromMemoryOnceWritten(t *testing.T) {
 		wantBytes(t, fmt.Sprint(i), got, noise(uint64(i), 100+i*5000))
 	}
 	if n := kernel.of("read"); n != 0 {
-		t.Errorf("%d READs, want none", n)
+		kernel.errorf("%d READs, want none", n)
 	}
 	if n := b.Server.Counts()["GetObject"]; n != 0 {
 		t.Errorf("%d GetObjects, want none", n)
@@ -98,7 +98,7 @@ func TestSmallFileOfTwoWriters(t *testing.T) {
 	}
 	wantFile(t, b.Path("f"), content)
 	if n := kernel.of("read"); n != 0 {
-		t.Errorf("%d READs, want none", n)
+		kernel.errorf("%d READs, want none", n)
 	}
 }
 
@@ -157,7 +157,7 @@ func TestEmptiedFileThatIsReadIsWrittenThroughThePages(t *testing.T) {
 	must(t, err)
 	wantBytes(t, "what was written", got, content)
 	if kernel.of("read") != before {
-		t.Error("the kernel has no page of what was written")
+		kernel.errorf("the kernel has no page of what was written")
 	}
 }
 
@@ -180,7 +180,7 @@ func TestFileThatMayBeMappedIsWrittenThroughThePages(t *testing.T) {
 	must(t, err)
 	wantBytes(t, "what was written", got, content[:page])
 	if kernel.of("read") != before {
-		t.Error("the kernel has no page of what was written")
+		kernel.errorf("the kernel has no page of what was written")
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 
 // requests counts what the kernel asks of a mount, by name.
 type requests struct {
+	*caches
 	mu sync.Mutex // guards n
 	n  map[string]int
 }
@@ -45,7 +46,7 @@ func (r *requests) of(name string) int {
 
 // observed is a bed whose kernel's requests are counted.
 func observed(t *testing.T) (*harness.Bed, *requests) {
-	r := &requests{n: map[string]int{}}
+	r := &requests{caches: cachesOf(t), n: map[string]int{}}
 	return harness.New(t, func(o *fsOptions) { o.Observer = r.count }), r
 }
 
@@ -74,7 +75,7 @@ func TestSmallFilesInOrder(t *testing.T) {
 		t.Errorf("%d GETs for %d files", n, files)
 	}
 	if n := kernel.of("read"); n > files*3/4 {
-		t.Errorf("%d READs for %d files: what is there already was not handed over", n, files)
+		kernel.errorf("%d READs for %d files: what is there already was not handed over", n, files)
 	}
 }
 
@@ -115,7 +116,7 @@ func TestPagesAreKept(t *testing.T) {
 		wantFile(t, b.Path("f"), noise(5, 3<<20))
 	}
 	if n := kernel.of("read"); n != before {
-		t.Errorf("%d READs of what the kernel has", n-before)
+		kernel.errorf("%d READs of what the kernel has", n-before)
 	}
 	must(t, b.Server.Put(harness.Bucket, "f", noise(6, 3<<20), nil))
 	harness.Eventually(t, "another object of the name", func() bool {
@@ -221,7 +222,7 @@ func TestRandomReadsEndInThePageCache(t *testing.T) {
 	reads := kernel.of("read")
 	pass(4000)
 	if n := kernel.of("read") - reads; n > 100 {
-		t.Errorf("%d READs for a file that the kernel should have", n)
+		kernel.errorf("%d READs for a file that the kernel should have", n)
 	}
 	if _, after := b.Server.Bytes(); after-before > size*5/4 {
 		t.Errorf("%d bytes fetched of %d", after-before, size)
