@@ -209,7 +209,9 @@ func (s *Store) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		<-done // every goroutine ends with s.ctx: this is short, and the journal must not be closed under them
 	}
-	s.abandonAll(s.forgotten())
+	if s.sync.flush() == nil { // a loss of power must not bring back what they were of
+		s.abandonAll(s.forgotten())
+	}
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortWithin)
 	s.settleIntents(patience, s.intents())
 	cancel()
