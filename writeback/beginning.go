@@ -14,9 +14,10 @@ type beginning struct {
 	sum  uint64
 }
 
-// growsFrom notes what a state begins with, that takes the place of before: what was committed when that was written to.
+// growsFrom notes what a state begins with, that takes the place of before: what was committed when that was written to. Every file begins
+// empty, and nearly none is meant to be so.
 func (e *entry) growsFrom(before *entry) {
-	if before.has(flagKept) && before.has(flagSum) && before.edit == nil && before.size < e.size {
+	if before.has(flagKept) && before.has(flagSum) && before.edit == nil && 0 < before.size && before.size < e.size {
 		e.begins = &beginning{before.size, before.sum}
 	}
 }

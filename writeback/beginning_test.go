@@ -114,3 +114,82 @@ func TestPowerFailsWhileWhatWasAddedIsOverwritten(t *testing.T) {
 		})
 	}
 }
+
+// A file is made step by step, each of them committed, and moved to its place when it is finished. What it was before is not seen there, whatever
+// happens to it afterwards.
+// SEMANTICS 1.2
+func TestWhatHadAnotherNameIsNotBroughtBack(t *testing.T) {
+	half, rest := noise(100<<10, 1), noise(100<<10, 2)
+	for name, test := range map[string]struct {
+		move func(t *testing.T, s *Store) error
+		to   string
+	}{
+		"renamed": {func(t *testing.T, s *Store) error {
+			return s.Rename(t.Context(), "d/a", "b", RenameSource{}, ossclient.Version{})
+		}, "b"},
+		"exchanged": {func(t *testing.T, s *Store) error {
+			side := func(at, to Key) Side {
+				return Side{RenameSource: RenameSource{Version: ossclient.Version{Key: at}}, To: to}
+			}
+			return s.Exchange(t.Context(), side("d/a", "b"), side("b", "d/a"), aside, func(error) {})
+		}, "b"},
+		"with its directory": {func(t *testing.T, s *Store) error { return s.RenameTree(t.Context(), "d/", "e/", ossclient.Version{}) }, "e/a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(16) {
+				r, mem := newRig(t), disktest.New()
+				r.opt.Disk, r.opt.Delay, r.opt.smallMost = mem, time.Hour, -1
+				s := r.open()
+				r.write(s, "b", "beside it")
+				r.write(s, "d/a", half)
+				f, _ := s.OpenContent("d/a")
+				r.grow(f, half+rest, len(half))
+				r.closed(f)
+				if err := test.move(t, s); err != nil {
+					t.Fatal(err)
+				}
+				if err := s.sync.flush(); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := f.WriteAt(t.Context(), []byte("over"), 150<<10); err != nil {
+					t.Fatal(err)
+				}
+				left := mem.PowerCut(rand.New(rand.NewPCG(seed, 1)))
+				r.opt.Disk = left
+				f.Release()
+				r.flush(r.open())
+				if got, there := r.body(test.to); there && got != half+rest && got != "beside it" {
+					t.Errorf("seed %d: %s has %d bytes", seed, test.to, len(got))
+				}
+			}
+		})
+	}
+}
+
+// A new file is committed before anything is written to it, as by a fsync of its directory: that is not what it was meant to be.
+// SEMANTICS 1.2
+func TestEmptyBeginningIsNotBroughtBack(t *testing.T) {
+	content := noise(100<<10, 3)
+	for seed := range uint64(16) {
+		r, mem := newRig(t), disktest.New()
+		r.opt.Disk, r.opt.Delay, r.opt.smallMost = mem, time.Hour, -1
+		base := r.put("a", "old")
+		s := r.open()
+		f := must(s.Create("a", fileAttr(), base))(t)
+		r.closed(f)
+		r.grow(f, content, 0)
+		r.closed(f)
+		if err := s.sync.flush(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt(t.Context(), []byte("over"), 50<<10); err != nil {
+			t.Fatal(err)
+		}
+		r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1)))
+		f.Release()
+		r.flush(r.open())
+		if got, _ := r.body("a"); got != content && got != "old" {
+			t.Errorf("seed %d: the bucket has %d bytes", seed, len(got))
+		}
+	}
+}

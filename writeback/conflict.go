@@ -264,8 +264,8 @@ func (s *Store) keepBoth(e *entry, f *File, now ossclient.Object) error {
 	if cur == nil || cur.kind != Content {
 		return nil
 	}
-	next := cur.clone()
-	next.key, next.seq, next.base = to, s.nextSeqLocked(), nil
+	next := cur.under(to)
+	next.seq, next.base = s.nextSeqLocked(), nil
 	next.flags &^= flagUnknown | flagSuspect
 	if next.edit != nil {
 		// What was not written to is as in the version that is there now.

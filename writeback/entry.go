@@ -179,10 +179,18 @@ func (e *entry) clone() *entry {
 	return &c
 }
 
+// under is a state as that of another key. What it begins with was never there: a file that is moved to its place when it is finished must not be
+// seen there half done.
+func (e *entry) under(key Key) *entry {
+	next := e.clone()
+	next.key, next.begins = key, nil
+	return next
+}
+
 // onto is a state that was made of an object which is v now, by our doing.
 func (e *entry) onto(v ossclient.Version) *entry {
-	next := e.clone()
-	next.key, next.base, next.trial = v.Key, baseOf(v), nil
+	next := e.under(v.Key)
+	next.base, next.trial = baseOf(v), nil
 	next.flags &^= flagUnknown | flagSuspect
 	return next
 }

@@ -183,8 +183,8 @@ func (s *Store) renamePending(m *move, toBase ossclient.Version) (bool, error) {
 // moveOps are the ops that give the content of e another key. It needs change.
 func (s *Store) moveOps(e *entry, to Key, toBase ossclient.Version) (next *entry, removal op) {
 	over := s.replaceLocked(to, Content, s.get(to), toBase)
-	next = e.clone()
-	next.key, next.base, next.trial, next.seq = to, over.base, over.trial, over.seq
+	next = e.under(to)
+	next.base, next.trial, next.seq = over.base, over.trial, over.seq
 	next.since, next.when = min(e.since, over.since), min(e.when, over.when)
 	next.flags = e.flags&^(flagUnknown|flagSuspect|flagAnew) | over.flags&(flagUnknown|flagSuspect)
 	removal = s.removalLocked(e.key, e, ossclient.Version{})
@@ -253,9 +253,9 @@ func (s *Store) exchangePending(a, b Key) (bool, error) {
 			return false, errAgain
 		}
 	}
-	na, nb := eb.clone(), ea.clone()
-	na.key, na.base, na.trial, na.seq = a, ea.base, ea.trial, s.nextSeqLocked()
-	nb.key, nb.base, nb.trial, nb.seq = b, eb.base, eb.trial, s.nextSeqLocked()+1
+	na, nb := eb.under(a), ea.under(b)
+	na.base, na.trial, na.seq = ea.base, ea.trial, s.nextSeqLocked()
+	nb.base, nb.trial, nb.seq = eb.base, eb.trial, s.nextSeqLocked()+1
 	const bucketSide = flagUnknown | flagSuspect | flagAnew
 	na.flags, nb.flags = eb.flags&^bucketSide|ea.flags&bucketSide, ea.flags&^bucketSide|eb.flags&bucketSide
 	if err := s.removeLocked(op{code: opSet, entry: na, moved: true}, op{code: opSet, entry: nb, moved: true}); err != nil {
