@@ -295,14 +295,14 @@ func (s *Store) uncommitted(e *entry) {
 	}
 }
 
-// cutOff takes the upload away from a file of no bytes: it was just being truncated to nothing, or what was written to it since, and
-// sent, is not what was closed when the power failed. Parts that lie behind the end of a file are taken away likewise.
+// cutOff takes the upload away from a file of no bytes, or whose bytes are in the journal: it was just being truncated to nothing, or what was
+// written to it since, and sent, is not what was closed when the power failed. Parts that lie behind the end of a file are taken away likewise.
 func (s *Store) cutOff(e *entry) {
 	u := s.v.uploads[e.stage]
 	if u == nil {
 		return
 	}
-	if e.size > 0 {
+	if _, small := s.v.small[e.stage]; e.size > 0 && !small {
 		for _, p := range u.parts {
 			if p.off >= e.size {
 				s.recovered(op{code: opPart, stage: e.stage, part: sentPart{Part: ossclient.Part{Number: p.Number}}})

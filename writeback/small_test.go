@@ -219,3 +219,33 @@ func TestSmallWhenARecordIsPassedOver(t *testing.T) {
 		t.Errorf("got %q, %v", got, ok)
 	}
 }
+
+// A small file was closed, and is added to until parts of it are sent, and given up in the stage. Then the power fails, and it is as it was closed:
+// its bytes are in the journal, not in the parts.
+// SEMANTICS 1.2
+func TestSmallFileThatWasPassingInAPowerCut(t *testing.T) {
+	small, content := noise(500, 1), noise(3<<20, 2)
+	for seed := range uint64(10) {
+		r, mem := newRig(t), disktest.New()
+		r.opt.Disk, r.opt.smallMost = mem, 1000
+		s := young(r)
+		r.write(s, "a", small)
+		f, _ := s.OpenContent("a")
+		r.grow(f, small+content, len(small))
+		r.landed(f)
+		if err := f.relieve(); err != nil { // as in a full stage
+			t.Fatal(err)
+		}
+		if !s.holed(f.stage) || staged(f)[0].Off == 0 {
+			t.Fatalf("staged is %v, and this test tests nothing", staged(f))
+		}
+		if err := s.sync.flush(); err != nil {
+			t.Fatal(err)
+		}
+		r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1)))
+		next := r.open()
+		f.Release()
+		r.flush(next)
+		r.want("a", small)
+	}
+}
