@@ -12,7 +12,7 @@ import (
 
 // kill ends the process, and opens the Store anew on the same disk, of which nothing is more durable for that. What was written and not closed is
 // there as it was written, or as it was committed.
-func (m *powerModel) kill() bool {
+func (m *powerModel) kill(ctx context.Context) bool {
 	files := m.files
 	m.files, m.holds = nil, nil
 	ok := m.step("kill", func(world) {}, func() error {
@@ -26,7 +26,7 @@ func (m *powerModel) kill() bool {
 		}
 		m.s = s
 		for _, o := range files {
-			if err := m.left(o); err != nil {
+			if err := m.left(ctx, o); err != nil {
 				return err
 			}
 		}
@@ -47,11 +47,11 @@ func (m *powerModel) end() {
 }
 
 // left notes what is left of an open file after a kill.
-func (m *powerModel) left(o *fileModel) error {
+func (m *powerModel) left(ctx context.Context, o *fileModel) error {
 	if o.key == "" || !o.dirty {
 		return nil
 	}
-	got, err := m.found(o.key)
+	got, err := m.found(ctx, o.key)
 	if err != nil {
 		return err
 	}
@@ -65,8 +65,8 @@ func (m *powerModel) left(o *fileModel) error {
 	return nil
 }
 
-// found is what a key has.
-func (m *powerModel) found(key Key) (string, error) {
+// found is what a key has; what is in parts alone is not to be had when the disk has stopped, which ends ctx.
+func (m *powerModel) found(ctx context.Context, key Key) (string, error) {
 	f, pending := m.s.OpenContent(key)
 	if !pending {
 		got, _ := m.r.body(string(key))
@@ -74,7 +74,7 @@ func (m *powerModel) found(key Key) (string, error) {
 	}
 	defer f.Release()
 	got := make([]byte, f.Size())
-	if _, err := f.ReadAt(context.Background(), got, 0); err != nil && !errors.Is(err, io.EOF) {
+	if _, err := f.ReadAt(ctx, got, 0); err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
 	return string(got), nil

@@ -490,7 +490,7 @@ func (m *powerModel) any(ctx context.Context) bool {
 	case 25, 26:
 		return m.hold(key)
 	case 27:
-		return m.kill()
+		return m.kill(ctx)
 	}
 	a := fileAttr()
 	a.SetMtime(time.Unix(m.rng.Int64N(1<<30), 0))
