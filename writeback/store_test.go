@@ -81,15 +81,11 @@ func (r *rig) open() *Store {
 
 func (r *rig) body(key string) (string, bool) {
 	r.t.Helper()
-	o, ok := r.server.Object(ossservertest.Bucket, key)
-	if !ok {
-		return "", false
-	}
-	b, err := o.Body()
+	b, ok, err := r.server.Content(ossservertest.Bucket, key)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return string(b), true
+	return string(b), ok
 }
 
 func (r *rig) want(key, content string) {

@@ -229,15 +229,11 @@ func (r *rig) write(name, text string) {
 // object is what the bucket has under a key, as somebody else sees it.
 func (r *rig) object(key string) (string, bool) {
 	r.t.Helper()
-	info, ok := r.server.Object(ossservertest.Bucket, key)
-	if !ok {
-		return "", false
-	}
-	body, err := info.Body()
+	body, ok, err := r.server.Content(ossservertest.Bucket, key)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return string(body), true
+	return string(body), ok
 }
 
 // wantOneLine checks a refusal: its status, its single line, its speed.

@@ -51,19 +51,40 @@ func (s *Server) Object(bucket, key string) (info ObjectInfo, ok bool) {
 	return info, true
 }
 
-// readAll reads an object's bytes, holding them meanwhile.
-func (s *Server) readAll(bucket string, o *store.Object) ([]byte, error) {
-	err := s.store.View(func(tx *store.Tx) error {
-		if tx.Object(bucket, o.Key) != o {
-			return fmt.Errorf("OSS server: object %q of bucket %s is not what it was", o.Key, bucket)
+// Content is all bytes of what a key has at this moment; ok is false when there is no object.
+func (s *Server) Content(bucket, key string) (body []byte, ok bool, err error) {
+	o, err := s.hold(bucket, key)
+	if o == nil || err != nil {
+		return nil, false, err
+	}
+	defer o.Content.Release()
+	body, err = o.Content.Bytes()
+	return body, true, err
+}
+
+// hold is the object of a key, whose bytes stay until they are released; nil when there is none.
+func (s *Server) hold(bucket, key string) (o *store.Object, err error) {
+	err = s.store.View(func(tx *store.Tx) error {
+		if o = tx.Object(bucket, key); o != nil {
+			o.Content.Acquire()
 		}
-		o.Content.Acquire()
 		return nil
 	})
+	return o, err
+}
+
+// readAll reads an object's bytes.
+func (s *Server) readAll(bucket string, o *store.Object) ([]byte, error) {
+	now, err := s.hold(bucket, o.Key)
 	if err != nil {
 		return nil, err
 	}
-	defer o.Content.Release()
+	if now != nil {
+		defer now.Content.Release()
+	}
+	if now != o {
+		return nil, fmt.Errorf("OSS server: object %q of bucket %s is not what it was", o.Key, bucket)
+	}
 	return o.Content.Bytes()
 }
 

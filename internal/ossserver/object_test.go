@@ -423,3 +423,40 @@ func TestEncryptionIsToldOf(t *testing.T) {
 	want(t, "method of a copy that asked for none", c.must(http.MethodHead, "/test/copy", "").header.Get("x-oss-server-side-encryption"), "")
 	c.refused(400, "InvalidEncryptionAlgorithmError", http.MethodPut, "/test/k", "x", "x-oss-server-side-encryption", "ROT13")
 }
+
+// What a key has at a moment is read whole, however often it is replaced.
+func TestContentOfWhatIsReplaced(t *testing.T) {
+	s := start(t, Options{Dir: t.TempDir()}).server
+	if _, ok, err := s.Content(testBucket, "a"); ok || err != nil {
+		t.Fatalf("of nothing: %v, %v", ok, err)
+	}
+	stop, done := make(chan struct{}), make(chan error, 1)
+	put := func() error { return s.Put(testBucket, "a", []byte("content"), nil) }
+	if err := put(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for {
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+			}
+			if err := put(); err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	for range 500 {
+		if got, ok, err := s.Content(testBucket, "a"); string(got) != "content" || !ok || err != nil {
+			t.Errorf("got %q, %v, %v", got, ok, err)
+			break
+		}
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
