@@ -34,19 +34,7 @@ func TestPowerFailsWhileClosing(t *testing.T) {
 		r.opt.Bucket = &abortHook{r.bucket, cut}
 		s := young(r)
 		s.opt.youngFor = 1
-		f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
-		r.grow(f, content, 0)
-		r.landed(f)
-		r.closed(f)
-		if err := s.sync.flush(); err != nil {
-			t.Fatal(err)
-		}
-		if err := f.relieve(); err != nil {
-			t.Fatal(err)
-		}
-		if !s.holed(f.stage) {
-			t.Fatal("nothing was given up, and this test tests nothing")
-		}
+		f := r.givenUp(s, content)
 		f.Release()
 		if err := s.Remove("a", ossclient.Version{}); err != nil {
 			t.Fatal(err)

@@ -181,6 +181,22 @@ func TestPartsOfWhatBecameAnEditStay(t *testing.T) {
 	r.noUploads()
 }
 
+// givenUp is a closed file, made durable, of which all parts that were sent are given up in the stage.
+func (r *rig) givenUp(s *Store, content string) *File {
+	r.t.Helper()
+	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(r.t)
+	r.grow(f, content, 0)
+	r.landed(f)
+	r.closed(f)
+	if err := errors.Join(s.sync.flush(), f.relieve()); err != nil {
+		r.t.Fatal(err)
+	}
+	if !s.holed(f.stage) {
+		r.t.Fatal("nothing was given up, and this test tests nothing")
+	}
+	return f
+}
+
 // The power fails when bytes of a committed state were given up in a full stage: whatever the disk has kept of the journal
 // and of the staged file, nothing counts as staged that is not.
 func TestGivenUpInAPowerCut(t *testing.T) {
@@ -189,20 +205,8 @@ func TestGivenUpInAPowerCut(t *testing.T) {
 	s := young(r)
 	s.opt.youngFor = 1
 	content := noise(3<<20, 4)
-	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+	f := r.givenUp(s, content)
 	defer f.Release()
-	r.grow(f, content, 0)
-	r.landed(f)
-	r.closed(f)
-	if err := s.sync.flush(); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.relieve(); err != nil {
-		t.Fatal(err)
-	}
-	if !s.holed(f.stage) {
-		t.Fatal("nothing was given up, and this test tests nothing")
-	}
 	r.opt.Bucket = &unfinished{r.bucket, true} // it stays to be looked at
 	for seed := range uint64(40) {
 		r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1)))
