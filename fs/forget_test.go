@@ -2,6 +2,10 @@ package fs
 
 import (
 	"context"
+	"net/http"
+	"runtime"
+	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -9,6 +13,7 @@ import (
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/internal/ossserver"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
@@ -17,37 +22,66 @@ import (
 // A node that the kernel asks about is in the table, though a FORGET that raced with its lookup took it out: else a rename
 // of what is above would not give it its new key. The one that was removed stays out.
 func TestForgottenTooEarly(t *testing.T) {
-	m, _ := withoutKernel(t, "d/f", "file")
-	find := func(name string) *node { return find(t, m.root, name) }
-	uses := map[string]func(n *node){
-		"getattr": func(n *node) { n.Getattr(t.Context(), nil, &fuse.AttrOut{}) },
-		"lookup":  func(n *node) { _, _ = n.Lookup(t.Context(), "f", &fuse.EntryOut{}) },
-		"opendir": func(n *node) { _, _, _ = n.OpendirHandle(t.Context(), 0) },
-		"open": func(n *node) {
-			if f, _, e := n.Open(t.Context(), 0); e == 0 {
-				f.(*handle).Release(t.Context())
-			}
-		},
-	}
-	for what, use := range uses {
-		name := "d"
-		if what == "open" {
-			name = "file"
+	m, server := withoutKernel(t, "d/f", "file", "aside/x")
+	must := func(e syscall.Errno) {
+		t.Helper()
+		if e != 0 {
+			t.Error(e)
 		}
-		n := find(name)
+	}
+	must2 := func(_ *fusefs.Inode, e syscall.Errno) { t.Helper(); must(e) }
+	aside := find(t, m.root, "aside")
+	header := http.Header{"X-Oss-Meta-Mode": {strconv.Itoa(attr.TypeLink | 0o777)}}
+	if err := server.Put(ossservertest.Bucket, "link", []byte("file"), header); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		what, name string
+		use        func(n *node)
+	}{
+		{"getattr", "d", func(n *node) { must(n.Getattr(t.Context(), nil, &fuse.AttrOut{})) }},
+		{"lookup", "d", func(n *node) { must2(n.Lookup(t.Context(), "f", &fuse.EntryOut{})) }},
+		{"opendir", "d", func(n *node) { _, _, e := n.OpendirHandle(t.Context(), 0); must(e) }},
+		{"mkdir", "d", func(n *node) { must2(n.Mkdir(t.Context(), "new", 0o755, &fuse.EntryOut{})) }},
+		{"rmdir", "d", func(n *node) { must(n.Rmdir(t.Context(), "new")) }},
+		{"rename", "d", func(n *node) { must(n.Rename(t.Context(), "f", aside, "g", 0)) }},
+		{"rename into it", "d", func(n *node) { must(aside.Rename(t.Context(), "g", n, "f", 0)) }},
+		{"chmod", "d", func(n *node) {
+			in := &fuse.SetAttrIn{SetAttrInCommon: fuse.SetAttrInCommon{Valid: fuse.FATTR_MODE, Mode: 0o700}}
+			must(n.Setattr(t.Context(), nil, in, &fuse.AttrOut{}))
+		}},
+		{"setxattr", "d", func(n *node) { must(n.Setxattr(t.Context(), "user.x", []byte("x"), 0)) }},
+		{"listxattr", "d", func(n *node) { _, e := n.Listxattr(t.Context(), make([]byte, 100)); must(e) }},
+		{"getxattr", "d", func(n *node) { _, e := n.Getxattr(t.Context(), "user.x", make([]byte, 100)); must(e) }},
+		{"refresh", "d", func(n *node) { must(n.Setxattr(t.Context(), "user.oss.refresh", []byte("1"), 0)) }},
+		{"readlink", "link", func(n *node) { _, e := n.Readlink(t.Context()); must(e) }},
+		{"truncate", "file", func(n *node) {
+			in := &fuse.SetAttrIn{SetAttrInCommon: fuse.SetAttrInCommon{Valid: fuse.FATTR_SIZE}}
+			must(n.Setattr(t.Context(), nil, in, &fuse.AttrOut{}))
+		}},
+		{"open", "file", func(n *node) {
+			f, _, e := n.Open(t.Context(), 0)
+			must(e)
+			f.(*handle).Release(t.Context())
+		}},
+	} {
+		n := find(t, m.root, x.name)
 		n.OnForget()
 		if m.nodes.get(n.Key()) != nil {
-			t.Fatalf("%s: it was not forgotten", what)
+			t.Fatalf("%s: it was not forgotten", x.what)
 		}
-		use(n)
+		x.use(n)
 		if m.nodes.get(n.Key()) != n {
-			t.Errorf("%s: it is not in the table", what)
+			t.Errorf("%s: it is not in the table", x.what)
 		}
+	}
+	for _, name := range []string{"d", "file"} {
+		n := find(t, m.root, name)
 		n.OnForget()
 		n.leave()
-		use(n)
+		n.Getattr(t.Context(), nil, &fuse.AttrOut{})
 		if m.nodes.get(n.Key()) != nil {
-			t.Errorf("%s: what was removed is in the table", what)
+			t.Errorf("%s: what was removed is in the table", name)
 		}
 	}
 }
@@ -194,5 +228,97 @@ func TestVictimComesBack(t *testing.T) {
 	}
 	if body, err := o.Body(); err != nil || string(body) != "written" {
 		t.Errorf("the bucket has %q (%v)", body, err)
+	}
+}
+
+// What is dropped too early in the moment between the end of its rename and the time when go-fuse's tree of names follows, has the new
+// key: the name that go-fuse knows of it is still the old one.
+func TestForgottenWhileItIsRenamed(t *testing.T) {
+	m, _ := withoutKernel(t, "from/file", "from/d/f", "to/x")
+	from, to := find(t, m.root, "from"), find(t, m.root, "to")
+	d, file := find(t, from, "d"), find(t, from, "file")
+	f := find(t, d, "f")
+	for _, name := range []string{"d", "file"} {
+		if e := from.Rename(t.Context(), name, to, name, 0); e != 0 {
+			t.Fatal(name, e)
+		}
+	}
+	for _, n := range []*node{f, d, file} {
+		n.OnForget()
+	}
+	for _, x := range []struct {
+		n   *node
+		key ossclient.Key
+	}{{f, "to/d/f"}, {d, "to/d/"}, {file, "to/file"}} {
+		if e := x.n.Getattr(t.Context(), nil, &fuse.AttrOut{}); e != 0 {
+			t.Errorf("%s: %v", x.key, e)
+		}
+		if got := x.n.Key(); got != x.key {
+			t.Errorf("got %q, want %q", got, x.key)
+		}
+		if m.nodes.get(x.key) != x.n {
+			t.Errorf("%s is not in the table", x.key)
+		}
+	}
+}
+
+// What was dropped too early, and whose name another node has by then, is renamed with what is above it all the same.
+func TestForgottenAndItsNameTaken(t *testing.T) {
+	m, _ := withoutKernel(t, "d/s/f")
+	d := find(t, m.root, "d")
+	s := find(t, d, "s")
+	s.OnForget()
+	other := find(t, d, "s")
+	if other == s {
+		t.Fatal("it was not forgotten")
+	}
+	s.use()
+	if m.nodes.get("d/s/") != other {
+		t.Error("it has taken the name from the node that has it")
+	}
+	if e := move(t, m.root, "d", "e"); e != 0 {
+		t.Fatal(e)
+	}
+	if s.use(); s.Key() != "e/s/" {
+		t.Errorf("it has the key %q", s.Key())
+	}
+	other.OnForget()
+	if s.use(); m.nodes.get("e/s/") != s {
+		t.Error("it does not have its name again")
+	}
+}
+
+// Whoever of several that ask about a node is first to find that it was dropped too early: it is in the table for all of them.
+func TestForgottenAndUsedAtOnce(t *testing.T) {
+	m, _ := withoutKernel(t, "file")
+	n := find(t, m.root, "file")
+	for range 100 {
+		n.OnForget()
+		m.keys.Lock() // a rename is under way
+		var users sync.WaitGroup
+		for range 3 {
+			users.Go(func() {
+				if n.use(); m.nodes.get("file") != n {
+					t.Error("it is not in the table")
+				}
+			})
+		}
+		runtime.Gosched()
+		m.keys.Unlock()
+		users.Wait()
+	}
+}
+
+// What is forgotten in the middle of a rename is not in the table for ever.
+func TestForgottenInTheMiddleOfARename(t *testing.T) {
+	m, _ := withoutKernel(t, "from")
+	n := find(t, m.root, "from")
+	m.nodes.unlink(n, "from") // as rekey does
+	n.OnForget()
+	if n.rename("to"); m.nodes.get("to") != nil || m.nodes.count() != 1 {
+		t.Errorf("it is in the table, of %d nodes", m.nodes.count())
+	}
+	if n.use(); n.Key() != "to" || m.nodes.get("to") != n {
+		t.Errorf("when the kernel knows it after all it has the key %q", n.Key())
 	}
 }

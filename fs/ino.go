@@ -67,8 +67,9 @@ func (t *table) claimed(n *node, key ossclient.Key, birth func()) (winner *node,
 	return n, len(t.byIno)
 }
 
-// keep puts n back when a FORGET that raced with a lookup of it has taken it out.
-func (t *table) keep(n *node, key ossclient.Key) {
+// keep puts n back when a FORGET that raced with a lookup of it has taken it out, or a rename its key. False: another node has
+// the key.
+func (t *table) keep(n *node, key ossclient.Key) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.byKey[key] == nil {
@@ -78,6 +79,7 @@ func (t *table) keep(n *node, key ossclient.Key) {
 			t.ages.push(n)
 		}
 	}
+	return t.byKey[key] == n
 }
 
 // unlink takes the key from n, which stays alive as long as it is open.

@@ -37,12 +37,13 @@ type node struct {
 	generation uint64      // set once, by the table: no two nodes share it
 	age        age         // the table's
 	used       atomic.Bool // since the table looked at it last
-	dropped    atomic.Bool // the table was told that the kernel knows it no longer
+	dropped    atomic.Bool // the table was told that the kernel knows it no longer, and does not have it; changed under mu
 
 	setting sync.Mutex // held while attributes that are to be staged are read and changed; before mu
 
 	mu       sync.Mutex      // guards the fields below
 	key      ossclient.Key   // where it is now; a directory's ends with "/"
+	dir      *node           // the directory that it is in; nil: the root
 	entry    namespace.Entry // what was last known of it
 	gone     bool            // its name was removed
 	outlived bool            // its name was left to another node: gone, too
@@ -99,45 +100,47 @@ func (n *node) OnForget() {
 // use notes that the kernel asks about the node, and so knows it: it belongs to the table, whatever was forgotten.
 func (n *node) use() {
 	n.used.Store(true)
-	if n.dropped.Load() && n.dropped.Swap(false) {
+	if n.dropped.Load() {
+		n.m.keys.RLock() // a rename is to find it, or has given what is above its key
+		defer n.m.keys.RUnlock()
 		n.reappear()
 	}
 }
 
 // reappear puts the node back into the table, under the key that it has by now: a rename of a directory above, since it
-// was dropped, did not find it there.
+// was dropped, did not find it there. It needs Mount.keys. When another node has the key it stays dropped, to be
+// given its key once more when it is next asked about.
 func (n *node) reappear() {
-	var above *node
-	if _, parent := n.Parent(); parent != nil {
-		above, _ = parent.Operations().(*node)
-	}
-	if above != nil {
-		above.use()
-	}
-	n.m.keys.RLock() // a rename is to find it, or has given what is above its key
-	defer n.m.keys.RUnlock()
 	n.mu.Lock()
-	key, gone := n.key, n.gone
+	key, dir := n.key, n.dir
 	n.mu.Unlock()
-	if above != nil {
-		dir, component := names.Split(key)
-		if now := above.Key(); now != dir {
-			key = names.Join(now, component, n.typ == attr.TypeDir)
+	if dir != nil {
+		if dir.dropped.Load() {
+			dir.reappear()
 		}
+		_, component := names.Split(key)
+		key = names.Join(dir.Key(), component, n.typ == attr.TypeDir)
 	}
-	if !gone {
-		n.rename(key)
-		n.m.nodes.keep(n, key)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.gone {
+		n.renameLocked(key)
+		n.dropped.Store(!n.m.nodes.keep(n, key))
 	}
 }
 
-// rename gives the node another key: the one it has is no rename. It needs Mount.keys.
-func (n *node) rename(key ossclient.Key) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+// renameLocked gives the node another key: the one it has is no rename. It needs Mount.keys and n.mu.
+func (n *node) renameLocked(key ossclient.Key) {
 	if n.key != key {
 		n.key, n.entry.Key, n.moved = key, key, true
 	}
+}
+
+// enter notes in which directory the node was found, or where a rename has put it. It needs Mount.keys.
+func (n *node) enter(dir *node) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.dir = dir
 }
 
 // learn takes what the tree said when it was asked: asked is Mount.changes before that. When others have changed the
@@ -366,6 +369,7 @@ func (n *node) touch() {
 
 // Readlink is the target of a symbolic link.
 func (n *node) Readlink(ctx context.Context) ([]byte, syscall.Errno) {
+	n.use()
 	e, err := n.fresh(ctx)
 	if err != nil {
 		return nil, n.m.fail("readlink", n.Key(), err)

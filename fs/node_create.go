@@ -111,6 +111,7 @@ func (n *node) put(ctx context.Context, op, name string, what made, out *fuse.En
 
 // make makes an entry of the directory: stage journals it under its key.
 func (n *node) make(ctx context.Context, name string, mode uint32, stage func(ossclient.Key, attr.Attr) error) (*node, error) {
+	n.use()
 	for {
 		dir := n.Key()
 		if _, ok, err := n.findMaybe(ctx, name); err != nil {

@@ -82,14 +82,16 @@ func (n *node) admit(ctx context.Context, e namespace.Entry, asked uint64) (chil
 	typ := e.Attr.Mode & attr.TypeMask
 	if old := n.m.nodes.get(e.Key); old != nil && old.typ == typ {
 		old.used.Store(true)
+		old.enter(n)
 		old.learn(e, asked)
 		return old, true
 	}
-	child = &node{m: n.m, typ: typ, key: e.Key, entry: e}
+	child = &node{m: n.m, typ: typ, key: e.Key, dir: n, entry: e}
 	winner := n.m.nodes.claim(child, e.Key, func() {
 		n.NewInode(ctx, child, fusefs.StableAttr{Mode: child.typ, Ino: child.ino, Gen: child.generation})
 	})
 	if winner != child {
+		winner.enter(n)
 		winner.learn(e, asked)
 	}
 	return winner, true

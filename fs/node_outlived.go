@@ -24,8 +24,7 @@ func (n *node) nameless() bool {
 	if !outlived || open {
 		return outlived
 	}
-	n.m.nodes.keep(n, key)
-	if n.m.nodes.get(key) != n {
+	if !n.m.nodes.keep(n, key) {
 		return true
 	}
 	n.mu.Lock()

@@ -27,6 +27,7 @@ func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 }
 
 func (n *node) remove(ctx context.Context, name string, dir bool) error {
+	n.use()
 	for {
 		at := n.Key()
 		e, err := n.find(ctx, name)

@@ -25,6 +25,8 @@ func (n *node) Rename(ctx context.Context, name string, newParent fusefs.InodeEm
 	if !ok || flags&^(unix.RENAME_NOREPLACE|unix.RENAME_EXCHANGE) != 0 {
 		return syscall.EINVAL
 	}
+	n.use()
+	to.use()
 	r := renaming{from: n, to: to, name: name, newName: newName, flags: flags}
 	for {
 		done, err := r.try(ctx)
@@ -100,13 +102,19 @@ func (r *renaming) try(ctx context.Context) (done bool, err error) {
 		}
 		return false, err
 	}
-	r.moved(map[ossclient.Key]ossclient.Key{r.sourceKey: r.targetKey})
+	r.moved(map[ossclient.Key]place{r.sourceKey: {r.to, r.targetKey}})
 	return true, nil
 }
 
+// place is where a rename puts something.
+type place struct {
+	dir *node
+	key ossclient.Key
+}
+
 // moved gives live nodes the keys that the bucket's objects have now.
-func (r *renaming) moved(keys map[ossclient.Key]ossclient.Key) {
-	r.from.m.rekey(keys)
+func (r *renaming) moved(moves map[ossclient.Key]place) {
+	r.from.m.rekey(moves)
 	r.from.touch()
 	r.to.touch()
 }
@@ -189,7 +197,7 @@ func (r *renaming) exchange(ctx context.Context, open func()) error {
 		if err != nil {
 			return
 		}
-		r.moved(map[ossclient.Key]ossclient.Key{r.sourceKey: r.targetKey, r.target.Key: r.backKey})
+		r.moved(map[ossclient.Key]place{r.sourceKey: {r.to, r.targetKey}, r.target.Key: {r.from, r.backKey}})
 		if ctx.Err() != nil { // the kernel was told that nothing has happened
 			m.notify.tell(notice{dir: r.from.EmbeddedInode(), name: r.name})
 			m.notify.tell(notice{dir: r.to.EmbeddedInode(), name: r.newName})
@@ -206,7 +214,7 @@ func source(e namespace.Entry) writeback.RenameSource {
 
 // rekey gives the live nodes at and below the old keys their new ones, all at once for those who look
 // keys up.
-func (m *Mount) rekey(moves map[ossclient.Key]ossclient.Key) {
+func (m *Mount) rekey(moves map[ossclient.Key]place) {
 	m.keys.Lock()
 	defer m.keys.Unlock()
 	type step struct {
@@ -217,7 +225,10 @@ func (m *Mount) rekey(moves map[ossclient.Key]ossclient.Key) {
 	for from, to := range moves {
 		for _, n := range m.nodes.below(from) {
 			key := n.Key()
-			steps = append(steps, step{n, key, to + key[len(from):]})
+			steps = append(steps, step{n, key, to.key + key[len(from):]})
+			if key == from {
+				n.enter(to.dir)
+			}
 		}
 	}
 	for _, s := range steps {
@@ -228,6 +239,15 @@ func (m *Mount) rekey(moves map[ossclient.Key]ossclient.Key) {
 			old.leave()
 		}
 		s.n.rename(s.to)
-		m.nodes.keep(s.n, s.to)
+	}
+}
+
+// rename gives the node another key, and the table both, unless the kernel has forgotten it meanwhile. It needs Mount.keys.
+func (n *node) rename(key ossclient.Key) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.renameLocked(key)
+	if !n.dropped.Load() {
+		n.m.nodes.keep(n, key)
 	}
 }

@@ -87,6 +87,7 @@ func (n *node) resize(ctx context.Context, size int64, h *handle) error {
 	if n.typ != attr.TypeFile {
 		return syscall.EINVAL
 	}
+	n.use()
 	n.borrow()
 	defer n.giveBack(0)
 	c, err := n.stage(ctx, h)
@@ -104,6 +105,7 @@ func (n *node) resize(ctx context.Context, size int64, h *handle) error {
 
 // change edits the stored attributes of the node, whatever state it is in, and journals them.
 func (n *node) change(ctx context.Context, edit func(a *attr.Attr, shown attr.Attr) error) error {
+	n.use()
 	for {
 		n.mu.Lock()
 		staged, gone := n.content != nil, n.gone

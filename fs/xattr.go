@@ -116,6 +116,7 @@ func refresh(_ context.Context, n *node, _ string) error {
 	if n.typ != attr.TypeDir {
 		return syscall.ENOTDIR
 	}
+	n.use()
 	n.m.refresh(n.settledKey())
 	return nil
 }
@@ -168,6 +169,7 @@ func (n *node) getOSS(ctx context.Context, e namespace.Entry, short string, dest
 
 // described is what is known of the node: its entry, and what is stored with it.
 func (n *node) described(ctx context.Context) (namespace.Entry, attr.Attr, error) {
+	n.use()
 	e, err := n.fresh(ctx)
 	n.mu.Lock()
 	defer n.mu.Unlock()
