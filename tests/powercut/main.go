@@ -53,7 +53,7 @@ func run() error {
 	flag.StringVar(&c.root.busybox, "busybox", "/bin/busybox", "a static one")
 	flag.StringVar(&c.root.ossfs, "ossfs", "", "the program that is tested, static")
 	flag.StringVar(&c.fs, "fs", "ext4", "filesystem of the state directory: ext4, xfs or, without a machine, btrfs")
-	flag.StringVar(&c.dir, "dir", "", "an empty folder for consoles and the like")
+	flag.StringVar(&c.dir, "dir", "", "a folder for consoles and the like, made if it is not there")
 	flag.Parse()
 	switch *guest {
 	case "work":
@@ -90,6 +90,9 @@ func (c *campaign) open() error {
 		return err
 	}
 	if c.dir, err = filepath.Abs(c.dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return err
 	}
 	if c.root.kernel != "" {
