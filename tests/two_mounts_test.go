@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ossfs/ossfs/fs"
+	"github.com/ossfs/ossfs/internal/lockfile"
 	"github.com/ossfs/ossfs/internal/ossserver"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/tests/harness"
-	"github.com/ossfs/ossfs/writeback/disk"
 )
 
 // Two mounts of one bucket see each other's changes after the TTL, and lock each other out of nothing but a state directory.
@@ -52,7 +52,7 @@ func TestTwoMountsOfABucket(t *testing.T) {
 	third := b.Options
 	third.StateDir = a.Options.StateDir
 	_, err := fs.Start(t.Context(), third)
-	var locked *disk.LockedError
+	var locked *lockfile.HeldError
 	if !errors.As(err, &locked) || locked.PID != strconv.Itoa(os.Getpid()) {
 		t.Errorf("a state directory in use: got %v", err)
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // Open reads the journal back, completes the renames that a crash interrupted, and starts to send. It does
-// not wait for what is pending. A *disk.LockedError names the process that has the directory.
+// not wait for what is pending. A *lockfile.HeldError names the process that has the directory.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	o, err := o.withDefaults()
 	if err != nil {

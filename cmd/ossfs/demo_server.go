@@ -14,8 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/ossfs/ossfs/internal/lockfile"
 	"github.com/ossfs/ossfs/internal/ossserver"
 	"github.com/ossfs/ossfs/ossclient"
 )
@@ -26,7 +25,7 @@ type demoServer struct {
 	endpoint string
 	key      *demoKey
 	server   *ossserver.Server
-	lock     *os.File
+	lock     io.Closer
 }
 
 // Retrieve gives the key to the mount.
@@ -59,28 +58,17 @@ func startDemoServer(d *demo) (*demoServer, error) {
 	return s, nil
 }
 
-// lockDemo keeps two demos from one directory. The lock ends with the process.
-func lockDemo(dir string) (*os.File, error) {
-	path := filepath.Join(dir, "lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+// lockDemo keeps two demos from one directory.
+func lockDemo(dir string) (io.Closer, error) {
+	lock, err := lockfile.Take(filepath.Join(dir, "lock"))
+	var held *lockfile.HeldError
+	if errors.As(err, &held) {
+		return nil, failf("demo directory %s: a demo is running in it (pid %s): end it, or give another --dir", dir, held.PID)
+	}
 	if err != nil {
-		return nil, failf("demo directory %s: %w: give --dir DIR", dir, reason(err))
+		return nil, failf("demo directory %s: %w: give another --dir", dir, reason(err))
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		text, _ := io.ReadAll(io.LimitReader(f, 32)) // without it the pid is not named
-		return nil, errors.Join(failf("demo directory %s: a demo is running in it (pid %s): end it, or give another --dir",
-			dir, strings.TrimSpace(string(text))), f.Close())
-	}
-	err = errors.Join(f.Truncate(0), writePID(f))
-	if err != nil {
-		return nil, errors.Join(failf("demo directory %s: %w", dir, err), f.Close())
-	}
-	return f, nil
-}
-
-func writePID(f *os.File) error {
-	_, err := fmt.Fprintf(f, "%d\n", os.Getpid())
-	return err
+	return lock, nil
 }
 
 func (s *demoServer) start(listen string) error {

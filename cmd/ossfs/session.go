@@ -17,8 +17,8 @@ import (
 
 	"github.com/ossfs/ossfs/fs"
 	"github.com/ossfs/ossfs/internal/control"
+	"github.com/ossfs/ossfs/internal/lockfile"
 	"github.com/ossfs/ossfs/ossclient"
-	"github.com/ossfs/ossfs/writeback/disk"
 )
 
 const (
@@ -315,7 +315,7 @@ func (x *session) isUnmounted() bool {
 
 // explainMount puts the failure of mounting into one line.
 func explainMount(err error, path, dir string) error {
-	var locked *disk.LockedError
+	var locked *lockfile.HeldError
 	switch {
 	case errors.As(err, &locked):
 		return failf("state directory %s: another mount of the same source uses it (pid %s): ossfs status shows where; unmount that one, or give another --state-dir",

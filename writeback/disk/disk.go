@@ -21,7 +21,7 @@ type FS interface {
 	// SyncAll makes everything durable that was written or named before.
 	SyncAll() error
 	// Lock takes the exclusive lock of a file, for as long as the process lives or until Close. When
-	// another process holds it, the error is a *LockedError.
+	// another process holds it, the error is a *lockfile.HeldError.
 	Lock(name string) (io.Closer, error)
 	// Boot identifies this start of the machine: while it is the same, nothing that was written is lost.
 	Boot() string
@@ -45,18 +45,4 @@ type File interface {
 	Punch(off, n int64) error
 	// Sync makes bytes and length durable (not the name).
 	Sync() error
-}
-
-// LockedError says that another process holds a lock.
-type LockedError struct {
-	Name string
-	PID  string // as the holder wrote it; empty when unknown
-}
-
-// Error names the holder.
-func (e *LockedError) Error() string {
-	if e.PID == "" {
-		return "disk: " + e.Name + " is locked by another process"
-	}
-	return "disk: " + e.Name + " is locked by process " + e.PID
 }

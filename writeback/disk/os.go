@@ -5,10 +5,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ossfs/ossfs/internal/lockfile"
 )
 
 // OS returns the FS of a real directory, made with mode 0700 when it is not there.
@@ -120,25 +121,7 @@ func (d osFS) withDir(dir string, do func(fd int) error) error {
 func (d osFS) SyncDir(dir string) error { return d.withDir(dir, unix.Fsync) }
 func (d osFS) SyncAll() error           { return d.withDir("", unix.Syncfs) }
 
-func (d osFS) Lock(name string) (io.Closer, error) {
-	f, err := os.OpenFile(d.path(name), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		defer f.Close()
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, &os.PathError{Op: "flock", Path: f.Name(), Err: err}
-		}
-		pid := make([]byte, 20)
-		n, _ := f.ReadAt(pid, 0) // only for the message
-		return nil, &LockedError{Name: f.Name(), PID: strings.TrimSpace(string(pid[:n]))}
-	}
-	if err := f.Truncate(0); err == nil { // the pid is only a hint to people: the lock is flock's
-		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	}
-	return f, nil
-}
+func (d osFS) Lock(name string) (io.Closer, error) { return lockfile.Take(d.path(name)) }
 
 func (d osFS) Boot() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")

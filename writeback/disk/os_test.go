@@ -117,26 +117,3 @@ func TestPunch(t *testing.T) {
 		t.Error(size, err)
 	}
 }
-
-// A lock is held by one, who is named to the others.
-func TestLock(t *testing.T) {
-	d, _ := root(t)
-	l, err := d.Lock("lock")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var locked *disk.LockedError
-	if _, err := d.Lock("lock"); !errors.As(err, &locked) || locked.PID == "" {
-		t.Errorf("locked twice: %v", err)
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	again, err := d.Lock("lock")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := again.Close(); err != nil {
-		t.Error(err)
-	}
-}

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/ossfs/ossfs/internal/lockfile"
 	"github.com/ossfs/ossfs/writeback/disk"
 )
 
@@ -276,7 +277,7 @@ func (m *Mem) Lock(name string) (io.Closer, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.locked {
-		return nil, &disk.LockedError{Name: name}
+		return nil, &lockfile.HeldError{Name: name}
 	}
 	m.locked = true
 	return unlocker{m}, nil
