@@ -93,7 +93,8 @@ func (a *alarm) ring() {
 			next = min(next, b.due)
 		}
 	}
-	if a.next = never; next != never {
+	a.next = never
+	if next != never {
 		a.startLocked(next, next-now)
 	}
 }

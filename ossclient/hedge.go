@@ -64,7 +64,8 @@ func (x *race) crowded() bool {
 func (x *race) beginFirst(w *watch) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.first = w; x.answer != nil {
+	x.first = w
+	if x.answer != nil {
 		w.abort(errOutrun)
 	}
 }
@@ -72,7 +73,8 @@ func (x *race) beginFirst(w *watch) {
 func (x *race) beginSecond(w *watch) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.second = w; x.over {
+	x.second = w
+	if x.over {
 		w.abort(errOutrun)
 	}
 }

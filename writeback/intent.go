@@ -171,7 +171,8 @@ func (s *Store) timeOf(in *intent) (from, until time.Time) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	from = time.Unix(0, in.when).Add(-intentSlack)
-	if until = time.Unix(0, in.until); in.until == 0 {
+	until = time.Unix(0, in.until)
+	if in.until == 0 {
 		until = time.Unix(0, in.when).Add(intentLasts)
 	}
 	return from, until.Add(intentSlack)

@@ -189,7 +189,8 @@ func (s *Store) settle(rebooted bool, torn map[uint64]bool) (setAside bool) {
 		back := s.bringBack(e)
 		s.log.Warn("a file that was still being written when the power failed is not stored; its bytes are kept", "key", string(e.key), "file", stageName(e.stage),
 			"before", back != nil)
-		if s.drop(e); back != nil {
+		s.drop(e)
+		if back != nil {
 			s.v.apply(&op{code: opSet, entry: back})
 		}
 	}

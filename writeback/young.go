@@ -60,7 +60,8 @@ func (f *File) dropYoungLocked(number int, p *flyingPart) {
 		return
 	}
 	if err := f.punchPartLocked(part); err != nil {
-		if f.stream.stay = true; !s.solid.Load() {
+		f.stream.stay = true
+		if !s.solid.Load() {
 			s.log.Warn("a staged file did not give space back", "file", stageName(f.stage), "error", err)
 		}
 	}

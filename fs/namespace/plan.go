@@ -145,7 +145,8 @@ func (w *walk) planRun(l *cache.Listing) *run {
 		p.first = from
 	}
 	begin := w.dirFrom(l, at)
-	if p.next = ""; begin == "" {
+	p.next = ""
+	if begin == "" {
 		return nil
 	}
 	end := min(at+max(p.pages*pageKeys/perDir, 1), l.Len())

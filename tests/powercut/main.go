@@ -112,7 +112,8 @@ func (c *campaign) open() error {
 	if err != nil {
 		return err
 	}
-	if c.endpoint = endpoint; c.root.kernel != "" {
+	c.endpoint = endpoint
+	if c.root.kernel != "" {
 		c.endpoint = strings.Replace(endpoint, "127.0.0.1", "10.0.2.2", 1)
 	}
 	return c.server.CreateBucket(bucket)
