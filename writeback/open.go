@@ -28,7 +28,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		live: make(map[Key]*File), inflight: make(map[Key]flight), tried: make(map[Key]*trial), parts: make(chan struct{}, partsAtOnce), told: make(map[Key]struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.loop, s.sync = newLoop(s), newSyncer(s)
-	s.space = &space{total: o.StageBudget, urge: s.pressure, of: make(map[uint64]int64)}
+	s.space = &space{total: o.StageBudget, relieve: s.relieve, urge: s.full, of: make(map[uint64]int64)}
 	if err := s.recover(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -417,16 +417,9 @@ func (s *Store) tell(c Confirmation) {
 	}
 }
 
-// full is called when the disk is full: what can be sent now makes room.
+// full is called when the disk, or the stage, is full: what can be sent now makes room.
 func (s *Store) full() {
 	if !s.pressing.Swap(true) {
 		s.loop.post(s.loop.pressure)
 	}
-}
-
-// pressure is called when the stage is full: what need not be staged is given up, and everything that can
-// be sent is sent now.
-func (s *Store) pressure() {
-	s.relieve()
-	s.full()
 }

@@ -2,19 +2,27 @@ package writeback
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"syscall"
 )
 
 // space counts the bytes that are staged. Over the budget writers wait until something was sent.
 type space struct {
-	total int64
-	urge  func() // the stage is full: send what can be sent, now
+	total   int64
+	relieve func() // the stage is full: give up what need not be staged
+	urge    func() // and send what can be sent, now; fail is called when nothing can
 
 	mu      sync.Mutex       // guards the fields below
 	of      map[uint64]int64 // bytes of each staged file; none of it: not in the map
 	used    int64            // their sum
-	waiters []chan error     // each has room for its answer
+	waiters []*spaceWaiter
+}
+
+// spaceWaiter is who waits for space.
+type spaceWaiter struct {
+	answer   chan error // has room for it
+	relieved bool       // what need not be staged was given up since it waits
 }
 
 // set notes how many bytes a staged file has. It is told the whole each time: what was given up of a file, or kept beside
@@ -38,7 +46,7 @@ func (sp *space) set(stage uint64, n int64) {
 
 func (sp *space) releaseLocked() {
 	for _, w := range sp.waiters {
-		w <- nil
+		w.answer <- nil
 	}
 	sp.waiters = nil
 }
@@ -57,14 +65,17 @@ func (sp *space) full() bool {
 	return len(sp.waiters) > 0 || sp.used > sp.total/8*7
 }
 
-// fail ends the waiting: nothing more can be sent.
+// fail ends the waiting: nothing more can be sent. Who has only begun to wait is asked about again: what was being sent until now
+// could not be given up, and now it can.
 func (sp *space) fail() {
 	sp.mu.Lock()
 	defer sp.mu.Unlock()
-	for _, w := range sp.waiters {
-		w <- syscall.ENOSPC
-	}
-	sp.waiters = nil
+	sp.waiters = slices.DeleteFunc(sp.waiters, func(w *spaceWaiter) bool {
+		if w.relieved {
+			w.answer <- syscall.ENOSPC
+		}
+		return w.relieved
+	})
 }
 
 func (sp *space) usage() int64 {
@@ -82,12 +93,16 @@ func (sp *space) wait(ctx context.Context, n int64) error {
 			sp.mu.Unlock()
 			return nil
 		}
-		w := make(chan error, 1)
+		w := &spaceWaiter{answer: make(chan error, 1)}
 		sp.waiters = append(sp.waiters, w)
+		sp.mu.Unlock()
+		sp.relieve()
+		sp.mu.Lock()
+		w.relieved = true
 		sp.mu.Unlock()
 		sp.urge()
 		select {
-		case err := <-w:
+		case err := <-w.answer:
 			if err != nil {
 				return err
 			}

@@ -93,7 +93,7 @@ func TestWaitForSpace(t *testing.T) {
 		"sent":   {func(sp *space) { sp.set(1, 0) }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			sp := &space{total: 10, of: make(map[uint64]int64)}
+			sp := &space{total: 10, relieve: func() {}, of: make(map[uint64]int64)}
 			urged := 0
 			sp.urge = func() {
 				if urged++; urged > 1 {
@@ -150,7 +150,7 @@ func TestWaiterLooksAgainWhenPartsAreSent(t *testing.T) {
 
 // What was given back is not enough: who waits asks again, since what it hoped for may have been that.
 func TestWaiterAsksAgain(t *testing.T) {
-	sp := &space{total: 10, of: make(map[uint64]int64)}
+	sp := &space{total: 10, relieve: func() {}, of: make(map[uint64]int64)}
 	left := int64(15)
 	sp.urge = func() {
 		left -= 2
@@ -161,5 +161,19 @@ func TestWaiterAsksAgain(t *testing.T) {
 	defer cancel()
 	if err := sp.wait(ctx, 1); err != nil || left != 9 {
 		t.Errorf("got %v with %d staged, want none with 9", err, left)
+	}
+}
+
+// Nothing can be sent any more, which is found out when somebody has only begun to wait: what was sent last can be given up now, and he has
+// asked for nothing yet.
+func TestWaiterAsksBeforeItIsTold(t *testing.T) {
+	sp := &space{total: 10, of: make(map[uint64]int64)}
+	sp.relieve = sp.fail // found out for another
+	sp.urge = func() { sp.set(1, 0) }
+	sp.set(1, 10)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := sp.wait(ctx, 1); err != nil {
+		t.Errorf("got %v, want none", err)
 	}
 }
