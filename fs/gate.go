@@ -14,16 +14,21 @@ import (
 // waits for the changes that are inside, and later changes of those keys wait for it.
 //
 // Waiting is interruptible, reads never wait, and a change of another key never waits.
+//
+// An exchange has, for a moment or for as long as its copies take, each name stand for the other's content, or for nothing, while the
+// nodes still have the keys that they had: who asks what a key is, asks again when it is over.
 type gate struct {
-	mu     sync.Mutex // guards the fields below; a leaf
-	inside map[*passage]struct{}
+	mu      sync.Mutex // guards the fields below; a leaf
+	inside  map[*passage]struct{}
+	swapped uint64 // exchanges that are over
 }
 
 // passage is one change, or one rename, that is inside the gate.
 type passage struct {
-	keys   []ossclient.Key
-	rename bool
-	done   chan struct{} // closed when it leaves
+	keys     []ossclient.Key
+	rename   bool
+	exchange bool
+	done     chan struct{} // closed when it leaves
 }
 
 func newGate() *gate { return &gate{inside: make(map[*passage]struct{})} }
@@ -36,6 +41,50 @@ func (g *gate) enter(ctx context.Context, keys ...ossclient.Key) (leave func(), 
 // shut lets a rename of the keys in, alone.
 func (g *gate) shut(ctx context.Context, keys ...ossclient.Key) (open func(), err error) {
 	return g.pass(ctx, &passage{keys: keys, rename: true, done: make(chan struct{})})
+}
+
+// swap lets an exchange of the keys in, alone.
+func (g *gate) swap(ctx context.Context, keys ...ossclient.Key) (open func(), err error) {
+	return g.pass(ctx, &passage{keys: keys, rename: true, exchange: true, done: make(chan struct{})})
+}
+
+// swapping says whether a key is being exchanged.
+func (g *gate) swapping(key ossclient.Key) bool { return g.swapOf(key) != nil }
+
+func (g *gate) swapOf(keys ...ossclient.Key) *passage {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for p := range g.inside {
+		if p.exchange && overlap(p.keys, keys) {
+			return p
+		}
+	}
+	return nil
+}
+
+// still calls ask, which finds out what there is at one of some keys, when none of them is being exchanged. What was being exchanged by its
+// end, or may have been meanwhile, it is asked again.
+func (g *gate) still(ctx context.Context, keys []ossclient.Key, ask func() error) error {
+	for {
+		for p := g.swapOf(keys...); p != nil; p = g.swapOf(keys...) {
+			select {
+			case <-p.done:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		before := g.swaps()
+		err := ask()
+		if g.swapOf(keys...) == nil && g.swaps() == before {
+			return err
+		}
+	}
+}
+
+func (g *gate) swaps() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.swapped
 }
 
 func (g *gate) pass(ctx context.Context, p *passage) (func(), error) {
@@ -68,6 +117,9 @@ func (g *gate) tryEnter(p *passage) *passage {
 func (g *gate) leave(p *passage) {
 	g.mu.Lock()
 	delete(g.inside, p)
+	if p.exchange {
+		g.swapped++
+	}
 	g.mu.Unlock()
 	close(p.done)
 }

@@ -103,3 +103,45 @@ func TestGateInterrupted(t *testing.T) {
 		}
 	})
 }
+
+// What is at a key is asked again when an exchange of it was under way meanwhile, and not before that is over.
+func TestGateOfAnExchange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		var open func()
+		asked := 0
+		err := g.still(t.Context(), []ossclient.Key{"a/x"}, func() (err error) {
+			if asked++; asked == 1 {
+				open, err = g.swap(t.Context(), "a/", "b/")
+				go func() {
+					synctest.Wait()
+					open()
+				}()
+			} else if g.swapping("a/x") {
+				t.Error("it is asked in the middle")
+			}
+			return err
+		})
+		if err != nil || asked != 2 {
+			t.Errorf("asked %d times, want 2; %v", asked, err)
+		}
+		err = g.still(t.Context(), []ossclient.Key{"a/x"}, func() error { // over before it is looked at
+			if asked++; asked == 3 {
+				open, err := g.swap(t.Context(), "a/", "b/")
+				if err != nil {
+					return err
+				}
+				open()
+			}
+			return nil
+		})
+		if err != nil || asked != 4 {
+			t.Errorf("asked %d times, want 4; %v", asked, err)
+		}
+		open, err = g.shut(t.Context(), "a/", "c/")
+		if err != nil || g.swapping("a/x") {
+			t.Errorf("a rename is taken for an exchange; %v", err)
+		}
+		open()
+	})
+}

@@ -129,10 +129,12 @@ func (n *node) reappear() {
 	}
 }
 
-// renameLocked gives the node another key: the one it has is no rename. It needs Mount.keys and n.mu.
+// renameLocked gives the node another key: the one it has is no rename. What was asked for before of that key is of another node.
+// It needs Mount.keys and n.mu.
 func (n *node) renameLocked(key ossclient.Key) {
 	if n.key != key {
 		n.key, n.entry.Key, n.moved = key, key, true
+		n.changed = n.m.changes.Add(1)
 	}
 }
 
@@ -152,7 +154,7 @@ func (n *node) learn(e namespace.Entry, asked uint64) (news bool) {
 		n.mu.Unlock()
 		return true // of another node
 	}
-	if asked < n.changed {
+	if asked < n.changed || n.m.gate.swapping(e.Key) {
 		n.entry.Until = time.Now()
 		n.mu.Unlock()
 		return false
@@ -237,8 +239,13 @@ func (n *node) fresh(ctx context.Context) (namespace.Entry, error) {
 				return e, nil
 			}
 		}
-		asked := n.m.changes.Load()
-		now, err := n.m.tree.Stat(ctx, e)
+		var asked uint64
+		var now namespace.Entry
+		err := n.m.gate.still(ctx, []ossclient.Key{e.Key}, func() (err error) {
+			asked = n.m.changes.Load()
+			now, err = n.m.tree.Stat(ctx, e)
+			return err
+		})
 		if err != nil {
 			if n.elsewhere(e.Key) { // what is known of it stands
 				return e, nil

@@ -21,7 +21,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fu
 	n.use()
 	for {
 		asked := n.m.changes.Load()
-		e, err := n.find(ctx, name)
+		e, err := n.findStill(ctx, name)
 		if errors.Is(err, ossclient.ErrNotExist) {
 			n.m.missed(n, name, asked)
 		}
@@ -49,6 +49,22 @@ func (n *node) find(ctx context.Context, name string) (namespace.Entry, error) {
 	}
 }
 
+// findStill is find, but not in the middle of an exchange.
+func (n *node) findStill(ctx context.Context, name string) (e namespace.Entry, err error) {
+	var keys []ossclient.Key
+	dir := n.Key()
+	for _, isDir := range []bool{false, true} {
+		if key, err := n.m.tree.Child(dir, name, isDir); err == nil {
+			keys = append(keys, key)
+		}
+	}
+	err = n.m.gate.still(ctx, keys, func() (err error) {
+		e, err = n.find(ctx, name)
+		return err
+	})
+	return e, err
+}
+
 // settledKey is the key, not asked for in the middle of a rename's change of many keys.
 func (n *node) settledKey() ossclient.Key {
 	n.m.keys.RLock()
@@ -66,7 +82,7 @@ func (n *node) findMaybe(ctx context.Context, name string) (e namespace.Entry, o
 }
 
 // admit is the live inode for what was found in the directory, which is brought up to date, or a new
-// one; ok is false when the directory has moved away from where e was found. asked is Mount.changes before e was asked
+// one; ok is false when the directory has moved away from where e was found, or e is being exchanged. asked is Mount.changes before e was asked
 // for.
 func (n *node) admit(ctx context.Context, e namespace.Entry, asked uint64) (child *node, ok bool) {
 	n.m.keys.RLock()
@@ -76,7 +92,7 @@ func (n *node) admit(ctx context.Context, e namespace.Entry, asked uint64) (chil
 			child.expire()
 		}
 	}()
-	if !strings.HasPrefix(string(e.Key), string(n.Key())) {
+	if !strings.HasPrefix(string(e.Key), string(n.Key())) || n.m.gate.swapping(e.Key) {
 		return nil, false
 	}
 	typ := e.Attr.Mode & attr.TypeMask

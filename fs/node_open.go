@@ -99,15 +99,23 @@ func (n *node) found(ctx context.Context) (namespace.Entry, error) {
 }
 
 // join takes up the staged content that the key has. Without one its attributes alone are staged, or
-// the bucket has got it meanwhile.
+// the bucket has got it meanwhile; or the key is being exchanged.
 func (n *node) join() {
+	n.m.keys.RLock() // the node keeps its key, and an exchange does not end
 	n.mu.Lock()
 	key, have := n.key, n.content != nil || n.gone
 	n.mu.Unlock()
-	if have {
-		return
+	var c *writeback.File
+	if !have {
+		c, _ = n.m.store.OpenContent(key)
 	}
-	if c, ok := n.m.store.OpenContent(key); ok {
+	others := n.m.gate.swapping(key)
+	n.m.keys.RUnlock()
+	switch {
+	case c == nil:
+	case others: // it may be the other's
+		c.Release()
+	default:
 		n.share(c)
 	}
 }

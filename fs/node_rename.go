@@ -83,7 +83,11 @@ func (r *renaming) try(ctx context.Context) (done bool, err error) {
 		}
 		keys = append(keys, r.backKey)
 	}
-	open, err := r.from.m.gate.shut(ctx, keys...)
+	shut := r.from.m.gate.shut
+	if r.flags&unix.RENAME_EXCHANGE != 0 {
+		shut = r.from.m.gate.swap
+	}
+	open, err := shut(ctx, keys...)
 	if err != nil {
 		return false, err
 	}

@@ -12,7 +12,7 @@ import (
 // the new one, and the tree is asked again.
 // SEMANTICS 2.3
 func TestLateAnswerIsNoNews(t *testing.T) {
-	m := &Mount{}
+	m := &Mount{gate: newGate()}
 	n := &node{m: m, key: "a", pages: "new"}
 	entry := func(etag ossclient.ETag) namespace.Entry {
 		return namespace.Entry{Key: "a", Version: ossclient.Version{Key: "a", ETag: etag}, Until: time.Now().Add(time.Hour)}

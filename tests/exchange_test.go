@@ -1,7 +1,9 @@
 package tests
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -128,5 +130,53 @@ func (k *exchanges) kill() {
 	}
 	if k.t.Failed() {
 		k.t.FailNow()
+	}
+}
+
+// Two files are exchanged, of which the bucket has one, which takes requests. Who has one of them open, or looks its name up meanwhile,
+// sees what it was or what it is then, and never the one with the other's size or bytes.
+// SEMANTICS 6.3
+func TestExchangeOfWhatIsLookedAt(t *testing.T) {
+	b := harness.New(t, func(o *fsOptions) { o.TTL = time.Nanosecond }) // the kernel believes nothing
+	one, other := noise(1, 1000), noise(2, 500)
+	must(t, b.Server.Put(harness.Bucket, "one", one, nil))
+	must(t, os.WriteFile(b.Path("other"), other, 0o644))
+	open, err := os.Open(b.Path("one"))
+	must(t, err)
+	_, err = open.Stat()
+	must(t, err)
+	b.Server.SetFaults(ossserver.Fault{Op: "CopyObject", Kind: ossserver.Stall, Stall: 200 * time.Millisecond})
+	done := make(chan error, 1)
+	go func() {
+		done <- unix.Renameat2(unix.AT_FDCWD, b.Path("one"), unix.AT_FDCWD, b.Path("other"), unix.RENAME_EXCHANGE)
+	}()
+	for over := false; !over && !t.Failed(); {
+		select {
+		case err := <-done:
+			must(t, err)
+			over = true
+		default:
+		}
+		st, err := open.Stat()
+		if err != nil || st.Size() != int64(len(one)) {
+			t.Errorf("the open file: %v, %+v, want %d bytes", err, st, len(one))
+		}
+		again, err := os.Open(b.Path("one"))
+		if err != nil {
+			t.Errorf("opened meanwhile: %v", err)
+			continue
+		}
+		got, err := io.ReadAll(again)
+		if err != nil || !bytes.Equal(got, one) && !bytes.Equal(got, other) {
+			t.Errorf("read meanwhile: %d bytes (%v)", len(got), err)
+		}
+		must(t, again.Close())
+	}
+	b.Server.SetFaults()
+	must(t, open.Close())
+	for range 2 {
+		wantFile(t, b.Path("one"), other)
+		wantFile(t, b.Path("other"), one)
+		b.Afresh()
 	}
 }
