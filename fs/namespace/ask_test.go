@@ -44,7 +44,7 @@ func TestLookupOfAKnownName(t *testing.T) {
 					mode = attr.TypeDir | 0o711
 				}
 				o := w.bucket.put(ossclient.Key(key), "", mode)
-				w.tree.remember(&meta{object: o, attr: attr.FromMetadata(o.Metadata)}, cache.IdentityOf(&o))
+				w.tree.remember(&meta{object: o, attr: attr.FromMetadata(o.Metadata)}, cache.IdentityOf(&o), w.tree.recents.tick())
 			}
 			w.bucket.remove(ossclient.Key(tt.removed))
 			e, err := w.tree.Lookup(t.Context(), "d/", "a")
@@ -99,7 +99,7 @@ func TestLinkThatTheIndexHasWithoutATarget(t *testing.T) {
 		o := w.bucket.put(key, "to", file)
 		var link attr.Attr
 		link.SetMode(attr.TypeLink | 0o777)
-		w.tree.remember(&meta{object: o, attr: link}, cache.IdentityOf(&o))
+		w.tree.remember(&meta{object: o, attr: link}, cache.IdentityOf(&o), w.tree.recents.tick())
 	}
 	if e, err := w.tree.Lookup(t.Context(), "d/", "a"); err != nil || e.Attr.Mode != file {
 		t.Errorf("lookup: mode %o, %v, want what the bucket says, %o", e.Attr.Mode, err, file)

@@ -53,6 +53,30 @@ func TestConfirmedWhileAsked(t *testing.T) {
 	})
 }
 
+// Attributes that are confirmed while the bucket is asked for those before are what the index knows, though the object has the same ETag, size and
+// time, and not the answer that comes later.
+// SEMANTICS 4.1
+func TestIndexKeepsWhatIsConfirmedWhileAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		defer w.close(t)
+		w.bucket.put("d/f", "1", attr.TypeFile|0o644)
+		o, err := w.bucket.Head(t.Context(), "d/f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var newer attr.Attr
+		newer.SetMode(attr.TypeFile | 0o600)
+		w.during("Head", func() { w.tree.Confirmed(Confirmation{Key: "d/f", Object: o, Attr: newer, Exact: true}) })
+		if _, err := w.tree.Lookup(t.Context(), "d/", "f"); err != nil {
+			t.Fatal(err)
+		}
+		if r, ok := w.tree.indexed(&o); ok && r.Attr.Mode != newer.Mode {
+			t.Errorf("the index has mode %o, want %o", r.Attr.Mode, newer.Mode)
+		}
+	})
+}
+
 // A question that is on its way is not shared by who asks after a refresh.
 func TestQuestionOfBeforeARefreshIsNotShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -172,6 +172,7 @@ func (t *Tree) ask(ctx context.Context, o ossclient.Object) (*meta, error) {
 	if o.Type == ossclient.Symlink {
 		return t.askSymlink(ctx, o)
 	}
+	began := t.recents.tick()
 	got, err := t.o.Bucket.Head(ctx, o.Key)
 	switch {
 	case gone(err):
@@ -193,7 +194,7 @@ func (t *Tree) ask(ctx context.Context, o ossclient.Object) (*meta, error) {
 			return nil, err
 		}
 	}
-	t.remember(m, cache.IdentityOf(&got))
+	t.remember(m, cache.IdentityOf(&got), began)
 	return m, nil
 }
 
@@ -220,6 +221,7 @@ func (t *Tree) askTarget(ctx context.Context, m *meta) error {
 // askSymlink asks for one of OSS's own symbolic links. Its identity is that of the link, as a listing
 // shows it: a HEAD would describe what it points to.
 func (t *Tree) askSymlink(ctx context.Context, o ossclient.Object) (*meta, error) {
+	began := t.recents.tick()
 	target, got, err := t.o.Bucket.GetSymlink(ctx, o.Key)
 	if gone(err) {
 		return nil, nil
@@ -234,10 +236,17 @@ func (t *Tree) askSymlink(ctx context.Context, o ossclient.Object) (*meta, error
 	if o.ETag != "" && m.object.ETag == "" {
 		m.object.ETag = o.ETag
 	}
-	t.remember(m, cache.IdentityOf(&o))
+	t.remember(m, cache.IdentityOf(&o), began)
 	return m, nil
 }
 
-func (t *Tree) remember(m *meta, id cache.Identity) {
-	t.o.Index.Put(m.object.Key, id, cache.Record{Attr: m.attr, Target: m.target, CRC64: m.object.CRC64, HasCRC64: m.object.HasCRC64})
+// remember has the index know the answer to a question that began at a time. An answer that a confirmation has overtaken is not kept: a
+// change of attributes alone, within a second, leaves an object its identity.
+func (t *Tree) remember(m *meta, id cache.Identity, began uint64) {
+	key := m.object.Key
+	t.o.Index.Put(key, id, cache.Record{Attr: m.attr, Target: m.target, CRC64: m.object.CRC64, HasCRC64: m.object.HasCRC64})
+	// Looked at afterwards: what is confirmed from here on comes into the index later than this.
+	if _, overtaken := t.recents.since(key, began); overtaken || t.recents.stale(began) {
+		t.o.Index.Delete(key)
+	}
 }

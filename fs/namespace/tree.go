@@ -131,6 +131,9 @@ func (t *Tree) Child(dir ossclient.Key, name string, isDir bool) (ossclient.Key,
 // state, with no lock of the overlay's held.
 func (t *Tree) Confirmed(c Confirmation) {
 	known := t.complete(&c)
+	kept := c
+	kept.Object.Metadata = ossclient.Metadata{ContentType: c.Object.Metadata.ContentType} // Attr says the rest: many of them are kept
+	t.recents.add(kept, known, t.now(), t.o.TTL+recentsExtra)                             // before the index has it: see remember
 	switch {
 	case c.Deleted, !known:
 		t.o.Index.Delete(c.Key)
@@ -139,8 +142,6 @@ func (t *Tree) Confirmed(c Confirmation) {
 		id.Approximate = !c.Exact
 		t.o.Index.Put(c.Key, id, cache.Record{Attr: c.Attr, Target: c.Target, CRC64: c.Object.CRC64, HasCRC64: c.Object.HasCRC64})
 	}
-	c.Object.Metadata = ossclient.Metadata{ContentType: c.Object.Metadata.ContentType} // Attr says the rest: many of them are kept
-	t.recents.add(c, known, t.now(), t.o.TTL+recentsExtra)
 }
 
 // complete finds what is stored with a copy that a rename made: it is what the index knows of the source. It says
