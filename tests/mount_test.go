@@ -18,10 +18,11 @@ import (
 
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/tests/harness"
+	"github.com/ossfs/ossfs/tests/onefile"
 )
 
 func TestMain(m *testing.M) {
-	harness.Main(m, goleak.Find)
+	harness.Main(m, goleak.Find, harness.Jobs{onefile.WorkJob: onefile.Work, onefile.ReaderJob: onefile.Read})
 }
 
 // must fails the test at an error.

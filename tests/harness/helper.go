@@ -2,8 +2,10 @@ package harness
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"strings"
@@ -17,23 +19,33 @@ import (
 // Helper runs a job in a process of its own and fails the test when it fails.
 func Helper(t testing.TB, job string, args ...string) {
 	t.Helper()
-	exe, err := os.Executable()
+	cmd, err := Job(t.Context(), job, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), exe)
-	cmd.Env = append(os.Environ(), helperVariable+"="+strings.Join(append([]string{job}, args...), "\n"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s %q: %v\n%s", job, args, err, out)
 	}
 }
 
+// Job is a process that does a job, to be started.
+func Job(ctx context.Context, name string, args ...string) (*exec.Cmd, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, exe)
+	cmd.Env = append(os.Environ(), helperVariable+"="+strings.Join(append([]string{name}, args...), "\n"))
+	return cmd, nil
+}
+
 // help does a helper's job and gives its exit status.
-func help(line string) int {
+func help(line string, more Jobs) int {
 	job, rest, _ := strings.Cut(line, "\n")
 	args := strings.Split(rest, "\n")
-	jobs := map[string]func([]string) error{"mmap-read": mmapRead, "mmap-shared": mmapShared, "mmap-private": mmapPrivate, "mmap-times": mmapTimes, "sticky": sticky,
-		"lock": lock, "work": work}
+	jobs := Jobs{"mmap-read": mmapRead, "mmap-shared": mmapShared, "mmap-private": mmapPrivate, "mmap-times": mmapTimes, "sticky": sticky,
+		"lock": lock, workJob: work}
+	maps.Copy(jobs, more)
 	do, ok := jobs[job]
 	if !ok {
 		fmt.Fprintf(os.Stderr, "no job %q\n", job)

@@ -46,6 +46,7 @@ type Process struct {
 
 	mu   sync.Mutex // guards the fields below
 	cmd  *exec.Cmd  // nil while it does not run
+	conn uint32     // of the last mount to the kernel
 	log  *bytes.Buffer
 	logs []string // of the processes before
 }
@@ -113,6 +114,10 @@ func (p *Process) Start() {
 		}
 		time.Sleep(time.Millisecond) // of a real process: there is no clock to fake
 	}
+	connection := connectionOf(p.Dir)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conn = connection
 }
 
 // PID is the process's.
@@ -121,7 +126,7 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 // alive says whether the process has not ended by itself.
 func (p *Process) alive() bool {
 	var info unix.Siginfo
-	err := unix.Waitid(unix.P_PID, p.cmd.Process.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	err := unix.Waitid(unix.P_PID, p.PID(), &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
 	return err == nil && info.Signo == 0
 }
 
@@ -148,13 +153,34 @@ func (p *Process) Kill() {
 		return
 	}
 	_ = p.cmd.Process.Kill() // it may have ended
+	// A thread that has the kernel drop a page waits for who reads the page, and he for the process: for ever, when it is killed in that moment.
+	hung := time.AfterFunc(patience/6, func() {
+		p.T.Logf("the killed process cannot end: its connection is ended")
+		abort(p.T, p.conn)
+	})
 	_ = p.cmd.Wait()
+	hung.Stop()
 	p.cmd = nil
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := p.Server.Deserted(ctx); err != nil { // else a request of it could have its effect after the next process has begun
 		p.T.Errorf("the killed process is still connected: %v", err)
 	}
+}
+
+// Quit ends a process that hangs, as SIGQUIT does: the log has then where each goroutine was. The dead mount stays.
+func (p *Process) Quit() {
+	p.mu.Lock()
+	cmd := p.cmd
+	p.mu.Unlock()
+	if cmd == nil {
+		return
+	}
+	_ = cmd.Process.Signal(syscall.SIGQUIT) // it may have ended
+	for end := time.Now().Add(patience); p.alive() && time.Now().Before(end); {
+		time.Sleep(time.Millisecond) // of a real process: there is no clock to fake
+	}
+	p.Kill()
 }
 
 // Clear takes a dead mount away.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -21,6 +20,9 @@ type Worker struct {
 	Seed         uint64
 	Steps        int
 }
+
+// workJob is the name of a worker's job.
+const workJob = "work"
 
 // message is what a worker tells.
 type message struct {
@@ -45,16 +47,14 @@ type Work struct {
 // Run starts the process and sees it to its end. synced is asked what is wrong with the bucket, "" for nothing,
 // when an fsync of a path has returned.
 func (w *Worker) Run(t testing.TB, synced func(path string, sum uint64) string) (*Work, error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	arg, err := json.Marshal(w)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(t.Context(), exe)
-	cmd.Env = append(os.Environ(), helperVariable+"=work\n"+string(arg))
+	cmd, err := Job(t.Context(), workJob, string(arg))
+	if err != nil {
+		return nil, err
+	}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
