@@ -142,6 +142,7 @@ func (s *Store) removalLocked(key Key, old *entry, base ossclient.Version) op {
 	sent := sending || s.tried[key] != nil || old != nil && old.trial != nil // the bucket may have got it
 	s.mu.RUnlock()
 	if old != nil && !old.inBucket() && !sent {
+		s.recent.note(key, nil, ossclient.Version{Key: key}) // until that is durable a loss of power may bring old back
 		return op{code: opDel, key: key}
 	}
 	e := s.replaceLocked(key, Absent, old, base)

@@ -42,17 +42,21 @@ func (s *Store) intend(key Key) (*intent, error) {
 	return in, s.commitLocked(op{code: opIntend, intent: in})
 }
 
-// beginUpload begins an upload. note journals it, together with the ops it is given.
+// beginUpload begins an upload. note journals it, together with the ops it is given. Both that and the intent are durable before what follows them:
+// an upload of which a loss of power took the name is never given up when it has parts, and not looked for without the intent.
 func (s *Store) beginUpload(ctx context.Context, q ossclient.UploadRequest, note func(id ossclient.UploadID, done []op) error) error {
 	in, err := s.intend(q.Key)
 	if err != nil {
 		return err
 	}
+	end := []op{{code: opIntended, intent: in}}
+	if err := s.sync.ahead(); err != nil {
+		return errors.Join(err, s.commitOps(end...))
+	}
 	doubt := false
 	q.Doubt = func() { doubt = true }
 	id, err := s.bucket.CreateUpload(ctx, q)
 	doubt = doubt || err != nil && !permanent(err)
-	end := []op{{code: opIntended, intent: in}}
 	switch {
 	case err == nil && doubt:
 		err = note(id, nil)
@@ -74,6 +78,9 @@ func (s *Store) beginUpload(ctx context.Context, q ossclient.UploadRequest, note
 	s.mu.Unlock()
 	if doubt {
 		s.spawn(func() { s.settleIntent(s.ctx, in) })
+	}
+	if err == nil {
+		err = s.sync.ahead()
 	}
 	return err
 }

@@ -91,6 +91,10 @@ func (m *move) ended(next *move) []op {
 	return ops
 }
 
+// leg says whether a move is one of an exchange. What it puts somewhere is sent when its record is durable: after a loss of power the leg before it
+// is done again where that was not, with what is found there.
+func (m *move) leg() bool { return m.waiting || m.then != nil }
+
 // reservations are where a move works.
 func (m *move) reservations() []*reservation {
 	return []*reservation{{prefix: m.from, exact: !m.tree}, {prefix: m.to, exact: !m.tree}}

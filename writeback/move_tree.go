@@ -27,7 +27,9 @@ func (s *Store) RenameTree(ctx context.Context, from, to Key, over ossclient.Ver
 	if err != nil {
 		return err
 	}
-	err = s.finishTree(ctx, m)
+	if err = s.sync.ahead(); err == nil { // as in outlastMove, of every key below
+		err = s.finishTree(ctx, m)
+	}
 	if err != nil { // the caller hears it, and may put other things at both places: they are not to be moved by the next Open
 		err = errors.Join(err, s.giveUp(m, nil))
 	}
@@ -145,6 +147,7 @@ func (s *Store) journalTree(m *move, over *ossclient.Version) (*move, error) {
 			base = *over
 		}
 		next, removal := s.moveOps(e, m.target(e.key), base)
+		next.after = m.leg()
 		next.seq, seq = seq, seq+1
 		if removal.entry != nil {
 			removal.entry.seq, seq = seq, seq+1

@@ -59,3 +59,33 @@ func TestPowerFailsWhenAnObjectIsRenamedOverWhatWaits(t *testing.T) {
 		}
 	}
 }
+
+// The power fails when the bucket has just got the copy of an object of a directory that is renamed to where a delete of another waits: what is
+// made there afterwards does not find an object that nobody knows.
+// SEMANTICS 1.2, 6.2
+func TestPowerFailsWhenADirectoryIsRenamedOverWhatWaits(t *testing.T) {
+	for seed := range uint64(12) {
+		r := newRig(t)
+		mem := disktest.New()
+		b := &copied{Bucket: r.bucket}
+		r.opt.Disk, r.opt.Bucket, r.opt.Delay = mem, b, time.Hour
+		s := r.open()
+		defer s.Hold("e/a")() // the delete waits
+		if err := errors.Join(s.Remove("e/a", r.put("e/a", "before")), s.sync.flush()); err != nil {
+			t.Fatal(err)
+		}
+		r.put("d/a", "renamed")
+		b.has = func() { r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1))) }
+		if err := s.RenameTree(t.Context(), "d/", "e/", ossclient.Version{}); !errors.Is(err, errUnfinished) {
+			t.Fatal(err)
+		}
+		r.opt.Bucket = r.bucket
+		next := r.open()
+		r.write(next, "e/a", "anew")
+		r.flush(next)
+		r.want("e/a", "anew")
+		if keys := r.server.Keys(ossservertest.Bucket); len(keys) != 1 {
+			t.Errorf("seed %d: the bucket has %q", seed, keys)
+		}
+	}
+}

@@ -163,8 +163,7 @@ func (s *Store) renamePending(m *move, toBase ossclient.Version) (bool, error) {
 	}
 	next, removal := s.moveOps(e, m.to, toBase)
 	ops := []op{{code: opSet, entry: next}, removal}
-	if m.then != nil || m.waiting { // a leg of an exchange
-		next.after = true // without its record nobody would know what the bucket has at the key aside
+	if next.after = m.leg(); next.after {
 		ops = append(ops, m.ended(m.then)...)
 	}
 	if err := s.removeLocked(ops...); err != nil {

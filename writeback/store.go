@@ -100,7 +100,7 @@ func (s *Store) commitKeeping(keep int64, ops []op) error {
 		if e := ops[i].entry; e != nil {
 			e.rec = rec
 			if old, ok := s.v.tree.Get(e.key); ok && old.seq != e.seq {
-				e.after = old.after || old.committed()
+				e.after = e.after || old.after || old.committed()
 			}
 		}
 		s.dropStageLocked(&ops[i], rec)
