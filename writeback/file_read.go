@@ -78,17 +78,26 @@ func (f *File) readPiece(ctx context.Context, p []byte, off int64) (int, error) 
 }
 
 // replaced says whether the base that could not be read was replaced by us, and waits for what is on its
-// way: between the answer of the bucket and its confirmation the old version is gone already.
+// way: between the answer of the bucket and its confirmation the old version is gone already. When no answer was heard, as by a process
+// that died, it is asked now what the bucket has.
 func (f *File) replaced(ctx context.Context, base *ossclient.Version) (bool, error) {
 	s := f.s
 	s.mu.RLock()
-	flight, sending := s.inflight[f.key]
+	key := f.key
+	flight, sending := s.inflight[key]
+	e, _ := s.v.tree.Get(key)
+	unheard := !f.detached && e != nil && (e.trial != nil || s.tried[key] != nil)
 	s.mu.RUnlock()
-	if sending && flight.done != nil {
+	switch {
+	case sending && flight.done != nil:
 		select {
 		case <-flight.done:
 		case <-ctx.Done():
 			return false, ctx.Err()
+		}
+	case unheard:
+		if err := s.syncBucket(ctx, key); err != nil {
+			return false, err
 		}
 	}
 	f.mu.Lock()
