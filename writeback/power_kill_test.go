@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
+	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/ossclient/crc"
 )
 
@@ -40,18 +42,12 @@ func (m *powerModel) kill(ctx context.Context) bool {
 	return ok
 }
 
-// end ends the process.
-func (m *powerModel) end() {
-	m.s.cancel()
-	m.s.wg.Wait()
-}
-
 // left notes what is left of an open file after a kill.
 func (m *powerModel) left(ctx context.Context, o *fileModel) error {
 	if o.key == "" || !o.dirty {
 		return nil
 	}
-	got, err := m.found(ctx, o.key)
+	got, _, err := m.found(ctx, o.key)
 	if err != nil {
 		return err
 	}
@@ -66,16 +62,30 @@ func (m *powerModel) left(ctx context.Context, o *fileModel) error {
 }
 
 // found is what a key has; what is in parts alone is not to be had when the disk has stopped, which ends ctx.
-func (m *powerModel) found(ctx context.Context, key Key) (string, error) {
-	f, pending := m.s.OpenContent(key)
-	if !pending {
-		got, _ := m.r.body(string(key))
-		return got, nil
+func (m *powerModel) found(ctx context.Context, key Key) (content string, there bool, err error) {
+	for {
+		st, pending := m.s.Lookup(key)
+		if !pending || st.Kind == Attributes {
+			content, there = m.r.body(string(key))
+			return content, there, nil
+		}
+		if st.Kind == Absent {
+			return "", false, nil
+		}
+		f, pending := m.s.OpenContent(key)
+		if !pending {
+			continue // it was confirmed meanwhile
+		}
+		got := make([]byte, f.Size())
+		_, err = f.ReadAt(ctx, got, 0)
+		f.Release()
+		switch {
+		case errors.Is(err, ossclient.ErrPrecondition) && ctx.Err() == nil:
+			time.Sleep(time.Millisecond) // the bucket has what was just being sent: that is still to be seen
+		case err != nil && !errors.Is(err, io.EOF):
+			return "", false, err
+		default:
+			return string(got), true, nil
+		}
 	}
-	defer f.Release()
-	got := make([]byte, f.Size())
-	if _, err := f.ReadAt(ctx, got, 0); err != nil && !errors.Is(err, io.EOF) {
-		return "", err
-	}
-	return string(got), nil
 }

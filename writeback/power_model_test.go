@@ -5,19 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/ossfs/ossfs/internal/ossserver"
-	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/ossclient/crc"
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
@@ -82,6 +77,11 @@ type powerModel struct {
 	opt Options
 	rng *rand.Rand
 	log []string
+
+	seed   uint64
+	faults []ossserver.Fault // of the server
+	ctx    context.Context   // ends when the disk stops
+	stop   context.CancelFunc
 
 	worlds  []world                // after each step; the last is what the step that failed was to make
 	least   map[Key]int            // the world before which no state of a key may come back
@@ -187,7 +187,7 @@ func (m *powerModel) step(what string, change func(w world), do func() error) bo
 	m.b.say("%d: %s", len(m.worlds)-1, what)
 	err := do()
 	if err != nil && !m.mem.Stopped() {
-		m.t.Fatalf("%v on a sound disk\nafter %s\n%s", err, strings.Join(m.log, "; "), m.trace())
+		m.fatal("%v on a sound disk", err)
 	}
 	return err == nil
 }
@@ -229,9 +229,8 @@ func (m *powerModel) shake(key Key, really bool) {
 	}
 }
 
-// matches are the worlds in which a key has what the bucket has.
-func (m *powerModel) matches(key Key) (steps []int) {
-	got, there := m.r.body(string(key))
+// matches are the worlds in which a key has what is found there.
+func (m *powerModel) matches(key Key, got string, there bool) (steps []int) {
 	for i, w := range m.worlds {
 		if want, present := w[key]; present == there && want == got {
 			steps = append(steps, i)
@@ -275,120 +274,65 @@ func (m *powerModel) until(key Key, from int) (steps []int) {
 	return steps
 }
 
-func (m *powerModel) compare(seed uint64) {
-	fail := func(format string, args ...any) {
-		m.t.Errorf("seed %d: %s\nafter %s\n%s", seed, fmt.Sprintf(format, args...), strings.Join(m.log, "; "), m.trace())
+func (m *powerModel) fail(format string, args ...any) {
+	m.t.Errorf("seed %d: %s\nafter %s\n%s", m.seed, fmt.Sprintf(format, args...), strings.Join(m.log, "; "), m.trace())
+}
+
+func (m *powerModel) fatal(format string, args ...any) {
+	m.fail(format, args...)
+	m.t.FailNow()
+}
+
+// begins notes what the bucket has and what there is, durably, when a process begins.
+func (m *powerModel) begins(stored, there world) {
+	m.worlds, m.renames, m.files, m.holds = []world{stored, there}, nil, nil, nil
+	m.least, m.synced, m.shaken, m.unseen = map[Key]int{}, map[Key]int{}, map[Key]bool{}, map[Key]bool{}
+	m.partial, m.origins, m.swapped = map[Key]map[uint64]int{}, map[Key][]Key{}, map[Key]swapModel{}
+	m.group()
+}
+
+// nearest says what a content that a key never had is like.
+func (m *powerModel) nearest(key Key, got string) string {
+	best, step := -1, 0
+	for i, w := range m.worlds {
+		same := 0
+		for want := w[key]; same < min(len(want), len(got)) && want[same] == got[same]; same++ {
+		}
+		if same >= best {
+			best, step = same, i
+		}
 	}
+	zeros := 0
+	for best+zeros < len(got) && got[best+zeros] == 0 {
+		zeros++
+	}
+	return fmt.Sprintf("as after step %d to byte %d, then %d zeros", step, best, zeros)
+}
+
+// compare looks whether what each key has is what it may have after a loss of power.
+func (m *powerModel) compare(where string, has func(Key) (content string, there bool)) {
+	at := make(map[Key][]int)
 	for _, key := range modelKeys {
+		got, there := has(key)
+		at[key] = m.matches(key, got, there)
 		if m.unseen[key] {
 			continue
 		}
-		least := m.oldest(key)
-		if steps := m.matches(key); len(steps) == 0 {
-			got, there := m.r.body(string(key))
-			fail("%s has %d bytes (%v) that it never had", key, len(got), there)
-		} else if last := steps[len(steps)-1]; last < least {
-			fail("%s is as after step %d, and was durable at %d (fsync: %d)", key, last, m.least[key], m.synced[key])
-		}
-	}
-	for _, key := range m.r.server.Keys(ossservertest.Bucket) {
-		if strings.HasPrefix(key, aside) {
-			fail("an exchange was left in the middle: %s", key)
+		if steps := at[key]; len(steps) == 0 {
+			m.fail("%s: %s has %d bytes (%v) that it never had; %s", where, key, len(got), there, m.nearest(key, got))
+		} else if last := steps[len(steps)-1]; last < m.oldest(key) {
+			m.fail("%s: %s is as after step %d, and was durable at %d (fsync: %d)", where, key, last, m.least[key], m.synced[key])
 		}
 	}
 	for _, r := range m.renames {
-		from, to := m.matches(r.from), m.matches(r.to)
+		from, to := at[r.from], at[r.to]
 		if len(from) == 0 || len(to) == 0 || m.shaken[r.to] {
 			continue
 		}
 		content, durable := m.worlds[m.grouped][r.from]
 		durable = durable && r.step > m.grouped && m.worlds[r.step][r.to] == content
 		if durable && from[0] >= r.step && to[len(to)-1] < r.step {
-			fail("the rename at %d from %s to %s took its content away (from: %v, to: %v)", r.step, r.from, r.to, from, to)
+			m.fail("%s: the rename at %d from %s to %s took its content away (from: %v, to: %v)", where, r.step, r.from, r.to, from, to)
 		}
-	}
-}
-
-func runPowerModel(t *testing.T, seed uint64) {
-	r := newRig(t)
-	m := &powerModel{t: t, r: r, mem: disktest.New(), rng: rand.New(rand.NewPCG(seed, 11)), worlds: []world{{}}, least: map[Key]int{}, synced: map[Key]int{}, shaken: map[Key]bool{}, origins: map[Key][]Key{}, partial: map[Key]map[uint64]int{}, swapped: map[Key]swapModel{}, unseen: map[Key]bool{}}
-	o := r.opt
-	m.b = &traced{patient: patient{r.bucket}}
-	o.Disk, o.Bucket, o.Logger = m.mem, m.b, slog.New(slog.NewTextHandler(m.b, nil))
-	o.Delay = []time.Duration{time.Hour, time.Millisecond, 20 * time.Millisecond}[seed%3]
-	o.smallMost = []int64{-1, 1000, 0}[m.rng.IntN(3)]
-	o.OnConflict = []Conflict{KeepBoth, Overwrite}[m.rng.IntN(2)]
-	o.SinglePut, o.partFirst, o.cell = 256<<10, 128<<10, 128<<10
-	o.youngFor = []time.Duration{0, time.Hour}[m.rng.IntN(2)]
-	if m.tight = m.rng.IntN(2) == 0; m.tight {
-		o.StageBudget = int64(1+m.rng.IntN(3)) << 20
-	}
-	m.local = m.rng.IntN(4) == 0
-	o.LocalFsync = m.local
-	for _, key := range []Key{"a", "d/a"} {
-		content := noise(m.size(), m.rng.Uint64())
-		r.put(string(key), content)
-		m.worlds[0][key] = content
-	}
-	if m.rng.IntN(2) == 0 {
-		var list []ossserver.Fault
-		for _, kind := range []ossserver.FaultKind{ossserver.Error500, ossserver.ResetBefore, ossserver.ResetAfter, ossserver.CutBody} {
-			list = append(list, ossserver.Fault{Kind: kind, Probability: 0.05})
-		}
-		r.server.SetFaults(list...)
-	}
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
-	defer stop()
-	m.mem.StopAt(1+m.rng.IntN(600), stop)
-	m.opt = o
-	s, err := Open(t.Context(), o)
-	if err == nil {
-		m.s = s
-		for range 80 {
-			if !m.any(ctx) {
-				break
-			}
-		}
-		m.end()
-	} else if !m.mem.Stopped() {
-		t.Fatal(err)
-	}
-	s = m.s
-	o.Disk = m.mem.PowerCut(m.rng)
-	m.b.say("the power is back")
-	r.server.SetFaults()
-	next, err := Open(t.Context(), o)
-	if err != nil {
-		t.Fatalf("seed %d: open: %v\nafter %s", seed, err, strings.Join(m.log, "; "))
-	}
-	defer func() {
-		if err := next.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	}()
-	flush, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	if err := next.Flush(flush, "", nil); err != nil {
-		t.Errorf("seed %d: flush: %v; %+v\nafter %s\n%s", seed, err, next.Status(), strings.Join(m.log, "; "), m.trace())
-	}
-	m.compare(seed)
-	if s != nil {
-		_ = s.Close(context.Background()) // its disk has stopped
-	}
-}
-
-// Whenever the power fails, each key has afterwards one of the states that it had since it was last durable, whole, and none
-// older than what fsync confirmed; a rename takes nothing away. OSSFS_POWER_SEED and OSSFS_POWER_SEEDS choose other runs.
-// SEMANTICS 1.2, 1.3
-func TestPowerModel(t *testing.T) {
-	number := func(name string, or uint64) uint64 {
-		if n, err := strconv.ParseUint(os.Getenv(name), 10, 64); err == nil {
-			return n
-		}
-		return or
-	}
-	first := number("OSSFS_POWER_SEED", 1)
-	for seed := first; seed < first+number("OSSFS_POWER_SEEDS", 60); seed++ {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { runPowerModel(t, seed) })
 	}
 }
