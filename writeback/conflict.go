@@ -141,9 +141,10 @@ func (s *Store) rotten(e *entry, f *File) error {
 
 // confirmSame ends the sending of content that the bucket has.
 func (s *Store) confirmSame(ctx context.Context, e *entry, f *File, now ossclient.Object) error {
+	var number uint64
 	var ended []op
-	if s.completedAs(e, &now) != nil { // in one record, as in completed
-		ended = append(ended, op{code: opUploaded, stage: e.stage})
+	if s.completedAs(e, &now) != nil { // in one record, as in completed; it may have been another that was completed, and this one be still there
+		number, ended = s.unwanted(e.stage)
 	}
 	c := Confirmation{Key: e.key, Object: now, Exact: true}
 	a := e.attributes()
@@ -155,7 +156,11 @@ func (s *Store) confirmSame(ctx context.Context, e *entry, f *File, now ossclien
 		}
 	}
 	c.Attr, c.Target = a, e.body
-	return s.confirm(e, f, c, ended...)
+	err := s.confirm(e, f, c, ended...)
+	if err == nil && number != 0 {
+		s.dropUpload(number)
+	}
+	return err
 }
 
 // stands says whether an object has what is to be stored with it, in the storage class that was asked for, if one was.

@@ -311,11 +311,10 @@ func (s *Store) cutOff(e *entry) {
 		}
 		return
 	}
-	s.lastStage++
-	unwanted := *u
-	unwanted.parts = make(map[int]sentPart)
-	s.recovered(op{code: opUploaded, stage: e.stage})
-	s.recovered(op{code: opUpload, stage: s.lastStage, upload: &unwanted})
+	_, ops := s.unwantedLocked(e.stage, u)
+	for _, o := range ops {
+		s.recovered(o)
+	}
 }
 
 // stagedSize is how long a staged file is.

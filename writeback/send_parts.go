@@ -153,8 +153,8 @@ func (s *Store) partsFailed(ctx context.Context, e *entry, f *File, u *upload, e
 			return s.confirmSame(ctx, e, f, now)
 		case past != nil:
 			return s.confirmPast(e, f, now, past)
-		case herr != nil && !errors.Is(herr, ossclient.ErrNotExist) && s.holed(e.stage):
-			return herr // what was only in the upload may be there
+		case herr != nil && !errors.Is(herr, ossclient.ErrNotExist):
+			return herr // it may have all that was sent
 		}
 		if s.holed(e.stage) {
 			return errors.Join(ErrLost, err)
@@ -281,14 +281,33 @@ func (s *Store) disown(stage uint64, u *upload) error {
 	if current != u {
 		return nil // ended by somebody else
 	}
-	s.lastStage++
-	number, unwanted := s.lastStage, *u
-	unwanted.parts = make(map[int]sentPart)
-	if err := s.commitLocked(op{code: opUploaded, stage: stage}, op{code: opUpload, stage: number, upload: &unwanted}); err != nil {
+	number, ops := s.unwantedLocked(stage, u)
+	if err := s.commitLocked(ops...); err != nil {
 		return err
 	}
 	s.dropUpload(number)
 	return nil
+}
+
+// unwantedLocked are the ops that give an upload of a staged file a number that no file has. It needs change.
+func (s *Store) unwantedLocked(stage uint64, u *upload) (number uint64, ops []op) {
+	s.lastStage++
+	unwanted := *u
+	unwanted.parts = make(map[int]sentPart)
+	return s.lastStage, []op{{code: opUploaded, stage: stage}, {code: opUpload, stage: s.lastStage, upload: &unwanted}}
+}
+
+// unwanted is unwantedLocked for the upload of a staged file, if it has one.
+func (s *Store) unwanted(stage uint64) (number uint64, ops []op) {
+	s.change.Lock()
+	defer s.change.Unlock()
+	s.mu.RLock()
+	u := s.v.uploads[stage]
+	s.mu.RUnlock()
+	if u == nil {
+		return 0, nil
+	}
+	return s.unwantedLocked(stage, u)
 }
 
 // How long it takes until an upload that could not be given up is tried again; each time it is twice as long.

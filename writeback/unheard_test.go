@@ -2,10 +2,12 @@ package writeback
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
 )
@@ -72,4 +74,58 @@ func TestReadWhatWasStoredUnheard(t *testing.T) {
 	}
 	r.flush(next)
 	r.want("a", content+"added")
+}
+
+// beforeComplete is a Bucket in which something happens before an upload is completed, and whose next look at an object may fail.
+type beforeComplete struct {
+	*ossclient.Bucket
+	before func(c ossclient.CompleteRequest)
+	fail   atomic.Bool
+}
+
+func (b *beforeComplete) CompleteUpload(ctx context.Context, c ossclient.CompleteRequest) (ossclient.PutResult, error) {
+	b.before(c)
+	return b.Bucket.CompleteUpload(ctx, c)
+}
+
+func (b *beforeComplete) Head(ctx context.Context, key Key) (ossclient.Object, error) {
+	if b.fail.Swap(false) {
+		return ossclient.Object{}, ossclient.ErrUnavailable
+	}
+	return b.Bucket.Head(ctx, key)
+}
+
+// The bucket has what an upload is about to be completed as, from another one that was completed unheard: this one is given up.
+func TestUploadOfWhatTheBucketHas(t *testing.T) {
+	content := noise(1<<20, 1)
+	r := newRig(t)
+	b := &beforeComplete{Bucket: r.bucket}
+	b.before = func(ossclient.CompleteRequest) { r.put("a", content) }
+	r.opt.Bucket = b
+	s := young(r)
+	r.write(s, "a", content)
+	r.flush(s)
+	r.want("a", content)
+	r.until("the upload is given up", func() bool { return len(r.server.Uploads(ossservertest.Bucket)) == 0 })
+}
+
+// An upload that was completed unheard, and of which it cannot be seen for a moment what it has become, is not sent again.
+func TestCompletedAndNotSeen(t *testing.T) {
+	content := noise(1<<20, 1)
+	r := newRig(t)
+	b := &beforeComplete{Bucket: r.bucket}
+	first := sync.OnceFunc(func() { b.fail.Store(true) })
+	b.before = func(c ossclient.CompleteRequest) {
+		_, _ = b.Bucket.CompleteUpload(t.Context(), c) // whose answer is lost; it is gone when it is tried again
+		first()
+	}
+	r.opt.Bucket = b
+	s := young(r)
+	r.write(s, "a", content)
+	r.flush(s)
+	r.want("a", content)
+	if n := r.server.Counts()["InitiateMultipartUpload"]; n != 1 {
+		t.Errorf("%d uploads were begun, want one", n)
+	}
+	r.noUploads()
 }
