@@ -83,6 +83,7 @@ type powerModel struct {
 	ctx    context.Context   // ends when the disk stops
 	stop   context.CancelFunc
 
+	before  world                  // what was seen before the last step
 	worlds  []world                // after each step; the last is what the step that failed was to make
 	least   map[Key]int            // the world before which no state of a key may come back
 	synced  map[Key]int            // the same, by an fsync: not even when bytes are overwritten
@@ -93,9 +94,11 @@ type powerModel struct {
 	renames []renamedModel         // since the beginning
 	files   []*fileModel           // open
 	swapped map[Key]swapModel      // the last exchange of a key
-	tight   bool                   // the stage is small: what is open may be sent at any moment (SEMANTICS 1.9)
+	tight   bool                   // the stage is small
+	early   bool                   // so, or the disk may be full: what is open may be sent at any moment (SEMANTICS 1.9)
 	local   bool                   // fsync means the local disk
 	holds   []func()               // end those that hold an object
+	sick    error                  // what the disk says now and then; nil: it is well
 	unseen  map[Key]bool           // what was written to, and not closed, when the power failed after a kill
 }
 
@@ -104,6 +107,7 @@ type fileModel struct {
 	f       *File
 	key     Key // "": it was removed, or replaced
 	live    string
+	was     string // before it was written to last
 	handles int
 	dirty   bool  // written to since the last commit
 	torn    bool  // so that committed bytes were overwritten or cut off
@@ -175,18 +179,25 @@ func (m *powerModel) mayHave(key Key, content string) {
 	if m.partial[key] == nil {
 		m.partial[key] = make(map[uint64]int)
 	}
-	m.partial[key][crc.Update(0, []byte(content))] = len(m.worlds)
+	m.partial[key][sumOfString(content)] = len(m.worlds)
 }
 
-// step notes what an operation is to make, and does it. False: the disk has stopped.
+func sumOfString(s string) uint64 { return crc.Update(0, []byte(s)) }
+
+// step notes what an operation is to make, and does it. False: the disk has stopped, or refused it.
 func (m *powerModel) step(what string, change func(w world), do func() error) bool {
+	m.before = m.seenBefore()
 	next := maps.Clone(m.now())
 	change(next)
 	m.worlds = append(m.worlds, next)
 	m.log = append(m.log, what)
 	m.b.say("%d: %s", len(m.worlds)-1, what)
 	err := do()
-	if err != nil && !m.mem.Stopped() {
+	switch {
+	case err == nil || m.mem.Stopped():
+	case m.mayFail(err):
+		m.refused()
+	default:
 		m.fatal("%v on a sound disk", err)
 	}
 	return err == nil
@@ -237,7 +248,7 @@ func (m *powerModel) matches(key Key, got string, there bool) (steps []int) {
 		}
 	}
 	if there {
-		if step, ok := m.partial[key][crc.Update(0, []byte(got))]; ok {
+		if step, ok := m.partial[key][sumOfString(got)]; ok {
 			steps = append(steps, m.until(key, step)...)
 		}
 	} else if sw, ok := m.swapped[key]; ok && m.shaken[key] {
@@ -250,7 +261,7 @@ func (m *powerModel) matches(key Key, got string, there bool) (steps []int) {
 				break
 			}
 		}
-		if step, ok := m.partial[sw.other][crc.Update(0, []byte(got))]; ok && there && step >= sw.from && step <= sw.step {
+		if step, ok := m.partial[sw.other][sumOfString(got)]; ok && there && step >= sw.from && step <= sw.step {
 			steps = append(steps, m.until(key, sw.step)...)
 		}
 	}

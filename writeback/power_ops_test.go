@@ -25,7 +25,7 @@ func splice(content, data string, off int) string {
 
 // passes notes what a large file, or any when the stage is small, may be sent as while data is written to it piece by piece.
 func (m *powerModel) passes(key Key, content, data string, off int) {
-	for at := 0; (m.tight || len(content)+len(data) > 256<<10) && at < len(data); at += 64 << 10 {
+	for at := 0; (m.early || len(content)+len(data) > 256<<10) && at < len(data); at += 64 << 10 {
 		m.mayHave(key, splice(content, data[:at], off))
 	}
 }
@@ -165,7 +165,7 @@ func (m *powerModel) openFile(key Key) bool {
 	m.shake(key, closed)
 	m.loses(key)
 	delete(m.origins, key)
-	if m.tight {
+	if m.early {
 		m.mayHave(key, "")
 	}
 	return m.step("create and keep open "+string(key), func(world) {}, func() error {
@@ -186,7 +186,7 @@ func (m *powerModel) soils(o *fileModel, next string, over bool) {
 			m.shaken[k] = true
 		}
 	}
-	if o.live = next; m.tight {
+	if o.was, o.live = o.live, next; m.early {
 		m.mayHave(o.key, next)
 	}
 }
@@ -460,7 +460,7 @@ func (m *powerModel) second() bool {
 
 func (m *powerModel) any(ctx context.Context) bool {
 	key := m.name()
-	switch m.rng.IntN(29) {
+	switch m.rng.IntN(35) {
 	case 0, 1, 2:
 		return m.write(ctx, key)
 	case 3, 4:
@@ -491,7 +491,21 @@ func (m *powerModel) any(ctx context.Context) bool {
 		return m.hold(key)
 	case 27:
 		return m.kill(ctx)
+	case 28:
+		return m.compact()
+	case 29:
+		return m.remount(ctx)
+	case 30:
+		return m.flush(ctx)
+	case 31:
+		return m.failSync()
+	case 32:
+		return m.full(ctx)
 	}
+	return m.attributes(key)
+}
+
+func (m *powerModel) attributes(key Key) bool {
 	a := fileAttr()
 	a.SetMtime(time.Unix(m.rng.Int64N(1<<30), 0))
 	if _, there := m.content(key); !there {

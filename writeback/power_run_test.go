@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,6 +32,8 @@ func newPowerModel(t *testing.T, seed uint64) *powerModel {
 	if m.tight = m.rng.IntN(2) == 0; m.tight {
 		o.StageBudget = int64(1+m.rng.IntN(3)) << 20
 	}
+	m.sick = []error{nil, nil, syscall.EIO, syscall.ENOSPC}[m.rng.IntN(4)]
+	m.early = m.tight || m.sick == syscall.ENOSPC
 	m.local = m.rng.IntN(4) == 0
 	o.LocalFsync = m.local
 	m.opt = o
@@ -57,7 +60,7 @@ func (m *powerModel) begin(n int) bool {
 	m.opt.Disk, m.s = m.mem, nil
 	s, err := Open(m.ctx, m.opt)
 	if err != nil {
-		if !m.mem.Stopped() {
+		if !m.mem.Stopped() && !m.mayFail(err) {
 			m.fatal("open: %v", err)
 		}
 		return false
@@ -154,8 +157,10 @@ func runPowerModel(t *testing.T, seed uint64) {
 		m.works()
 	}
 	for ; lives > 1; lives-- {
-		m.cut()
-		m.outlives()
+		if m.s == nil || m.sick == syscall.EIO || m.rng.IntN(2) == 0 || !m.survives() {
+			m.cut()
+			m.outlives()
+		}
 		m.works()
 	}
 	m.cut()

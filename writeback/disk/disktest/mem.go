@@ -25,23 +25,26 @@ const page = 4096
 
 // Mem is a disk in memory.
 type Mem struct {
-	mu      sync.Mutex // guards the fields below
-	boot    int
-	names   map[string]*inode
-	durable map[string]*inode
-	dirs    map[string]bool
-	changes int
-	stopAt  int // this change fails; -1: none
-	stopped bool
-	full    int64 // bytes that may still be written; negative: no limit
-	locked  bool
-	onStop  func()
+	mu       sync.Mutex // guards the fields below
+	boot     int
+	names    map[string]*inode
+	durable  map[string]*inode
+	dirs     map[string]bool
+	changes  int
+	stopAt   int // this change fails; -1: none
+	stopped  bool
+	full     int64 // bytes that may still be written; negative: no limit
+	locked   bool
+	onStop   func()
+	failSync int // the sync that fails, the next is 1; 0: none
 }
 
 type inode struct {
 	data     []byte
 	durable  []byte
 	reserved int64 // bytes before it were taken off what is free, beyond data
+	untold   bool  // a sync of all has failed: the next of this file says so
+	lost     bool  // a sync has failed: what it had is not written any more
 }
 
 var (
@@ -55,11 +58,11 @@ func New() *Mem {
 }
 
 // StopAt makes the n-th change from now, and all after it, fail; the n-th, if it is a write, half done. Then
-// onStop is called.
+// onStop is called. A disk that has stopped goes on until then: a process was killed, and this is the next.
 func (m *Mem) StopAt(n int, onStop func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.changes, m.stopAt, m.onStop = 0, n, onStop
+	m.changes, m.stopAt, m.onStop, m.stopped = 0, n, onStop, false
 }
 
 // Stopped says whether the change has come.
@@ -237,42 +240,6 @@ func (m *Mem) List(dir string) ([]string, error) {
 	return slices.Sorted(maps.Keys(found)), nil
 }
 
-func (m *Mem) syncNamesLocked(in func(name string) bool) {
-	for name := range m.durable {
-		if in(name) && m.names[name] == nil {
-			delete(m.durable, name)
-		}
-	}
-	for name, i := range m.names {
-		if in(name) {
-			m.durable[name] = i
-		}
-	}
-}
-
-func (m *Mem) SyncDir(dir string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.changeLocked(); err != nil {
-		return err
-	}
-	m.syncNamesLocked(func(name string) bool { return path.Dir(name) == dir })
-	return nil
-}
-
-func (m *Mem) SyncAll() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.changeLocked(); err != nil {
-		return err
-	}
-	m.syncNamesLocked(func(string) bool { return true })
-	for _, i := range m.names {
-		i.durable = slices.Clone(i.data)
-	}
-	return nil
-}
-
 func (m *Mem) Lock(name string) (io.Closer, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -377,6 +344,7 @@ func (f *file) Truncate(size int64) error {
 	}
 	if size < int64(len(f.i.data)) {
 		f.i.data = f.i.data[:size:size]
+		f.i.lost = f.i.lost && size > 0
 	} else {
 		f.writeLocked(nil, size)
 	}
@@ -393,15 +361,5 @@ func (f *file) Punch(off, n int64) error {
 	if off < end {
 		clear(f.i.data[off:end])
 	}
-	return nil
-}
-
-func (f *file) Sync() error {
-	f.m.mu.Lock()
-	defer f.m.mu.Unlock()
-	if err := f.m.changeLocked(); err != nil {
-		return err
-	}
-	f.i.durable = slices.Clone(f.i.data)
 	return nil
 }
