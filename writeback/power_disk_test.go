@@ -4,10 +4,15 @@ import (
 	"context"
 	"errors"
 	"syscall"
+
+	"github.com/ossfs/ossfs/writeback/journal"
 )
 
 // mayFail says whether the disk is one that refuses things. The operation may be done in part; the process, or the power, does not last longer.
-func (m *powerModel) mayFail(err error) bool { return m.sick != nil && errors.Is(err, m.sick) }
+func (m *powerModel) mayFail(err error) bool {
+	doubtful := m.sick == syscall.EIO && (errors.Is(err, errDoubtful) || errors.Is(err, journal.ErrDoubtful))
+	return doubtful || m.sick != nil && errors.Is(err, m.sick)
+}
 
 // refused notes that it is not known of what the last step was to change how much of it is done.
 func (m *powerModel) refused() {

@@ -126,14 +126,26 @@ func (m *powerModel) ends() {
 	}
 	m.compare("the bucket", func(key Key) (string, bool) { return m.r.body(string(key)) })
 	m.leftover()
+	m.unmount()
+	if m.uploads() > 0 { // one was begun by a request of a process that had died when it was answered: the next who looks finds it
+		if m.begin(-1) {
+			m.unmount()
+		}
+	}
+	if n := m.uploads(); n > 0 {
+		m.fail("%d uploads are left over", n)
+	}
+}
+
+// unmount ends the last process.
+func (m *powerModel) unmount() {
 	if err := m.s.Close(context.Background()); err != nil {
 		m.fail("close: %v", err)
 	}
 	m.stop()
-	if n := len(m.r.server.Uploads(ossservertest.Bucket)); n > 0 {
-		m.fail("%d uploads are left over", n)
-	}
 }
+
+func (m *powerModel) uploads() int { return len(m.r.server.Uploads(ossservertest.Bucket)) }
 
 // leftover looks at what nobody needs any more.
 func (m *powerModel) leftover() {
@@ -178,7 +190,7 @@ func TestPowerModel(t *testing.T) {
 		return or
 	}
 	first := number("OSSFS_POWER_SEED", 1)
-	for seed := first; seed < first+number("OSSFS_POWER_SEEDS", 60); seed++ {
+	for seed := first; seed < first+number("OSSFS_POWER_SEEDS", 30); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel() // it mostly waits
 			runPowerModel(t, seed)
