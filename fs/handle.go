@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"syscall"
 
@@ -68,16 +69,24 @@ func (h *handle) reader(ctx context.Context) (*writeback.File, *stream.File, err
 	return nil, h.stream, nil
 }
 
+// fail is Mount.fail for who has the file open. When others have deleted what it is made of that is no news of a name: ESTALE.
+func (h *handle) fail(op string, err error) syscall.Errno {
+	if errors.Is(err, ossclient.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", stream.ErrStale, err)
+	}
+	return h.n.m.fail(op, h.n.Key(), err)
+}
+
 // Read fills dest unless the file ends before: the kernel takes anything less for the end.
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	content, clean, err := h.reader(ctx)
 	if err != nil {
-		return nil, h.n.m.fail("read", h.n.Key(), err)
+		return nil, h.fail("read", err)
 	}
 	if content != nil {
 		got, err := content.ReadAt(ctx, dest, off)
 		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, h.n.m.fail("read", h.n.Key(), err)
+			return nil, h.fail("read", err)
 		}
 		return fuse.ReadResultData(dest[:got]), 0
 	}
@@ -92,7 +101,7 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 	case errors.Is(err, stream.ErrCorrupt):
 		h.n.spoiled()
 	}
-	return nil, h.n.m.fail("read", h.n.Key(), err)
+	return nil, h.fail("read", err)
 }
 
 // reply is the answer to a READ: go-fuse hands its pieces to the kernel as they lie (Slices) and calls
@@ -123,11 +132,11 @@ func (r reply) Done() { r.Release() }
 func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
 	got, err := h.write(ctx, data, off)
 	if err != nil && got == 0 {
-		return 0, h.n.m.fail("write", h.n.Key(), err)
+		return 0, h.fail("write", err)
 	}
 	if h.flags&syscall.O_DSYNC != 0 { // part of O_SYNC too; the kernel sends an fsync by itself, but not with O_DIRECT
 		if err := h.n.sync(ctx); err != nil {
-			return 0, h.n.m.fail("write", h.n.Key(), err)
+			return 0, h.fail("write", err)
 		}
 	}
 	return uint32(got), 0
@@ -164,12 +173,12 @@ func (h *handle) Flush(context.Context) syscall.Errno {
 	if !h.writer {
 		return 0
 	}
-	return h.n.m.fail("close", h.n.Key(), h.n.settle())
+	return h.fail("close", h.n.settle())
 }
 
 // Fsync returns when the bucket has the file, or the disk where the mount says that fsync means that.
 func (h *handle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
-	return h.n.m.fail("fsync", h.n.Key(), h.n.sync(ctx))
+	return h.fail("fsync", h.n.sync(ctx))
 }
 
 // Release ends the handle. Programs do not wait for it, and an unmount may cut it off: Mount.Close
@@ -180,7 +189,7 @@ func (h *handle) Release(ctx context.Context) syscall.Errno {
 		h.handOver(ctx)
 	}
 	h.close()
-	return h.n.m.fail("release", h.n.Key(), err)
+	return h.fail("release", err)
 }
 
 // close counts the handle out.

@@ -18,19 +18,19 @@ func (h *handle) Allocate(ctx context.Context, off, size uint64, mode uint32) sy
 	}
 	content, err := h.staged(ctx)
 	if err != nil {
-		return h.n.m.fail("fallocate", h.n.Key(), err)
+		return h.fail("fallocate", err)
 	}
 	from, to := int64(off), int64(off+size)
 	end := content.Size() // what is added behind it is zeros already
 	if mode&unix.FALLOC_FL_KEEP_SIZE == 0 && to > end {
 		if err := h.n.truncate(ctx, content, to); err != nil {
-			return h.n.m.fail("fallocate", h.n.Key(), err)
+			return h.fail("fallocate", err)
 		}
 	}
 	if mode&(unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_ZERO_RANGE) != 0 {
 		err = h.zero(ctx, content, from, min(to, end))
 	}
-	return h.n.m.fail("fallocate", h.n.Key(), err)
+	return h.fail("fallocate", err)
 }
 
 // zero writes zeros from..to.

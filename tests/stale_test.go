@@ -214,3 +214,20 @@ func TestRenameToANameThatOthersRemoved(t *testing.T) {
 		})
 	}
 }
+
+// An open file that was changed here, and deleted by others, cannot be read where it was not changed, nor stored: that is ESTALE, and
+// no news of its name.
+func TestChangedHereAndDeletedByOthers(t *testing.T) {
+	b := harness.New(t)
+	must(t, b.Server.Put(harness.Bucket, "f", make([]byte, 3<<20), nil))
+	f, err := os.OpenFile(b.Path("f"), os.O_RDWR, 0)
+	must(t, err)
+	defer f.Close()
+	_, err = f.WriteAt([]byte("new"), 0)
+	must(t, err)
+	must(t, b.Server.Delete(harness.Bucket, "f"))
+	_, err = f.ReadAt(make([]byte, 10), 2<<20)
+	wantErrno(t, "read", err, syscall.ESTALE)
+	wantErrno(t, "fsync", f.Sync(), syscall.ESTALE)
+	must(t, os.Remove(b.Path("f")))
+}
