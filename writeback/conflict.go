@@ -151,7 +151,7 @@ func (s *Store) confirmSame(ctx context.Context, e *entry, f *File, now ossclien
 	want := metadata(e.key, &a)
 	if !stands(&now, want, a.StorageClass) {
 		var err error
-		if c, err = s.copyWith(ctx, now.Version, e.key, want, cmp.Or(a.StorageClass, now.StorageClass)); err != nil {
+		if c, err = s.copyWith(ctx, now.Version, e.key, want, cmp.Or(a.StorageClass, now.StorageClass), false); err != nil {
 			return err
 		}
 	}
@@ -303,18 +303,9 @@ func (s *Store) keepBoth(e *entry, f *File, now ossclient.Object) error {
 // keepTheirs gives what the bucket has another key, by a copy, and has our state take its place: parts of ours are in an upload alone,
 // which can be completed under its own key and no other.
 func (s *Store) keepTheirs(ctx context.Context, e *entry, f *File, now ossclient.Object) error {
-	to := conflictKey(e.key, s.opt.Host, time.Now())
-	c, err := s.copyObject(ctx, now.Version, now.StorageClass, to)
-	switch {
-	case errors.Is(err, ossclient.ErrPrecondition), errors.Is(err, ossclient.ErrNotExist) && noSuchKey(err):
-		return errors.Join(errAgain, err) // it was changed again, or deleted
-	case err != nil:
+	if err := s.keepAside(ctx, &now); err != nil {
 		return err
 	}
-	c.Attr, c.Source = attr.FromMetadata(now.Metadata), now.Version
-	s.tell(c)
-	s.conflicts.Add(1)
-	s.log.Warn("changed by another client; its version is kept beside ours", "key", string(e.key), "theirs", string(to))
 	return s.follow(e, f, now.Version)
 }
 

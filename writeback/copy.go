@@ -31,13 +31,14 @@ func (s *Store) classOf(ctx context.Context, source ossclient.Version, asked, kn
 	return o.StorageClass, err
 }
 
-// copyWith copies an object to a key, its own or another, and replaces what is stored with it. Attr is left to the caller.
-func (s *Store) copyWith(ctx context.Context, source ossclient.Version, to Key, m ossclient.Metadata, class string) (Confirmation, error) {
+// copyWith copies an object to a key, its own or another, and replaces what is stored with it. Attr is left to the caller. Exclusive: what
+// is there is not overwritten, as with all that copy here; the error is ErrExist then.
+func (s *Store) copyWith(ctx context.Context, source ossclient.Version, to Key, m ossclient.Metadata, class string, exclusive bool) (Confirmation, error) {
 	o := s.options(class)
 	c := Confirmation{Key: to}
-	r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: source, Key: to, Replace: &m, Options: s.copyOptions(class)})
+	r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: source, Key: to, Replace: &m, Options: s.copyOptions(class), NoOverwrite: exclusive})
 	if tooLargeToCopy(err) {
-		p, err := s.copyByParts(ctx, source, to, m, o)
+		p, err := s.copyByParts(ctx, source, to, m, o, exclusive)
 		c.Object = ossclient.Object{Version: p.Version, LastModified: p.Date, Type: ossclient.Multipart, StorageClass: o.StorageClass, Metadata: m,
 			CRC64: p.CRC64, HasCRC64: true, VersionID: p.VersionID}
 		return c, err
@@ -49,7 +50,7 @@ func (s *Store) copyWith(ctx context.Context, source ossclient.Version, to Key, 
 }
 
 // copyByParts copies an object with a multipart upload.
-func (s *Store) copyByParts(ctx context.Context, source ossclient.Version, to Key, m ossclient.Metadata, o ossclient.ObjectOptions) (ossclient.PutResult, error) {
+func (s *Store) copyByParts(ctx context.Context, source ossclient.Version, to Key, m ossclient.Metadata, o ossclient.ObjectOptions, exclusive bool) (ossclient.PutResult, error) {
 	// Journaled as the upload of a staged file that is not there: after a crash Open gives it up.
 	u := &upload{key: to, parts: make(map[int]sentPart)}
 	var stage uint64
@@ -76,7 +77,7 @@ func (s *Store) copyByParts(ctx context.Context, source ossclient.Version, to Ke
 	err = g.Wait()
 	var r ossclient.PutResult
 	if err == nil {
-		r, err = s.bucket.CompleteUpload(ctx, ossclient.CompleteRequest{Key: to, Upload: u.id, Parts: parts, ACL: o.ACL})
+		r, err = s.bucket.CompleteUpload(ctx, ossclient.CompleteRequest{Key: to, Upload: u.id, Parts: parts, NoOverwrite: exclusive, ACL: o.ACL})
 	}
 	if err != nil {
 		s.dropUpload(stage)
@@ -93,8 +94,8 @@ func (s *Store) noteCopy(u *upload, done []op) (stage uint64, err error) {
 }
 
 // copyObject copies an object with all that is stored with it, to one of some storage class.
-func (s *Store) copyObject(ctx context.Context, source ossclient.Version, class string, to Key) (Confirmation, error) {
-	r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: source, Key: to, Options: s.copyOptions(class)})
+func (s *Store) copyObject(ctx context.Context, source ossclient.Version, class string, to Key, exclusive bool) (Confirmation, error) {
+	r, err := s.bucket.Copy(ctx, ossclient.CopyRequest{Source: source, Key: to, Options: s.copyOptions(class), NoOverwrite: exclusive})
 	c := Confirmation{Key: to, Exact: true}
 	if err == nil {
 		c.Object = ossclient.Object{Version: ossclient.Version{Key: to, ETag: r.ETag, Size: source.Size}, LastModified: r.LastModified, CRC64: r.CRC64,
@@ -108,7 +109,7 @@ func (s *Store) copyObject(ctx context.Context, source ossclient.Version, class 
 	if err != nil {
 		return c, err
 	}
-	p, err := s.copyByParts(ctx, o.Version, to, o.Metadata, s.options(class))
+	p, err := s.copyByParts(ctx, o.Version, to, o.Metadata, s.options(class), exclusive)
 	if err != nil {
 		return c, err
 	}

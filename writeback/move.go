@@ -14,8 +14,9 @@ type move struct {
 	tree     bool
 	replace  bool // attr is new, and replaces what is stored with the object
 	source   ossclient.Version
-	attr     string // packAttr
-	class    string // the storage class of source, when known; not journaled, since it can be asked for
+	over     ossclient.Version // an object that it is to replace, as the caller saw it; ETag "": none
+	attr     string            // packAttr
+	class    string            // the storage class of source, when known; not journaled, since it can be asked for
 
 	// Of the legs of an exchange:
 	waiting bool  // it is its turn, but it has not begun: what is pending of it has its old keys
@@ -32,11 +33,12 @@ const (
 	moveBack
 	moveThen
 	moveUndo
+	moveOver
 )
 
 func (e *encoder) move(m *move) {
 	var bits byte
-	for i, on := range [...]bool{m.tree, m.replace, m.waiting, m.back, m.then != nil, m.undo != nil} {
+	for i, on := range [...]bool{m.tree, m.replace, m.waiting, m.back, m.then != nil, m.undo != nil, m.over.ETag != ""} {
 		if on {
 			bits |= 1 << i
 		}
@@ -48,6 +50,10 @@ func (e *encoder) move(m *move) {
 	e.string(string(m.source.ETag))
 	e.uint(uint64(m.source.Size))
 	e.string(m.attr)
+	if m.over.ETag != "" {
+		e.string(string(m.over.ETag))
+		e.uint(uint64(m.over.Size))
+	}
 	for _, next := range [...]*move{m.then, m.undo} {
 		if next != nil {
 			e.move(next)
@@ -64,6 +70,9 @@ func (d *decoder) move() *move {
 	m.attr = d.string()
 	if _, err := unpackAttr(m.attr); err != nil {
 		d.fail()
+	}
+	if bits&moveOver != 0 {
+		m.over = ossclient.Version{Key: m.to, ETag: ossclient.ETag(d.string()), Size: int64(d.uint())}
 	}
 	if bits&moveThen != 0 && !d.bad {
 		m.then = d.move()
@@ -126,17 +135,18 @@ func (s *Store) copyFor(ctx context.Context, m *move, a *attr.Attr) (Confirmatio
 	if err != nil {
 		return Confirmation{}, err
 	}
-	if !m.replace {
-		c, err := s.copyObject(ctx, m.source, class, m.to)
+	return s.place(ctx, m.source, m.to, m.over, func(exclusive bool) (Confirmation, error) {
+		if m.replace {
+			c, err := s.copyWith(ctx, m.source, m.to, metadata(m.to, a), class, exclusive)
+			c.Attr = *a
+			return c, err
+		}
+		c, err := s.copyObject(ctx, m.source, class, m.to, exclusive)
 		if c.Attr.Has == 0 {
 			c.Attr = *a
 		}
 		return c, err
-	}
-	meta := metadata(m.to, a)
-	c, err := s.copyWith(ctx, m.source, m.to, meta, class)
-	c.Attr = *a
-	return c, err
+	})
 }
 
 // endMove notes that the move of an object is done, and in the same record that the old key shall be absent. What was

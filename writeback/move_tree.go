@@ -293,7 +293,9 @@ func (s *Store) copyPage(ctx context.Context, m *move, objects []ossclient.Objec
 			if failed.Load() {
 				return nil
 			}
-			c, err := s.copyObject(ctx, o.Version, o.StorageClass, to)
+			c, err := s.place(ctx, o.Version, to, ossclient.Version{}, func(exclusive bool) (Confirmation, error) {
+				return s.copyObject(ctx, o.Version, o.StorageClass, to, exclusive)
+			})
 			switch {
 			case errors.Is(err, ossclient.ErrNotExist):
 				return nil // deleted by somebody else meanwhile

@@ -85,7 +85,7 @@ func (s *Store) beginObject(ctx context.Context, m *move, toBase ossclient.Versi
 			}
 			continue
 		}
-		return s.reserveObject(ctx, m)
+		return s.reserveObject(ctx, m, toBase)
 	}
 }
 
@@ -196,19 +196,19 @@ func (s *Store) moveOps(e *entry, to Key, toBase ossclient.Version) (next *entry
 }
 
 // reserveObject journals that an object of the bucket is moved, and keeps the uploader away until release.
-func (s *Store) reserveObject(ctx context.Context, m *move) (begun *move, release func(), err error) {
+func (s *Store) reserveObject(ctx context.Context, m *move, toBase ossclient.Version) (begun *move, release func(), err error) {
 	release, err = s.reserve(ctx, m.reservations()...)
 	if err != nil {
 		return nil, nil, err
 	}
-	if begun, err = s.journalMove(m); err != nil {
+	if begun, err = s.journalMove(m, toBase); err != nil {
 		release()
 		return nil, nil, err
 	}
 	return begun, release, nil
 }
 
-func (s *Store) journalMove(m *move) (*move, error) {
+func (s *Store) journalMove(m *move, toBase ossclient.Version) (*move, error) {
 	s.change.Lock()
 	defer s.change.Unlock()
 	if err := s.usable(); err != nil {
@@ -223,6 +223,9 @@ func (s *Store) journalMove(m *move) (*move, error) {
 		begun.source, begun.attr, begun.class, begun.replace = e.version(), e.attr, e.class, true
 	}
 	begun.source.Key = m.from
+	if toBase.Key == m.to {
+		begun.over = s.recent.now(m.to, toBase)
+	}
 	return begun, s.removeLocked(op{code: opMove, move: begun})
 }
 

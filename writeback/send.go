@@ -253,7 +253,7 @@ func (s *Store) sendAttributes(ctx context.Context, e *entry) error {
 	if err != nil {
 		return s.vanished(e, err)
 	}
-	c, err := s.copyWith(ctx, source, e.key, m, class)
+	c, err := s.copyWith(ctx, source, e.key, m, class, false)
 	if errors.Is(err, ossclient.ErrPrecondition) {
 		// The content was changed by somebody else; the attributes are set on what is there now.
 		now, herr := s.bucket.Head(ctx, e.key)
@@ -266,7 +266,7 @@ func (s *Store) sendAttributes(ctx context.Context, e *entry) error {
 			return &ConflictError{Key: e.key, Base: source, Now: now.Version}
 		}
 		target = ""
-		c, err = s.copyWith(ctx, now.Version, e.key, m, cmp.Or(a.StorageClass, now.StorageClass))
+		c, err = s.copyWith(ctx, now.Version, e.key, m, cmp.Or(a.StorageClass, now.StorageClass), false)
 	}
 	if err != nil {
 		return s.vanished(e, err)

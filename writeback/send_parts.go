@@ -413,7 +413,7 @@ func (s *Store) completed(ctx context.Context, e *entry, f *File, u *upload, r o
 	m := metadata(e.key, &a)
 	ended := op{code: opUploaded, stage: e.stage}
 	if u.attr != e.attr {
-		c, err := s.copyWith(ctx, r.Version, e.key, m, a.StorageClass)
+		c, err := s.copyWith(ctx, r.Version, e.key, m, a.StorageClass, false)
 		if err != nil {
 			return err
 		}
