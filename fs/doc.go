@@ -24,7 +24,7 @@
 // Locks, in order: node (setting, mu), staged file, stager, journal. The gate, the table of nodes and the notifier's
 // queue are leaves. No lock is held across a request, nor while the kernel is told something. Lookups do
 // not wait for a rename in progress: they look again when the key of their directory moved meanwhile.
-// Changes do wait for it (gate).
+// Changes do wait for it (gate), and changes that come after it for one that waits itself.
 //
 // Immutable after its making: the Mount's parts, a node's type and inode number, a handle's flags.
 //

@@ -11,27 +11,30 @@ import (
 // gate keeps changes away from what is being renamed. A rename of what the bucket has takes requests;
 // a change that was addressed to the old key meanwhile would bring that key back to life. So a change
 // passes the gate with its key, and a rename shuts the gate for both of its keys and all below them: it
-// waits for the changes that are inside, and later changes of those keys wait for it.
+// waits for the changes that are inside, and later changes of those keys wait for it, also while it waits itself: else
+// it would never come to its turn where many programs work.
 //
-// Waiting is interruptible, reads never wait, and a change of another key never waits.
+// Waiting is interruptible, reads never wait, and a change of another key never waits. Who is inside must not come in
+// again: it would wait for a rename that waits for it.
 //
 // An exchange has, for a moment or for as long as its copies take, each name stand for the other's content, or for nothing, while the
 // nodes still have the keys that they had: who asks what a key is, asks again when it is over.
 type gate struct {
-	mu      sync.Mutex // guards the fields below; a leaf
-	inside  map[*passage]struct{}
+	mu      sync.Mutex // guards the fields below, and passage.inside; a leaf
+	queue   map[*passage]struct{}
 	swapped uint64 // exchanges that are over
 }
 
-// passage is one change, or one rename, that is inside the gate.
+// passage is one change, or one rename, that is inside the gate or waits before it.
 type passage struct {
 	keys     []ossclient.Key
 	rename   bool
 	exchange bool
+	inside   bool
 	done     chan struct{} // closed when it leaves
 }
 
-func newGate() *gate { return &gate{inside: make(map[*passage]struct{})} }
+func newGate() *gate { return &gate{queue: make(map[*passage]struct{})} }
 
 // enter lets a change of key in; leave is to be called when it is journaled.
 func (g *gate) enter(ctx context.Context, keys ...ossclient.Key) (leave func(), err error) {
@@ -54,8 +57,8 @@ func (g *gate) swapping(key ossclient.Key) bool { return g.swapOf(key) != nil }
 func (g *gate) swapOf(keys ...ossclient.Key) *passage {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for p := range g.inside {
-		if p.exchange && overlap(p.keys, keys) {
+	for p := range g.queue {
+		if p.exchange && p.inside && overlap(p.keys, keys) {
 			return p
 		}
 	}
@@ -88,35 +91,36 @@ func (g *gate) swaps() uint64 {
 }
 
 func (g *gate) pass(ctx context.Context, p *passage) (func(), error) {
-	for {
-		other := g.tryEnter(p)
-		if other == nil {
-			return func() { g.leave(p) }, nil
-		}
+	for _, other := range g.line(p) {
 		select {
 		case <-other.done:
 		case <-ctx.Done():
+			g.leave(p)
 			return nil, ctx.Err()
 		}
 	}
-}
-
-// tryEnter adds p, or returns one that is in its way.
-func (g *gate) tryEnter(p *passage) *passage {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for q := range g.inside {
-		if p.rename && overlap(p.keys, q.keys) || q.rename && overlap(q.keys, p.keys) {
-			return q
+	p.inside = true
+	return func() { g.leave(p) }, nil
+}
+
+// line adds p. It returns those in its way that came before.
+func (g *gate) line(p *passage) (before []*passage) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for q := range g.queue {
+		if (p.rename || q.rename) && overlap(p.keys, q.keys) {
+			before = append(before, q)
 		}
 	}
-	g.inside[p] = struct{}{}
-	return nil
+	g.queue[p] = struct{}{}
+	return before
 }
 
 func (g *gate) leave(p *passage) {
 	g.mu.Lock()
-	delete(g.inside, p)
+	delete(g.queue, p)
 	if p.exchange {
 		g.swapped++
 	}
@@ -124,11 +128,11 @@ func (g *gate) leave(p *passage) {
 	close(p.done)
 }
 
-// overlap says whether one of keys is, or lies below, one of the renamed, or the reverse.
-func overlap(renamed, keys []ossclient.Key) bool {
-	for _, r := range renamed {
-		for _, k := range keys {
-			if within(r, k) || within(k, r) {
+// overlap says whether one of a is, or lies below, one of b, or the reverse.
+func overlap(a, b []ossclient.Key) bool {
+	for _, x := range a {
+		for _, y := range b {
+			if within(x, y) || within(y, x) {
 				return true
 			}
 		}

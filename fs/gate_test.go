@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -94,12 +95,74 @@ func TestGateRenameWaits(t *testing.T) {
 func TestGateInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
-		open, _ := g.shut(t.Context(), "a")
-		defer open()
+		leave, _ := g.enter(t.Context(), "a")
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
+		if _, err := g.shut(ctx, "a"); !errors.Is(err, context.Canceled) {
+			t.Errorf("a rename: got %v, want context.Canceled", err)
+		}
+		again, err := g.enter(ctx, "a") // nothing is in its way any more
+		if err != nil {
+			t.Fatal(err)
+		}
+		again()
+		leave()
+		open, _ := g.shut(t.Context(), "a")
+		defer open()
 		if _, err := g.enter(ctx, "a"); !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v, want context.Canceled", err)
+			t.Errorf("a change: got %v, want context.Canceled", err)
+		}
+	})
+}
+
+// A rename comes to its turn though there is always a change inside: those that come after it wait for it, those of other
+// keys do not.
+func TestGateRenameIsNotPassedBy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		var order []string
+		pass := func(name string, in func(context.Context, ...ossclient.Key) (func(), error), keys ...ossclient.Key) (leave func()) {
+			left := make(chan struct{})
+			go func() {
+				out, err := in(t.Context(), keys...)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				order = append(order, name)
+				<-left
+				out()
+			}()
+			synctest.Wait()
+			return func() {
+				close(left)
+				synctest.Wait()
+			}
+		}
+		first := pass("before", g.enter, "a/x")
+		renamed := pass("rename", g.shut, "a/", "b/")
+		second := pass("after", g.enter, "a/y")
+		pass("elsewhere", g.enter, "c")()
+		another := pass("another rename", g.shut, "a/y", "a/z")
+		for _, leave := range []func(){first, renamed, second, another} {
+			leave()
+		}
+		if want := []string{"before", "elsewhere", "rename", "after", "another rename"}; !slices.Equal(order, want) {
+			t.Errorf("got %q, want %q", order, want)
+		}
+		leave, _ := g.enter(t.Context(), "a/x")
+		exchanged := pass("exchange", g.swap, "a/", "b/")
+		if g.swapping("a/x") { // whoever is inside may ask what is there
+			t.Error("what waits to be exchanged is taken for what is being exchanged")
+		}
+		leave()
+		synctest.Wait()
+		if !g.swapping("a/x") {
+			t.Error("what is being exchanged is not taken for that")
+		}
+		exchanged()
+		if len(g.queue) != 0 {
+			t.Errorf("%d are left", len(g.queue))
 		}
 	})
 }
