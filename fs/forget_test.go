@@ -322,3 +322,27 @@ func TestForgottenInTheMiddleOfARename(t *testing.T) {
 		t.Errorf("when the kernel knows it after all it has the key %q", n.Key())
 	}
 }
+
+// Of a removal that failed the one gets the name back that the kernel knows.
+func TestRemovalFails(t *testing.T) {
+	for _, forgotten := range []bool{false, true} {
+		m, _ := withoutKernel(t, "file")
+		n := find(t, m.root, "file")
+		n.leave()
+		other := find(t, m.root, "file")
+		if forgotten {
+			n.OnForget()
+		}
+		n.comeBack("file")
+		has, lost := n, other
+		if forgotten {
+			has, lost = other, n
+		}
+		if m.nodes.get("file") != has || has.gone {
+			t.Errorf("forgotten: %v: the wrong node has the name", forgotten)
+		}
+		if lost.gone == forgotten {
+			t.Errorf("forgotten: %v: the other one's name is removed: %v", forgotten, lost.gone)
+		}
+	}
+}

@@ -82,6 +82,15 @@ func (t *table) keep(n *node, key ossclient.Key) bool {
 	return t.byKey[key] == n
 }
 
+// restore gives n a key that it had, whoever has it now: that one is returned.
+func (t *table) restore(n *node, key ossclient.Key) (other *node) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	other = t.byKey[key]
+	t.byKey[key] = n
+	return other
+}
+
 // unlink takes the key from n, which stays alive as long as it is open.
 func (t *table) unlink(n *node, key ossclient.Key) {
 	t.mu.Lock()

@@ -10,25 +10,22 @@ import "time"
 // outlive leaves the name to another node.
 func (n *node) outlive() {
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.outlived = true
-	n.mu.Unlock()
-	n.leave()
+	n.leaveLocked()
 }
 
 // nameless says whether the node is outlived still. It gets its name again when its old handles are closed and no other node
 // has it: who has it bound to another place (mount --bind) opens it without looking its name up.
 func (n *node) nameless() bool {
 	n.mu.Lock()
-	key, outlived, open := n.key, n.outlived, n.opens > 0
-	n.mu.Unlock()
-	if !outlived || open {
-		return outlived
+	defer n.mu.Unlock()
+	if !n.outlived || n.opens > 0 {
+		return n.outlived
 	}
-	if !n.m.nodes.keep(n, key) {
+	if !n.m.nodes.keep(n, n.key) {
 		return true
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.gone, n.outlived = false, false
 	n.entry.Until = time.Now()
 	return false

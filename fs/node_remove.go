@@ -121,22 +121,28 @@ func (n *node) detach(ctx context.Context) error {
 // leave marks the node as without a name.
 func (n *node) leave() {
 	n.mu.Lock()
-	key := n.key
+	defer n.mu.Unlock()
+	n.leaveLocked()
+}
+
+func (n *node) leaveLocked() {
 	n.gone = true
-	n.mu.Unlock()
-	n.m.nodes.unlink(n, key)
+	n.m.nodes.unlink(n, n.key)
 }
 
 // comeBack undoes leave when the removal failed. Who looked the name up meanwhile, which a stat(2) of a name that the kernel has does without
-// the lock of the directory, got a node of its own for it: that one gives the name back.
+// the lock of the directory, got a node of its own for it: that one gives the name back, unless it is the only one that the kernel knows.
 func (n *node) comeBack(key ossclient.Key) {
-	if other := n.m.nodes.get(key); other != nil {
-		other.leave()
-	}
 	n.mu.Lock()
 	n.gone = false
+	var other *node
+	if !n.dropped.Load() {
+		other = n.m.nodes.restore(n, key)
+	}
 	n.mu.Unlock()
-	n.m.nodes.keep(n, key)
+	if other != nil {
+		other.leave()
+	}
 }
 
 // keepDir makes sure that the directory is still there when its last entry has gone: one that was only
