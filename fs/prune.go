@@ -24,8 +24,8 @@ const (
 type pruner struct {
 	nodes *table
 	most  int
-	calls *calls
-	wake  chan struct{} // one token: there are too many
+	ask   func([]*fusefs.Inode) bool // has the kernel let go of inodes; false: the connection has ended
+	wake  chan struct{}              // one token: there are too many
 	quit  chan struct{}
 	ended sync.WaitGroup
 	high  atomic.Int64 // how many were told of
@@ -40,7 +40,7 @@ func newPruner(nodes *table, memory int64, grown func(int)) *pruner {
 func (p *pruner) start(c *calls) {
 	p.nodes.met = p.met
 	if c.conn.Prunes() {
-		p.calls = c
+		p.ask = c.prune
 		p.ended.Go(p.run)
 	}
 }
@@ -99,7 +99,7 @@ func (p *pruner) prune() bool {
 		for _, n := range batch {
 			inodes = append(inodes, n.EmbeddedInode())
 		}
-		if !p.calls.prune(inodes) || !p.settle(count-len(batch)) {
+		if !p.ask(inodes) || !p.settle(count-len(batch)) {
 			return false
 		}
 	}
