@@ -79,29 +79,46 @@ func (h *handle) fail(op string, err error) syscall.Errno {
 
 // Read fills dest unless the file ends before: the kernel takes anything less for the end.
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	content, clean, err := h.reader(ctx)
-	if err != nil {
-		return nil, h.fail("read", err)
-	}
-	if content != nil {
-		got, err := content.ReadAt(ctx, dest, off)
-		if err != nil && !errors.Is(err, io.EOF) {
+	for {
+		content, clean, err := h.reader(ctx)
+		if err != nil {
 			return nil, h.fail("read", err)
 		}
-		return fuse.ReadResultData(dest[:got]), 0
+		if content != nil {
+			got, err := content.ReadAt(ctx, dest, off)
+			if err != nil && !errors.Is(err, io.EOF) {
+				return nil, h.fail("read", err)
+			}
+			return fuse.ReadResultData(dest[:got]), 0
+		}
+		view, err := clean.View(ctx, dest, off)
+		switch {
+		case err == nil:
+			return reply{view}, 0
+		case errors.Is(err, io.EOF):
+			return fuse.ReadResultData(nil), 0
+		case errors.Is(err, stream.ErrStale):
+			if h.n.resent(ctx, clean.Version()) {
+				continue
+			}
+			h.n.stale(clean.Version())
+		case errors.Is(err, stream.ErrCorrupt):
+			h.n.spoiled()
+		}
+		return nil, h.fail("read", err)
 	}
-	view, err := clean.View(ctx, dest, off)
-	switch {
-	case err == nil:
-		return reply{view}, 0
-	case errors.Is(err, io.EOF):
-		return fuse.ReadResultData(nil), 0
-	case errors.Is(err, stream.ErrStale):
-		h.n.stale(clean.Version())
-	case errors.Is(err, stream.ErrCorrupt):
-		h.n.spoiled()
+}
+
+// resent says whether the version that was read is over by our own doing: a copy of the object, with other attributes, may have another ETag.
+// One that is on its way is waited for, since it may be in the bucket already.
+func (n *node) resent(ctx context.Context, v ossclient.Version) bool {
+	key := n.Key()
+	if _, staged := n.m.store.Lookup(key); staged && n.m.store.Sync(ctx, key) != nil {
+		return false
 	}
-	return nil, h.fail("read", err)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return !n.gone && n.entry.Version != v
 }
 
 // reply is the answer to a READ: go-fuse hands its pieces to the kernel as they lie (Slices) and calls

@@ -179,12 +179,14 @@ func (n *node) learn(e namespace.Entry, asked uint64) (news bool) {
 	return true
 }
 
-// confirmed hears that the bucket has what was written here. Attributes may have been set on a link that others had made anew.
+// confirmed hears that the bucket has what was written here. Who has the file open reads on in the version that attributes were
+// sent with. They may have been set on a link that others had made anew.
 func (n *node) confirmed(v ossclient.Version) {
 	n.mu.Lock()
 	if n.pages != "" {
 		n.pages = v.ETag
 	}
+	n.entry.Version = v
 	relinked := n.typ == attr.TypeLink && n.entry.Size != v.Size
 	n.changed = n.m.changes.Add(1)
 	n.entry.Until = time.Now()
