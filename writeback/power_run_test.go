@@ -127,13 +127,13 @@ func (m *powerModel) ends() {
 	m.compare("the bucket", func(key Key) (string, bool) { return m.r.body(string(key)) })
 	m.leftover()
 	m.unmount()
-	if m.uploads() > 0 { // one was begun by a request of a process that had died when it was answered: the next who looks finds it
+	if len(m.uploads()) > 0 { // one was begun by a request of a process that had died when it was answered: the next who looks finds it
 		if m.begin(-1) {
 			m.unmount()
 		}
 	}
-	if n := m.uploads(); n > 0 {
-		m.fail("%d uploads are left over", n)
+	if left := m.uploads(); len(left) > 0 {
+		m.fail("left over: %+v", left)
 	}
 }
 
@@ -145,7 +145,9 @@ func (m *powerModel) unmount() {
 	m.stop()
 }
 
-func (m *powerModel) uploads() int { return len(m.r.server.Uploads(ossservertest.Bucket)) }
+func (m *powerModel) uploads() []ossserver.UploadInfo {
+	return m.r.server.Uploads(ossservertest.Bucket)
+}
 
 // leftover looks at what nobody needs any more.
 func (m *powerModel) leftover() {
