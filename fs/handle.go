@@ -112,8 +112,13 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 // resent says whether the version that was read is over by our own doing: a copy of the object, with other attributes, may have another ETag.
 // One that is on its way is waited for, since it may be in the bucket already.
 func (n *node) resent(ctx context.Context, v ossclient.Version) bool {
-	key := n.Key()
-	if _, staged := n.m.store.Lookup(key); staged && n.m.store.Sync(ctx, key) != nil {
+	n.mu.Lock()
+	key, gone := n.key, n.gone
+	n.mu.Unlock()
+	if gone { // what is sent of that name is of another file, or the removal, which waits for who reads
+		return false
+	}
+	if st, staged := n.m.store.Lookup(key); staged && st.Kind == writeback.Attributes && n.m.store.Sync(ctx, key) != nil {
 		return false
 	}
 	n.mu.Lock()

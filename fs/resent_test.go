@@ -70,3 +70,32 @@ func TestReadOnWhileAttributesAreSent(t *testing.T) {
 		})
 	}
 }
+
+// A removed file that others have replaced meanwhile is ESTALE to who has it open; nothing is sent for that.
+func TestStaleAndRemoved(t *testing.T) {
+	m, server := withoutKernel(t, "other")
+	put := func(body string) {
+		if err := server.Put(ossservertest.Bucket, "file", []byte(body), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("ours")
+	n := find(t, m.root, "file")
+	f, _, e := n.Open(t.Context(), syscall.O_RDONLY|syscall.O_DIRECT) // there is no kernel to be given pages
+	if e != 0 {
+		t.Fatal(e)
+	}
+	h := f.(*handle)
+	defer h.Release(context.WithoutCancel(t.Context()))
+	if e := m.root.Unlink(t.Context(), "file"); e != 0 {
+		t.Fatal(e)
+	}
+	put("theirs")
+	server.ResetCounts()
+	if _, e := h.Read(t.Context(), make([]byte, 10), 0); e != syscall.ESTALE {
+		t.Errorf("got %v, want %v", e, syscall.ESTALE)
+	}
+	if n := server.Counts(); n["GetObject"] != 1 || len(n) != 1 {
+		t.Errorf("requests: %v", n)
+	}
+}
