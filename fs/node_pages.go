@@ -76,7 +76,9 @@ func (n *node) openFlags(ctx context.Context, h *handle) (uint32, error) {
 	case n.entry.Pending: // another's answer, out of date
 		want = ""
 	}
-	keep := n.pages == want && want != "" && !n.suspect
+	// Of what is written here the pages are right, also when the bucket has got a state of it meanwhile. They must stay, too: where the kernel has
+	// put what a program is just writing, and not sent it yet, a reader would bring back what was there before.
+	keep := (n.pages == want || n.content != nil && n.pages != "") && want != "" && !n.suspect
 	virgin := !n.paged && want != ""
 	n.pages, n.suspect = want, false
 	h.paged = h.flags&syscall.O_DIRECT == 0 && (n.paged || !h.writesOnly())

@@ -142,6 +142,24 @@ func TestFileThatWasNotHandedOverIsWrittenAroundThePages(t *testing.T) {
 	}
 }
 
+// A file that is sent while it is open for writing keeps its pages: what a program is just writing may be in them alone.
+// SEMANTICS 2.3
+func TestFileThatIsSentWhileItIsOpenKeepsItsPages(t *testing.T) {
+	b, kernel := observed(t)
+	content := noise(8, 300<<10)
+	w, err := os.OpenFile(b.Path("f"), os.O_CREATE|os.O_RDWR, 0o644)
+	must(t, err)
+	defer w.Close()
+	_, err = w.Write(content)
+	must(t, err)
+	b.Flush()
+	before := kernel.of("read")
+	wantFile(t, b.Path("f"), content)
+	if kernel.of("read") != before {
+		kernel.errorf("the kernel had dropped its pages")
+	}
+}
+
 // A file that somebody has open for reading keeps its pages when it is emptied, and is written through them.
 func TestEmptiedFileThatIsReadIsWrittenThroughThePages(t *testing.T) {
 	b, kernel := observed(t)
