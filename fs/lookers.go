@@ -29,7 +29,7 @@ func (l *lookers) looked(pid uint32, dir uint64) {
 	switch {
 	case was.n >= looksEnough:
 		return
-	case was.n == 0 || was.dir != dir:
+	case was.dir != dir: // the first directory, too: no inode has the number 0
 		was = looker{dir: dir}
 	}
 	was.n++

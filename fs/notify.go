@@ -87,7 +87,7 @@ func (n *notifier) signal() {
 // ended, or have nothing in the way of a notice.
 func (n *notifier) close() {
 	n.mu.Lock()
-	n.closed, n.queue = true, nil
+	n.closed = true
 	n.mu.Unlock()
 	n.signal()
 	<-n.done

@@ -37,6 +37,9 @@ func newCrowd() *crowd {
 func (c *crowd) answer(inodes []*fusefs.Inode) bool {
 	c.asked.Add(int64(len(inodes)))
 	c.most = max(c.most, len(inodes))
+	if c.over {
+		return false
+	}
 	time.AfterFunc(forgetWait/2, func() {
 		for _, i := range inodes {
 			if n := i.Operations().(*node); !c.held[n] {
@@ -44,7 +47,7 @@ func (c *crowd) answer(inodes []*fusefs.Inode) bool {
 			}
 		}
 	})
-	return !c.over
+	return true
 }
 
 // meet makes nodes, as lookups do; held are so many of them, the oldest.
@@ -96,6 +99,15 @@ func TestPrune(t *testing.T) {
 	}
 }
 
+// The bound is a part of the memory, and no less than a few thousand.
+func TestPruneBound(t *testing.T) {
+	for memory, want := range map[int64]int{0: nodesLeast, nodesLeast * nodeShare: nodesLeast, 1 << 30: 1 << 16} {
+		if got := newPruner(newTable(), memory, nil).most; got != want {
+			t.Errorf("%d bytes: %d, want %d", memory, got, want)
+		}
+	}
+}
+
 // When all are in use, the kernel is asked again a while later, and not before there are more.
 func TestPruneRests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -136,9 +148,9 @@ func TestPruneEnds(t *testing.T) {
 				c.ended.Go(c.run)
 				time.Sleep(after)
 				synctest.Wait()
-				begun := time.Now()
-				if c.close(); time.Since(begun) != 0 {
-					t.Errorf("it took %v", time.Since(begun))
+				begun, asked := time.Now(), c.asked.Load()
+				if c.close(); time.Since(begun) != 0 || c.asked.Load() != asked {
+					t.Errorf("it took %v, and %d were asked for", time.Since(begun), c.asked.Load()-asked)
 				}
 			})
 		})

@@ -55,3 +55,33 @@ func TestAbsences(t *testing.T) {
 		t.Errorf("the last one is %q", last.name)
 	}
 }
+
+// The kernel is told of an absence that was asked for before a refresh, and of the oldest one when there are too many. Without a TTL it
+// believes none.
+func TestMissed(t *testing.T) {
+	x := newTold(t)
+	x.begin(x.listener)
+	m := &Mount{notify: x.notifier}
+	m.refreshed.Store(5)
+	missed := func(name string, asked uint64, want ...string) {
+		t.Helper()
+		m.missed(x.root, name, asked)
+		if err := x.settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		x.want(t, want...)
+	}
+	missed("without a TTL", 4)
+	m.options.TTL = time.Hour
+	begun := time.Now()
+	missed("before", 4, "calm root", "entry 1 before")
+	missed("after", 5)
+	if len(m.absent.list) != 2 || m.absent.list[0].until.Before(begun.Add(time.Hour)) {
+		t.Errorf("remembered are %v", m.absent.list)
+	}
+	for len(m.absent.list) < absencesKept {
+		m.absent.list = append(m.absent.list, absence{x.root, "more", begun.Add(2 * time.Hour)})
+	}
+	missed("one more", 5, "calm root", "entry 1 before")
+	x.notifier.close()
+}
