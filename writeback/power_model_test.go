@@ -175,11 +175,13 @@ func (m *powerModel) loses(key Key) {
 }
 
 // mayHave notes that a key may be found with a content that was not closed, from the next step on.
-func (m *powerModel) mayHave(key Key, content string) {
+func (m *powerModel) mayHave(key Key, content string) { m.mayHaveFrom(len(m.worlds), key, content) }
+
+func (m *powerModel) mayHaveFrom(step int, key Key, content string) {
 	if m.partial[key] == nil {
 		m.partial[key] = make(map[uint64]int)
 	}
-	m.partial[key][sumOfString(content)] = len(m.worlds)
+	m.partial[key][sumOfString(content)] = step
 }
 
 func sumOfString(s string) uint64 { return crc.Update(0, []byte(s)) }

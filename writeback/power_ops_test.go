@@ -216,6 +216,7 @@ func (m *powerModel) use(ctx context.Context) bool {
 			n, err := m.writePieces(ctx, o.f, data, off)
 			if n < len(data) {
 				o.live = splice(content, data[:n], off)
+				m.mayHaveFrom(len(m.worlds)-1, o.key, o.live)
 			}
 			return stale(err)
 		})
