@@ -37,6 +37,9 @@ func (m *Mount) confirmed(c writeback.Confirmation) {
 		return
 	}
 	m.tree.Confirmed(c)
+	if source := m.nodes.get(c.Source.Key); source != nil && source != m.root {
+		source.copied(c.Source, c.Object.Version)
+	}
 	n := m.nodes.get(c.Key)
 	switch {
 	case n == nil || c.Deleted:

@@ -57,6 +57,7 @@ type node struct {
 	epoch    uint64          // counts the changes that others made to the bytes
 	opened   uint64          // the epoch when it was opened last
 	pages    ossclient.ETag  // what the kernel's pages hold; empty: nothing that is known
+	copy     ossclient.ETag  // of the copy that a rename has made of pages
 	suspect  bool            // some of them may hold other bytes: the next open drops them all
 	paged    bool            // the kernel may have pages
 	pagers   int             // those of the handles for which the kernel may make pages
@@ -161,7 +162,7 @@ func (n *node) learn(e namespace.Entry, asked uint64) (news bool) {
 	}
 	etag := e.Version.ETag
 	other := n.content == nil && !e.Staged && n.pages != "" && etag != "" && n.pages != etag
-	foreign := other && !n.moved
+	foreign := other && !(n.moved && n.copy == etag)
 	switch {
 	case foreign:
 		n.pages = ""
@@ -193,6 +194,15 @@ func (n *node) confirmed(v ossclient.Version) {
 	n.mu.Unlock()
 	if relinked {
 		n.m.notify.tell(notice{node: n.EmbeddedInode(), pages: true})
+	}
+}
+
+// copied hears that a rename of ours has copied a version: the pages that are of it are of the copy, too.
+func (n *node) copied(from, to ossclient.Version) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.pages == from.ETag {
+		n.copy = to.ETag
 	}
 }
 
