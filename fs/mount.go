@@ -79,7 +79,7 @@ func (m *Mount) openParts(ctx context.Context) (err error) {
 	o := &m.options
 	m.store, err = writeback.Open(ctx, writeback.Options{
 		Dir: o.StateDir, Bucket: o.Bucket, Delay: o.WriteBack, WriteThrough: o.WriteThrough, StageBudget: o.StageSize, SinglePut: o.SinglePut,
-		Memory: m.memory, OnConflict: o.OnConflict, Host: o.Host, NewObjects: o.NewObjects, LocalFsync: o.LocalFsync,
+		Memory: m.memory, OnConflict: o.OnConflict, Believe: o.TTL, Host: o.Host, NewObjects: o.NewObjects, LocalFsync: o.LocalFsync,
 		Confirmed: m.confirmed, Forget: m.keepTold, Logger: o.Logger,
 	})
 	if err != nil {

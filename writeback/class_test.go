@@ -32,7 +32,7 @@ func TestCopiesKeepTheStorageClass(t *testing.T) {
 				if large {
 					r.opt.Bucket = noCopies{r.bucket}
 				}
-				r.opt.Delay = time.Hour
+				r.opt.Delay, r.opt.Believe = time.Hour, time.Hour
 				s := r.open()
 				put := func(key, class string) ossclient.Version {
 					if err := r.server.Put(ossservertest.Bucket, key, []byte("content"), http.Header{"X-Oss-Storage-Class": {class}}); err != nil {

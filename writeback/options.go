@@ -70,7 +70,8 @@ type Options struct {
 	StageBudget  int64         // bytes staged at most before writers wait; 0: 80 % of what the disk has free
 	Memory       *budget.Budget
 	OnConflict   Conflict
-	Host         string // in the names of conflicting versions; empty: the host's name
+	Believe      time.Duration // how long a removal holds for whatever the bucket has: what is deleted later is looked at first
+	Host         string        // in the names of conflicting versions; empty: the host's name
 	NewObjects   ossclient.ObjectOptions
 	LocalFsync   bool // Sync means the local disk
 

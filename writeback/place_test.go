@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
@@ -88,6 +89,7 @@ func TestRenamedOntoWhatOthersHavePut(t *testing.T) {
 func TestRenamedOntoWhatWasSeen(t *testing.T) {
 	for _, exists := range []bool{false, true} {
 		r := newRig(t)
+		r.opt.Believe = time.Minute
 		s := r.open()
 		a := r.put("a", "ours")
 		var seen ossclient.Version

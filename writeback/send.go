@@ -395,13 +395,20 @@ func (s *Store) sendAbsent(ctx context.Context, keys []Key) outcome {
 	if err := s.sync.durable(last); err != nil {
 		return outcome{err: err}
 	}
-	if err := s.bucket.DeleteMany(ctx, send); err != nil {
+	may, theirs, err := s.mayDelete(ctx, list)
+	if err != nil {
 		return outcome{err: err}
 	}
-	for _, e := range list {
+	if err := s.notRemoved(theirs); err != nil {
+		return outcome{err: err}
+	}
+	if err := s.bucket.DeleteMany(ctx, keysOf(may)); err != nil {
+		return outcome{err: err}
+	}
+	for _, e := range may {
 		s.tell(Confirmation{Key: e.key, Deleted: true})
 	}
-	return outcome{err: s.deleted(list)}
+	return outcome{err: s.deleted(may)}
 }
 
 // deleted takes states out of the map that the bucket has confirmed, with one record.

@@ -1,0 +1,107 @@
+package writeback
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ossfs/ossfs/internal/attr"
+	"github.com/ossfs/ossfs/ossclient"
+)
+
+// Who removes a name means what it has at that moment, whether he has seen it or not. But a removal may wait for its turn: for the network, or, in the
+// journal of a mount that was not there, for days. What is deleted late is looked at first.
+
+// notOurs is a removal that finds what another client has put there since.
+type notOurs struct {
+	e   *entry
+	now ossclient.Object
+}
+
+// mayDelete sorts removals: those that hold, and those that have waited too long, and are of something else than what the bucket has now.
+func (s *Store) mayDelete(ctx context.Context, list []*entry) (may []*entry, others []notOurs, err error) {
+	found := make([]*ossclient.Object, len(list))
+	var g errgroup.Group
+	g.SetLimit(smallAtOnce)
+	now := time.Now()
+	for i, e := range list {
+		if s.sure(e, now) {
+			continue
+		}
+		g.Go(func() error {
+			o, err := s.bucket.Head(ctx, e.key)
+			switch {
+			case errors.Is(err, ossclient.ErrNotExist) && noSuchKey(err):
+				return nil
+			case err == nil && !s.removes(e, &o):
+				found[i] = &o
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, nil, err
+	}
+	for i, e := range list {
+		if found[i] != nil {
+			others = append(others, notOurs{e, *found[i]})
+		} else {
+			may = append(may, e)
+		}
+	}
+	return may, others, nil
+}
+
+// sure says whether a removal needs no look: it is young, or of what nobody can miss or tell from another's.
+func (s *Store) sure(e *entry, now time.Time) bool {
+	age := e.age(now)
+	young := age >= 0 && age < s.opt.Believe
+	return (young || s.opt.OnConflict == Overwrite) && !e.has(flagSuspect) || strings.HasSuffix(string(e.key), "/") || !e.known() && e.trial == nil
+}
+
+// removes says whether an object is what was removed, or what was sent before that without an answer that was heard.
+func (s *Store) removes(e *entry, o *ossclient.Object) bool {
+	s.mu.RLock()
+	tried := cmp.Or(s.tried[e.key], e.trial)
+	s.mu.RUnlock()
+	return e.known() && e.base.ETag == o.ETag || tried.any(o)
+}
+
+// notRemoved takes back removals that came too late.
+func (s *Store) notRemoved(list []notOurs) error {
+	if len(list) == 0 {
+		return nil
+	}
+	for _, x := range list {
+		s.tell(Confirmation{Key: x.e.key, Object: x.now, Foreign: true, Exact: true, Attr: attr.FromMetadata(x.now.Metadata)})
+	}
+	s.change.Lock()
+	defer s.change.Unlock()
+	var ops []op
+	for _, x := range list {
+		if cur := s.get(x.e.key); cur != nil && cur.seq == x.e.seq { // else it was made anew, and is compared when that is sent
+			ops = append(ops, op{code: opDel, key: x.e.key})
+		}
+		s.mu.Lock()
+		delete(s.tried, x.e.key)
+		s.mu.Unlock()
+		s.conflicts.Add(1)
+		s.log.Warn("removed here, and changed by another client since; its version stays", "key", string(x.e.key))
+	}
+	if len(ops) == 0 {
+		return nil
+	}
+	return s.commitLocked(ops...)
+}
+
+func keysOf(list []*entry) []Key {
+	keys := make([]Key, len(list))
+	for i, e := range list {
+		keys[i] = e.key
+	}
+	return keys
+}

@@ -1,0 +1,94 @@
+package writeback
+
+import (
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/ossclient/crc"
+)
+
+// A removal that has waited for long, such as in the journal of a mount that was not there, is of what was removed, and not of what another client has put
+// there since.
+// SEMANTICS 5.2
+func TestRemovedLongAgo(t *testing.T) {
+	for _, x := range []struct {
+		what    string
+		believe time.Duration
+		policy  Conflict
+		stays   bool
+	}{
+		{"late", 0, KeepBoth, true},
+		{"late, and nothing to keep", 0, Fail, true},
+		{"late, but whatever it is", 0, Overwrite, false},
+		{"just now", time.Hour, KeepBoth, false},
+	} {
+		r := newRig(t)
+		r.opt.Delay, r.opt.OnConflict, r.opt.Believe = 1<<40, x.policy, x.believe
+		s := r.open()
+		want := map[string]string{}
+		for _, key := range []string{"changed", "same", "gone"} {
+			if err := s.Remove(Key(key), r.put(key, "old")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.put("changed", "theirs")
+		if x.stays {
+			want["changed"] = "theirs"
+		}
+		if err := r.bucket.Delete(t.Context(), "gone"); err != nil {
+			t.Fatal(err)
+		}
+		s = r.open()
+		r.flush(s)
+		if got := r.all(); !maps.Equal(got, want) {
+			t.Errorf("%s: the bucket has %q, want %q", x.what, got, want)
+		}
+		if _, pending := s.Lookup("changed"); pending || s.Status().Conflicts != int64(len(want)) {
+			t.Errorf("%s: pending %v, %d conflicts", x.what, pending, s.Status().Conflicts)
+		}
+		if x.stays {
+			r.wantTold("changed", "theirs")
+		}
+	}
+}
+
+// What was sent before the removal, and no answer to it heard, is removed.
+func TestRemovedWhatWasNotHeardOf(t *testing.T) {
+	r := newRig(t)
+	r.opt.Delay = 1 << 40
+	s := r.open()
+	r.write(s, "a", "sent")
+	e := s.get("a")
+	s.mu.Lock()
+	s.tried["a"] = &trial{seq: e.seq, size: e.size, sum: crc.Update(0, []byte("sent"))}
+	s.mu.Unlock()
+	r.put("a", "sent")
+	if err := s.Remove("a", ossclient.Version{}); err != nil {
+		t.Fatal(err)
+	}
+	r.flush(s)
+	if got := r.all(); len(got) != 0 {
+		t.Errorf("the bucket has %q", got)
+	}
+}
+
+// wantTold sees that the last that was told of a key is what another client has put there.
+func (r *rig) wantTold(key Key, content string) {
+	r.t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var last Confirmation
+	for _, c := range r.confirmed {
+		if c.Key == key {
+			last = c
+		}
+	}
+	if !last.Foreign || last.Deleted || last.Object.Size != int64(len(content)) {
+		r.t.Errorf("%s: told %+v", key, last)
+	}
+}
