@@ -191,8 +191,10 @@ func (d *driver) files(names ...string) map[string]File {
 
 func (d *driver) flush() error {
 	var whole []string
-	for name, i := range d.names {
+	for _, name := range names() { // removals are sent, too
 		d.overwritten(name)
+	}
+	for name, i := range d.names {
 		if len(i.since) == 0 {
 			whole = append(whole, name)
 		}
