@@ -218,6 +218,9 @@ func (s *Store) journalMove(m *move, toBase ossclient.Version) (*move, error) {
 	begun.source = s.recent.now(m.from, m.source)
 	if f := s.liveFile(m.from); f != nil && f.confirmed != nil {
 		begun.source = *f.confirmed
+		s.mu.RLock()
+		begun.attr = f.attr // they may have been set, and sent, since the caller looked
+		s.mu.RUnlock()
 	}
 	if e := s.get(m.from); e != nil && e.kind == Attributes {
 		begun.source, begun.attr, begun.class, begun.replace = e.version(), e.attr, e.class, true
