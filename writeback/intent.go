@@ -117,7 +117,7 @@ func (s *Store) settleIntents(ctx context.Context, list []*intent) {
 	_ = g.Wait() // settleIntent tells what it could not do
 }
 
-// settleIntent gives up the uploads of an intent. When there is none and the request may still take effect, the
+// settleIntent gives up the uploads of an intent. As long as the request, or one that repeated it, may still take effect, the
 // intent stays, for the next who looks; again says that one should look soon.
 func (s *Store) settleIntent(ctx context.Context, in *intent) (again bool) {
 	ids, err := s.strays(ctx, in)
@@ -134,7 +134,7 @@ func (s *Store) settleIntent(ctx context.Context, in *intent) (again bool) {
 		return true
 	case err != nil:
 		s.log.Warn("looking for an upload that may have been begun; the next mount looks again", "key", string(in.key), "error", err)
-	case len(ids) > 0, age > intentSettles:
+	case age > intentSettles:
 		if err := s.commitOps(op{code: opIntended, intent: in}); err != nil {
 			s.log.Error("the end of an upload was not journaled", "key", string(in.key), "error", err)
 		}
