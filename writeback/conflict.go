@@ -270,7 +270,7 @@ func (s *Store) keepBoth(e *entry, f *File, now ossclient.Object) error {
 		return nil
 	}
 	next := cur.under(to)
-	next.seq, next.base = s.nextSeqLocked(), nil
+	next.seq, next.base, next.trial = s.nextSeqLocked(), nil, nil
 	next.flags &^= flagUnknown | flagSuspect
 	if next.edit != nil {
 		// What was not written to is as in the version that is there now.
@@ -293,6 +293,9 @@ func (s *Store) keepBoth(e *entry, f *File, now ossclient.Object) error {
 			f.zeroLocked()
 		}
 	}
+	s.mu.Lock()
+	delete(s.tried, e.key) // nothing of ours is there: what is removed or made there next is of theirs
+	s.mu.Unlock()
 	s.rekey(e.key, to)
 	s.conflicts.Add(1)
 	s.log.Warn("changed by another client; ours is kept beside it", "key", string(e.key), "ours", string(to))

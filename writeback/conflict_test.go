@@ -51,3 +51,24 @@ func TestConflictThatIsNotJournaled(t *testing.T) {
 		r.want(keys[1], "ours")
 	}
 }
+
+// What was refused because of another client's object is no reason to overwrite that client's next one, for whoever removes the name and makes it anew.
+// SEMANTICS 5.2
+func TestRemovedAndMadeAnewAfterAConflict(t *testing.T) {
+	r := newRig(t)
+	r.opt.Delay = time.Hour
+	s := r.open()
+	r.write(s, "a", "ours")
+	theirs := r.put("a", "theirs")
+	r.flush(s)
+	if err := s.Remove("a", theirs); err != nil {
+		t.Fatal(err)
+	}
+	r.write(s, "a", "anew")
+	r.put("a", "their next")
+	r.flush(s)
+	r.want("a", "their next")
+	if all := r.all(); len(all) != 2 || !strings.Contains(all["a beside"], "ours") || !strings.Contains(all["a beside"], "anew") {
+		t.Errorf("the bucket has %q", all)
+	}
+}
