@@ -37,16 +37,19 @@ func (m *Mount) confirmed(c writeback.Confirmation) {
 		return
 	}
 	m.tree.Confirmed(c)
-	if source := m.nodes.get(c.Source.Key); source != nil && source != m.root {
-		source.copied(c.Source, c.Object.Version)
-	}
+	moves := c.Source.Key != "" // who has the key yet is not who gets it
 	n := m.nodes.get(c.Key)
+	if moves {
+		n = m.nodes.get(c.Source.Key)
+	}
 	switch {
 	case n == nil || c.Deleted:
+	case moves:
+		n.copied(c.Source, c.Object.Version)
 	case c.Foreign:
 		n.lost()
 	default:
-		n.confirmed(c.Object.Version)
+		n.confirmed(&c.Object)
 	}
 }
 

@@ -182,13 +182,14 @@ func (n *node) learn(e namespace.Entry, asked uint64) (news bool) {
 
 // confirmed hears that the bucket has what was written here. Who has the file open reads on in the version that attributes were
 // sent with. They may have been set on a link that others had made anew.
-func (n *node) confirmed(v ossclient.Version) {
+func (n *node) confirmed(o *ossclient.Object) {
 	n.mu.Lock()
 	if n.pages != "" {
-		n.pages = v.ETag
+		n.pages = o.ETag
 	}
-	n.entry.Version = v
-	relinked := n.typ == attr.TypeLink && n.entry.Size != v.Size
+	n.entry.Version = o.Version
+	n.entry.Object.CRC64, n.entry.Object.HasCRC64 = o.CRC64, o.HasCRC64
+	relinked := n.typ == attr.TypeLink && n.entry.Size != o.Size
 	n.changed = n.m.changes.Add(1)
 	n.entry.Until = time.Now()
 	n.mu.Unlock()

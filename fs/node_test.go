@@ -18,7 +18,7 @@ func TestLateAnswerIsNoNews(t *testing.T) {
 		return namespace.Entry{Key: "a", Version: ossclient.Version{Key: "a", ETag: etag}, Until: time.Now().Add(time.Hour)}
 	}
 	before := m.changes.Load()
-	n.confirmed(ossclient.Version{Key: "a", ETag: "new"})
+	n.confirmed(&ossclient.Object{Version: ossclient.Version{Key: "a", ETag: "new"}})
 	if !n.learn(entry("new"), m.changes.Load()) {
 		t.Fatal("what was asked for after the change is no news")
 	}

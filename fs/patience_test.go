@@ -25,7 +25,7 @@ func TestPatience(t *testing.T) {
 		"for longer":     {func(n *node) { n.entry.Until = time.Now().Add(2 * ttl) }, ttl, ttl},
 		"over":           {func(n *node) { n.entry.Until = time.Now().Add(-time.Second) }, 1, 1},
 		"expired":        {func(n *node) { n.entry.Until = time.Now().Add(ttl); n.expire() }, 1, 1},
-		"confirmed":      {func(n *node) { n.entry.Until = time.Now().Add(ttl); n.confirmed(ossclient.Version{}) }, 1, 1},
+		"confirmed":      {func(n *node) { n.entry.Until = time.Now().Add(ttl); n.confirmed(&ossclient.Object{}) }, 1, 1},
 		"refreshed":      {func(n *node) { n.entry.Until = time.Now().Add(ttl); n.doubt(1) }, 1, 1},
 		"staged":         {func(n *node) { n.entry.Until, n.entry.Staged = time.Now(), true }, ttl, ttl},
 		"gone":           {func(n *node) { n.entry.Until, n.gone = time.Now(), true }, ttl, ttl},

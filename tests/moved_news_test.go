@@ -2,12 +2,15 @@ package tests
 
 import (
 	"bytes"
+	"errors"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ossfs/ossfs/internal/ossserver"
 	"github.com/ossfs/ossfs/tests/harness"
+	"golang.org/x/sys/unix"
 )
 
 // What others put in the place of a file that was moved here is seen as a whole: no page of the bytes that it had.
@@ -60,4 +63,35 @@ func TestMovedInPartsAndReadOn(t *testing.T) {
 	_, err = f.ReadAt(p, 2<<20)
 	must(t, err)
 	wantBytes(t, "what is read on", p, content[2<<20:][:1000])
+}
+
+// Attributes that are not sent yet, of a file that others replace meanwhile by one of the same length, do not mix the two: it is the one or the other.
+func TestReplacedWhileAttributesWait(t *testing.T) {
+	t.Run("read meanwhile", func(t *testing.T) { replacedWhileAttributesWait(t, true) })
+	t.Run("not read", func(t *testing.T) { replacedWhileAttributesWait(t, false) })
+}
+
+func replacedWhileAttributesWait(t *testing.T, read bool) {
+	b := harness.New(t, func(o *fsOptions) { o.TTL = 0 })
+	old, news := bytes.Repeat([]byte("o"), 1000), bytes.Repeat([]byte("n"), 1000)
+	must(t, b.Server.Put(harness.Bucket, "f", old, nil))
+	wantFile(t, b.Path("f"), old)
+	must(t, os.Chmod(b.Path("f"), 0o600))
+	must(t, b.Server.Put(harness.Bucket, "f", news, nil))
+	for i := 0; read && i < 2; i++ { // from the page cache, and from what is remembered below it
+		if got, err := os.ReadFile(b.Path("f")); !errors.Is(err, syscall.ESTALE) && (err != nil || !bytes.Equal(got, old) && !bytes.Equal(got, news)) {
+			t.Errorf("%d bytes (%v)", len(got), err)
+		}
+		f, err := os.Open(b.Path("f"))
+		must(t, err)
+		must(t, unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
+		must(t, f.Close())
+	}
+	b.Flush()
+	wantFile(t, b.Path("f"), news)
+	st, err := os.Stat(b.Path("f"))
+	must(t, err)
+	if st.Mode() != 0o600 {
+		t.Errorf("it has the mode %v", st.Mode())
+	}
 }

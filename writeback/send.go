@@ -267,6 +267,7 @@ func (s *Store) sendAttributes(ctx context.Context, e *entry) error {
 		}
 		target = ""
 		c, err = s.copyWith(ctx, now.Version, e.key, m, cmp.Or(a.StorageClass, now.StorageClass), false)
+		c.Foreign = true
 	}
 	if err != nil {
 		return s.vanished(e, err)

@@ -47,7 +47,7 @@ type Confirmation struct {
 	Key     Key
 	Deleted bool
 	Object  ossclient.Object // Version, Type, CRC64, LastModified, Metadata
-	Foreign bool             // another client made Object: it is not what was written here
+	Foreign bool             // another client made the bytes of Object: they are not what was written or seen here
 	Exact   bool             // Object.LastModified is what a listing will say; otherwise within two seconds of it
 	Attr    attr.Attr
 	Target  string

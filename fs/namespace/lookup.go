@@ -213,6 +213,10 @@ func (t *Tree) attributesEntry(name string, st *State, m *meta) Entry {
 	if e.Version.ETag == "" {
 		e.Version = m.object.Version
 	}
+	if e.Version.ETag != m.object.ETag { // others have replaced it: until the attributes are sent, and set on theirs, it is the one that they were set on
+		e.Object = ossclient.Object{Version: e.Version}
+		return e
+	}
 	if !e.Dir && e.Target == "" {
 		e.Size = m.object.Size
 	}
