@@ -161,7 +161,7 @@ func (n *node) learn(e namespace.Entry, asked uint64) (news bool) {
 		return false
 	}
 	etag := e.Version.ETag
-	other := n.content == nil && !e.Staged && n.pages != "" && etag != "" && n.pages != etag
+	other := n.content == nil && !e.Pending && n.pages != "" && etag != "" && n.pages != etag
 	foreign := other && !(n.moved && n.copy == etag)
 	switch {
 	case foreign:

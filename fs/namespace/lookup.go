@@ -210,12 +210,8 @@ func (t *Tree) attributesEntry(name string, st *State, m *meta) Entry {
 		e.Target = m.target
 		e = t.show(e, m.object.LastModified)
 	}
-	if e.Version.ETag == "" {
+	if m.object.ETag != "" { // the one that the attributes were set on, or what others have put there since
 		e.Version = m.object.Version
-	}
-	if e.Version.ETag != m.object.ETag { // others have replaced it: until the attributes are sent, and set on theirs, it is the one that they were set on
-		e.Object = ossclient.Object{Version: e.Version}
-		return e
 	}
 	if !e.Dir && e.Target == "" {
 		e.Size = m.object.Size
