@@ -71,7 +71,7 @@ func (h *handle) reader(ctx context.Context) (*writeback.File, *stream.File, err
 
 // fail is Mount.fail for who has the file open. When others have deleted what it is made of that is no news of a name: ESTALE.
 func (h *handle) fail(op string, err error) syscall.Errno {
-	if errors.Is(err, ossclient.ErrNotExist) {
+	if errors.Is(err, ossclient.ErrNotExist) && !errors.Is(err, writeback.ErrLost) {
 		err = fmt.Errorf("%w: %w", stream.ErrStale, err)
 	}
 	return h.n.m.fail(op, h.n.Key(), err)
