@@ -36,7 +36,7 @@ type flags uint8
 const (
 	flagDirty   flags = 1 << iota // written to since it was last committed: not to be sent unless asked
 	flagUnknown                   // what the bucket has at key is not known: no conflict can be seen
-	flagSuspect                   // a loss of power may have taken later states: look before sending
+	flagSuspect                   // a loss of power may have taken later states, or the key was left by a rename: look before sending
 	flagSum                       // sum is known: of the whole content
 	flagPart                      // sum is known: of the dirty bytes, one range after the other
 	flagKept                      // with flagDirty: what was last committed is still there, it was only added to

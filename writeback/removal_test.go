@@ -57,6 +57,33 @@ func TestRemovedLongAgo(t *testing.T) {
 	}
 }
 
+// A rename of what waits here leaves its old name to what another client has put there: it has moved something else.
+func TestRenamedFromWhatOthersHavePut(t *testing.T) {
+	for _, tree := range []bool{false, true} {
+		r := newRig(t)
+		r.opt.Delay, r.opt.Believe = 1<<40, time.Hour
+		s := r.open()
+		base := r.put("d/a", "old")
+		f := must(s.Create("d/a", fileAttr(), base))(t)
+		r.grow(f, "ours", 0)
+		r.close(f)
+		r.put("d/a", "theirs")
+		var err error
+		if tree {
+			err = s.RenameTree(t.Context(), "d/", "e/", ossclient.Version{})
+		} else {
+			err = s.Rename(t.Context(), "d/a", "e/a", RenameSource{}, ossclient.Version{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.flush(s)
+		if got := r.all(); !maps.Equal(got, map[string]string{"d/a": "theirs", "e/a": "ours"}) {
+			t.Errorf("tree %v: the bucket has %q", tree, got)
+		}
+	}
+}
+
 // What was sent before the removal, and no answer to it heard, is removed.
 func TestRemovedWhatWasNotHeardOf(t *testing.T) {
 	r := newRig(t)

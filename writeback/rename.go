@@ -191,6 +191,9 @@ func (s *Store) moveOps(e *entry, to Key, toBase ossclient.Version) (next *entry
 	if removal.entry != nil {
 		removal.entry.seq = next.seq + 1
 		removal.entry.since = min(removal.entry.since, removal.entry.seq)
+		if s.opt.OnConflict != Overwrite { // what another client has put at the old key is not what was moved
+			removal.entry.flags |= flagSuspect
+		}
 	}
 	return next, removal
 }
