@@ -143,20 +143,7 @@ func TestForgottenBeforeARename(t *testing.T) {
 			t.Fatal(from, e)
 		}
 	}
-	for _, x := range []struct {
-		n   *node
-		key ossclient.Key
-	}{{f, "e/s/f"}, {s, "e/s/"}, {file, "other"}} {
-		if e := x.n.Getattr(t.Context(), nil, &fuse.AttrOut{}); e != 0 {
-			t.Errorf("%s: %v", x.key, e)
-		}
-		if got := x.n.Key(); got != x.key {
-			t.Errorf("got %q, want %q", got, x.key)
-		}
-		if m.nodes.get(x.key) != x.n {
-			t.Errorf("%s is not in the table", x.key)
-		}
-	}
+	wantFoundAgain(t, m, []placed{{f, "e/s/f"}, {s, "e/s/"}, {file, "other"}})
 }
 
 // What is open is known to the kernel, whatever was forgotten meanwhile.
@@ -246,20 +233,7 @@ func TestForgottenWhileItIsRenamed(t *testing.T) {
 	for _, n := range []*node{f, d, file} {
 		n.OnForget()
 	}
-	for _, x := range []struct {
-		n   *node
-		key ossclient.Key
-	}{{f, "to/d/f"}, {d, "to/d/"}, {file, "to/file"}} {
-		if e := x.n.Getattr(t.Context(), nil, &fuse.AttrOut{}); e != 0 {
-			t.Errorf("%s: %v", x.key, e)
-		}
-		if got := x.n.Key(); got != x.key {
-			t.Errorf("got %q, want %q", got, x.key)
-		}
-		if m.nodes.get(x.key) != x.n {
-			t.Errorf("%s is not in the table", x.key)
-		}
-	}
+	wantFoundAgain(t, m, []placed{{f, "to/d/f"}, {d, "to/d/"}, {file, "to/file"}})
 }
 
 // What was dropped too early, and whose name another node has by then, is renamed with what is above it all the same.
@@ -343,6 +317,28 @@ func TestRemovalFails(t *testing.T) {
 		}
 		if lost.gone == forgotten {
 			t.Errorf("forgotten: %v: the other one's name is removed: %v", forgotten, lost.gone)
+		}
+	}
+}
+
+// placed is a node, and the key that it is to have.
+type placed struct {
+	n   *node
+	key ossclient.Key
+}
+
+// wantFoundAgain asks about nodes, one after the other, and sees that each has its key then.
+func wantFoundAgain(t *testing.T, m *Mount, list []placed) {
+	t.Helper()
+	for _, x := range list {
+		if e := x.n.Getattr(t.Context(), nil, &fuse.AttrOut{}); e != 0 {
+			t.Errorf("%s: %v", x.key, e)
+		}
+		if got := x.n.Key(); got != x.key {
+			t.Errorf("got %q, want %q", got, x.key)
+		}
+		if m.nodes.get(x.key) != x.n {
+			t.Errorf("%s is not in the table", x.key)
 		}
 	}
 }
