@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -37,6 +38,18 @@ func Job(ctx context.Context, name string, args ...string) (*exec.Cmd, error) {
 	cmd := exec.CommandContext(ctx, exe)
 	cmd.Env = append(os.Environ(), helperVariable+"="+strings.Join(append([]string{name}, args...), "\n"))
 	return cmd, nil
+}
+
+// Converse starts a process that is spoken with: what is written to in it reads, and what it says comes from out.
+func Converse(cmd *exec.Cmd) (in io.WriteCloser, out io.ReadCloser, err error) {
+	cmd.Stderr = os.Stderr
+	if in, err = cmd.StdinPipe(); err != nil {
+		return nil, nil, err
+	}
+	if out, err = cmd.StdoutPipe(); err != nil {
+		return nil, nil, err
+	}
+	return in, out, cmd.Start()
 }
 
 // help does a helper's job and gives its exit status.

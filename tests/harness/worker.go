@@ -55,16 +55,8 @@ func (w *Worker) Run(t testing.TB, synced func(path string, sum uint64) string) 
 	if err != nil {
 		return nil, err
 	}
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
+	in, out, err := Converse(cmd)
 	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
 	work := new(Work)

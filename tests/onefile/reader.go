@@ -44,16 +44,11 @@ func startReader() (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	in, err := cmd.StdinPipe()
+	in, out, err := harness.Converse(cmd)
 	if err != nil {
 		return nil, err
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	cmd.Stderr = os.Stderr
-	return &reader{cmd, in, json.NewEncoder(in), json.NewDecoder(out)}, cmd.Start()
+	return &reader{cmd, in, json.NewEncoder(in), json.NewDecoder(out)}, nil
 }
 
 // stop ends the process.

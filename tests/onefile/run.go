@@ -35,19 +35,11 @@ func Start(ctx context.Context, c Config) (*Run, error) {
 		return nil, err
 	}
 	cmd.Env = append(cmd.Env, "GODEBUG=asyncpreemptoff=1") // by signals: they would interrupt system calls that take long
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
+	in, out, err := harness.Converse(cmd)
 	if err != nil {
 		return nil, err
 	}
 	x := &Run{cmd: cmd, in: in, answers: json.NewEncoder(in), messages: make(chan Message)}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
 	go x.listen(json.NewDecoder(out))
 	return x, nil
 }
