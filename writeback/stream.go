@@ -437,11 +437,14 @@ func (f *File) relieve() error {
 	for _, r := range f.changed.Ranges() {
 		clean.Remove(r.Off, r.End)
 	}
+	if clean.Len() == 0 {
+		return nil
+	}
 	// What says that the bucket has them must be durable: a loss of power brings back the state before, whose bytes they are.
-	err := f.s.journal.Ahead()
-	if err != nil || clean.Len() == 0 {
+	if err := f.s.journal.Ahead(); err != nil {
 		return err
 	}
+	var err error
 	for _, r := range clean.Within(0, min(f.limit, f.size)) {
 		err = errors.Join(err, f.punchLocked(r))
 	}
