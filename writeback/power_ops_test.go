@@ -214,7 +214,7 @@ func (m *powerModel) use(ctx context.Context) bool {
 		m.soils(o, next, off < committed || o.key == "")
 		return m.step(fmt.Sprintf("write %d at %d of %s", len(data), off, name), func(world) {}, func() error {
 			n, err := m.writePieces(ctx, o.f, data, off)
-			if n < len(data) {
+			if err == nil && n < len(data) { // when it failed, what follows may be written or not
 				o.live = splice(content, data[:n], off)
 				m.mayHaveFrom(len(m.worlds)-1, o.key, o.live)
 			}
