@@ -180,6 +180,15 @@ func (n *node) learn(e namespace.Entry, asked uint64) (news bool) {
 	return true
 }
 
+// doubts says whether an answer of the tree may be of a copy that the attributes of the node were sent with, while that is not confirmed: only then
+// it is known whether others have made the bytes.
+func (n *node) doubts(e *namespace.Entry) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	waiting := e.Staged && !e.Pending && n.content == nil && !n.gone && n.key == e.Key
+	return waiting && n.pages != "" && e.Version.ETag != "" && n.pages != e.Version.ETag
+}
+
 // confirmed hears that the bucket has what was written here. Who has the file open reads on in the version that attributes were
 // sent with. They may have been set on a link that others had made anew.
 func (n *node) confirmed(o *ossclient.Object) {
@@ -267,6 +276,9 @@ func (n *node) fresh(ctx context.Context) (namespace.Entry, error) {
 				err = errVanished
 			}
 			return e, err
+		}
+		if n.doubts(&now) && n.m.store.Sync(ctx, now.Key) == nil {
+			continue
 		}
 		if n.learn(now, asked) {
 			return now, nil

@@ -99,7 +99,7 @@ func (n *node) admit(ctx context.Context, e namespace.Entry, asked uint64) (chil
 	if old := n.m.nodes.get(e.Key); old != nil && old.typ == typ {
 		old.used.Store(true)
 		old.enter(n)
-		old.learn(e, asked)
+		old.hear(e, asked)
 		return old, true
 	}
 	child = &node{m: n.m, typ: typ, key: e.Key, dir: n, entry: e}
@@ -108,7 +108,16 @@ func (n *node) admit(ctx context.Context, e namespace.Entry, asked uint64) (chil
 	})
 	if winner != child {
 		winner.enter(n)
-		winner.learn(e, asked)
+		winner.hear(e, asked)
 	}
 	return winner, true
+}
+
+// hear is learn, where there is no time to settle a doubt: who needs the entry next does that.
+func (n *node) hear(e namespace.Entry, asked uint64) {
+	if n.doubts(&e) {
+		n.expire()
+		return
+	}
+	n.learn(e, asked)
 }

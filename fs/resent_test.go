@@ -17,9 +17,16 @@ import (
 // SEMANTICS 2.1
 func TestReadOnWhileAttributesAreSent(t *testing.T) {
 	const size = 12 << 20
-	for name, lost := range map[string]bool{"it was sent": false, "it is in the bucket, and the answer was lost": true} {
+	tests := map[string]struct{ lost, asked, found bool }{
+		"it was sent": {},
+		"it is in the bucket, and the answer was lost": {lost: true},
+		"so, and its attributes are asked for":         {lost: true, asked: true},
+		"so, and its name is looked up":                {lost: true, found: true},
+	}
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			m, server := withoutKernel(t)
+			lost := test.lost
 			if err := server.Put(ossservertest.Bucket, "file", make([]byte, size), nil); err != nil {
 				t.Fatal(err)
 			}
@@ -66,6 +73,14 @@ func TestReadOnWhileAttributesAreSent(t *testing.T) {
 					t.Fatal("the object has the ETag that it had, and this test tests nothing")
 				}
 			}
+			if m.tree.Forget("file"); test.asked {
+				if e := n.Getattr(t.Context(), nil, &fuse.AttrOut{}); e != 0 {
+					t.Fatal(e)
+				}
+			}
+			if test.found {
+				find(t, m.root, "file")
+			}
 			read(size - 4096)
 		})
 	}
@@ -97,5 +112,43 @@ func TestStaleAndRemoved(t *testing.T) {
 	}
 	if n := server.Counts(); n["GetObject"] != 1 || len(n) != 1 {
 		t.Errorf("requests: %v", n)
+	}
+}
+
+// What others have put there is shown, and is ESTALE to who has the file open, also while attributes that were set on what was there before cannot
+// be sent.
+// SEMANTICS 2.1
+func TestStaleWhileAttributesAreRefused(t *testing.T) {
+	m, server := withoutKernel(t)
+	put := func(body string) {
+		if err := server.Put(ossservertest.Bucket, "file", []byte(body), nil); err != nil {
+			t.Fatal(err)
+		}
+		m.tree.Forget("file")
+	}
+	put("ours")
+	n := find(t, m.root, "file")
+	f, _, e := n.Open(t.Context(), syscall.O_RDONLY|syscall.O_DIRECT) // there is no kernel to be given pages
+	if e != 0 {
+		t.Fatal(e)
+	}
+	h := f.(*handle)
+	defer h.Release(context.WithoutCancel(t.Context()))
+	server.SetFaults(ossserver.Fault{Op: "CopyObject", Kind: ossserver.Error500, Status: 403, Code: "AccessDenied"})
+	in := &fuse.SetAttrIn{SetAttrInCommon: fuse.SetAttrInCommon{Valid: fuse.FATTR_MODE, Mode: 0o600}}
+	if e := n.Setattr(t.Context(), h, in, &fuse.AttrOut{}); e != 0 {
+		t.Fatal(e)
+	}
+	put("what is theirs")
+	var out fuse.AttrOut
+	if e := n.Getattr(t.Context(), nil, &out); e != 0 || out.Size != uint64(len("what is theirs")) {
+		t.Errorf("%d bytes, %v", out.Size, e)
+	}
+	if _, e := h.Read(t.Context(), make([]byte, 10), 0); e != syscall.ESTALE {
+		t.Errorf("got %v, want %v", e, syscall.ESTALE)
+	}
+	server.SetFaults()
+	if err := m.Flush(t.Context(), "/nowhere", nil); err != nil {
+		t.Error(err)
 	}
 }
