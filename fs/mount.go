@@ -80,7 +80,7 @@ func (m *Mount) openParts(ctx context.Context) (err error) {
 	m.store, err = writeback.Open(ctx, writeback.Options{
 		Dir: o.StateDir, Bucket: o.Bucket, Delay: o.WriteBack, WriteThrough: o.WriteThrough, StageBudget: o.StageSize, SinglePut: o.SinglePut,
 		Memory: m.memory, OnConflict: o.OnConflict, Believe: o.TTL, Host: o.Host, NewObjects: o.NewObjects, LocalFsync: o.LocalFsync,
-		Confirmed: m.confirmed, Forget: m.keepTold, Logger: o.Logger,
+		Confirmed: m.confirmed, Forget: m.keepTold, Beside: m.beside, Logger: o.Logger,
 	})
 	if err != nil {
 		return err

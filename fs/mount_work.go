@@ -53,6 +53,48 @@ func (m *Mount) confirmed(c writeback.Confirmation) {
 	}
 }
 
+// beside hears from the stager that what is written to a file is kept beside its name, which is another client's now. The node goes there, with
+// all who have it open; who asks for the name from now on finds what has it.
+func (m *Mount) beside(key ossclient.Key, c *writeback.File) {
+	<-m.ready
+	m.keys.Lock()
+	n := m.holder(key, c)
+	if n == nil {
+		m.keys.Unlock()
+		return
+	}
+	m.nodes.unlink(n, n.Key())
+	if other := m.nodes.get(c.Key()); other != nil { // of who was faster to find it there
+		other.leave()
+	}
+	n.rename(c.Key())
+	m.keys.Unlock()
+	name, dir := n.EmbeddedInode().Parent()
+	if dir != nil {
+		m.notify.tell(notice{dir: dir, name: name})
+	}
+	n.spoiled() // what was not written to here is as the other client has it
+}
+
+// holder is the node that has c for its content; nil when there is none, or it has no name. A rename may have given it another key than the one
+// that it should have. It needs Mount.keys.
+func (m *Mount) holder(key ossclient.Key, c *writeback.File) *node {
+	holds := func(n *node) bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return n.content == c && !n.gone
+	}
+	if n := m.nodes.get(key); n != nil && holds(n) {
+		return n
+	}
+	for _, n := range m.nodes.all() {
+		if holds(n) {
+			return n
+		}
+	}
+	return nil
+}
+
 // keepTold writes down what was told of confirmed states: the journal is about to forget them.
 func (m *Mount) keepTold() {
 	<-m.ready

@@ -64,7 +64,6 @@ type node struct {
 	giving   int             // pages are being given to the kernel by so many
 	given    chan struct{}   // closed when giving is 0 again
 	changed  uint64          // Mount.changes at the last change of ours: what was asked for before is out of date
-	loser    bool            // the content has got another name in the bucket: this one is another client's
 	written  time.Time       // the last write that the staged attributes do not tell of; zero: none
 	mappers  int             // those of the handles through which a program can store into a mapping
 	timed    int             // times that were set, and the kernel may yet have to write what was stored before
@@ -216,27 +215,21 @@ func (n *node) copied(from, to ossclient.Version) {
 	}
 }
 
-// lost hears that another client's object keeps the name, and what was written here has got another one. Who has it open
-// goes on with it; the kernel forgets it at the last close.
+// lost hears that another client's object has the name. Who has the file open goes on with what was written here, which gets another name
+// (Mount.beside).
 func (n *node) lost() {
 	n.mu.Lock()
 	n.changed = n.m.changes.Add(1)
 	n.entry.Until = time.Now()
-	n.loser = n.content != nil
-	open := n.loser
+	open := n.content != nil
 	if !open {
-		n.disownLocked()
+		n.pages = ""
+		n.epoch++
 	}
 	n.mu.Unlock()
 	if !open {
 		n.m.notify.tell(notice{node: n.EmbeddedInode(), pages: true})
 	}
-}
-
-// disownLocked notes that the bytes that were shown are not those of the file. It needs n.mu.
-func (n *node) disownLocked() {
-	n.loser, n.pages = false, ""
-	n.epoch++
 }
 
 // expire has the tree asked before the entry is believed again.

@@ -243,7 +243,6 @@ func (n *node) giveBack(writers int) {
 	n.handles--
 	n.writers -= writers
 	var last *writeback.File
-	lost := false
 	var hold func()
 	if n.handles == 0 {
 		hold, n.hold = n.hold, nil
@@ -253,16 +252,10 @@ func (n *node) giveBack(writers int) {
 		n.entry.Raw, n.entry.Staged, n.entry.Pending = n.rawLocked(), true, true
 		n.changed = n.m.changes.Add(1)
 		last, n.content = n.content, nil
-		if lost = n.loser; lost {
-			n.disownLocked()
-		}
 	}
 	n.mu.Unlock()
 	if last != nil {
 		last.Release()
-	}
-	if lost {
-		n.m.notify.tell(notice{node: n.EmbeddedInode(), pages: true})
 	}
 	if hold != nil {
 		hold()

@@ -1,9 +1,11 @@
 package tests
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -97,8 +99,8 @@ func TestAfterAConflict(t *testing.T) {
 				if _, err := f.ReadAt(got, 0); err != nil || string(got) != ours {
 					t.Errorf("read by who has it open: got %q, %v, want %q", got, err, ours)
 				}
-				if st := stat(t, b.Path("f")); st.Size != int64(len(ours)) { // which the kernel then remembers
-					t.Errorf("shown to who has it open: %d bytes, want %d", st.Size, len(ours))
+				if st, err := f.Stat(); err != nil || st.Size() != int64(len(ours)) {
+					t.Errorf("shown to who has it open: %v, %v, want %d bytes", st, err, len(ours))
 				}
 				return nil
 			})
@@ -116,4 +118,82 @@ func TestAfterAConflict(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who has a file open when another client's takes its name goes on with what he wrote, under the name that it has beside the other; who opens the
+// name then has theirs, and nothing that is done to the name or to the open file takes away what the other holds.
+// SEMANTICS 5.2
+func TestOpenThroughAConflict(t *testing.T) {
+	b := harness.New(t)
+	f, err := os.OpenFile(b.Path("f"), os.O_RDWR|os.O_CREATE, 0o644)
+	must(t, err)
+	defer f.Close()
+	write := func(s string) { _, err := f.WriteString(s); must(t, err) }
+	write("ours")
+	must(t, b.Server.Put(harness.Bucket, "f", []byte("theirs"), nil))
+	must(t, b.Mount.Flush(t.Context(), "", nil))
+	harness.Eventually(t, "the kernel's hearing of it", func() bool { return stat(t, b.Path("f")).Size == int64(len("theirs")) })
+	wantFile(t, b.Path("f"), []byte("theirs"))
+	copies, err := filepath.Glob(b.Path("f.conflict-*"))
+	must(t, err)
+	if len(copies) != 1 {
+		t.Fatalf("%q is kept, want one", copies)
+	}
+	write(", and more")
+	wantFile(t, copies[0], []byte("ours, and more"))
+	if mine, named := inode(t, f), stat(t, copies[0]).Ino; mine != named {
+		t.Errorf("the open file is %d, its name shows %d", mine, named)
+	}
+	withFile(t, b.Path("f"), os.O_WRONLY|os.O_APPEND, func(f *os.File) error { _, err := f.WriteString(", and this"); return err })
+	must(t, f.Sync())
+	must(t, b.Mount.Flush(t.Context(), "", nil))
+	for key, want := range map[string]string{"f": "theirs, and this", filepath.Base(copies[0]): "ours, and more"} {
+		if _, body := b.Object(key); string(body) != want {
+			t.Errorf("%s is %q in the bucket, want %q", key, body, want)
+		}
+	}
+	must(t, os.Remove(b.Path("f")))
+	write(", to the end")
+	must(t, f.Close())
+	must(t, b.Mount.Flush(t.Context(), "", nil))
+	if _, body := b.Object(filepath.Base(copies[0])); string(body) != "ours, and more, to the end" {
+		t.Errorf("%q in the bucket", body)
+	}
+}
+
+func inode(t *testing.T, f *os.File) uint64 {
+	t.Helper()
+	st, err := f.Stat()
+	must(t, err)
+	return st.Sys().(*syscall.Stat_t).Ino
+}
+
+// What is kept beside of an edit has theirs wherever nothing was written here: who has it open reads what is stored, and not the pages of what was
+// there before.
+// SEMANTICS 5.2
+func TestEditThroughAConflict(t *testing.T) {
+	b := harness.New(t)
+	object := func(c string) []byte { return []byte(strings.Repeat(c, 256<<10)) }
+	must(t, b.Server.Put(harness.Bucket, "f", object("b"), nil))
+	f, err := os.OpenFile(b.Path("f"), os.O_RDWR, 0)
+	must(t, err)
+	defer f.Close()
+	wantFile(t, b.Path("f"), object("b")) // the kernel has its pages
+	_, err = f.WriteAt([]byte("ours"), 0)
+	must(t, err)
+	must(t, b.Server.Put(harness.Bucket, "f", object("t"), nil))
+	must(t, b.Mount.Flush(t.Context(), "", nil))
+	want := append([]byte("ours"), object("t")[4:]...)
+	got := make([]byte, len(want))
+	harness.Eventually(t, "the kernel's hearing of it", func() bool {
+		_, err := f.ReadAt(got, 0)
+		return err == nil && bytes.Equal(got, want)
+	})
+	copies, err := filepath.Glob(b.Path("f.conflict-*"))
+	must(t, err)
+	if len(copies) != 1 {
+		t.Fatalf("%q is kept, want one", copies)
+	}
+	wantFile(t, copies[0], want)
+	wantFile(t, b.Path("f"), object("t"))
 }

@@ -255,10 +255,19 @@ var errUnchanged = errors.New("writeback: the object is as it was")
 // errAgain says that the state was changed so that the next attempt can succeed.
 var errAgain = errors.New("writeback: to be sent again")
 
-// keepBoth leaves what the bucket has, and gives our state another key.
+// keepBoth leaves what the bucket has, and gives our state another key. Who has it open goes there with it.
 func (s *Store) keepBoth(e *entry, f *File, now ossclient.Object) error {
-	to := conflictKey(e.key, s.opt.Host, time.Now())
 	s.tell(Confirmation{Key: e.key, Object: now, Foreign: true, Exact: true, Attr: attr.FromMetadata(now.Metadata)})
+	moved, err := s.giveWay(e, f, now)
+	if moved != nil {
+		s.opt.Beside(e.key, moved)
+	}
+	return err
+}
+
+// giveWay has a state, and the File that is open of it, leave its key to what another client has stored there.
+func (s *Store) giveWay(e *entry, f *File, now ossclient.Object) (moved *File, err error) {
+	to := conflictKey(e.key, s.opt.Host, time.Now())
 	if f != nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -267,7 +276,7 @@ func (s *Store) keepBoth(e *entry, f *File, now ossclient.Object) error {
 	defer s.change.Unlock()
 	cur := s.get(e.key)
 	if cur == nil || cur.kind != Content {
-		return nil
+		return nil, nil
 	}
 	next := cur.under(to)
 	next.seq, next.base, next.trial = s.nextSeqLocked(), nil, nil
@@ -280,11 +289,11 @@ func (s *Store) keepBoth(e *entry, f *File, now ossclient.Object) error {
 	}
 	if next.edit != nil && next.stage == f.number() {
 		if err := f.dropCleanLocked(next.edit.limit); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := s.commitLocked(op{code: opSet, entry: next}, op{code: opDel, key: e.key, moved: true}); err != nil {
-		return err
+		return nil, err
 	}
 	if f != nil {
 		f.base, f.fill = next.base, nil
@@ -296,11 +305,11 @@ func (s *Store) keepBoth(e *entry, f *File, now ossclient.Object) error {
 	s.mu.Lock()
 	delete(s.tried, e.key) // nothing of ours is there: what is removed or made there next is of theirs
 	s.mu.Unlock()
-	s.rekey(e.key, to)
+	moved = s.rekey(e.key, to)
 	s.conflicts.Add(1)
 	s.log.Warn("changed by another client; ours is kept beside it", "key", string(e.key), "ours", string(to))
 	s.loop.changed(next, 0)
-	return nil
+	return moved, nil
 }
 
 // keepTheirs gives what the bucket has another key, by a copy, and has our state take its place: parts of ours are in an upload alone,
@@ -312,19 +321,21 @@ func (s *Store) keepTheirs(ctx context.Context, e *entry, f *File, now ossclient
 	return s.follow(e, f, now.Version)
 }
 
-// rekey gives the File of a key to another. It needs change.
-func (s *Store) rekey(from, to Key) {
+// rekey gives the File of a key to another; nil when there is none. It needs change.
+func (s *Store) rekey(from, to Key) *File {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old := s.live[to]; old != nil {
 		old.detached = true
 		delete(s.live, to)
 	}
-	if f := s.live[from]; f != nil {
+	f := s.live[from]
+	if f != nil {
 		f.key = to
 		delete(s.live, from)
 		s.live[to] = f
 	}
+	return f
 }
 
 // conflictKey is name.conflict-HOST-TIME, shortened where the key would be longer than OSS takes.

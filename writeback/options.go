@@ -77,6 +77,7 @@ type Options struct {
 
 	Confirmed func(Confirmation) // told of each state the bucket has, no lock held, before the entry leaves the overlay
 	Forget    func()             // called before the journal forgets what was confirmed: what Confirmed was told is to be kept by now
+	Beside    func(Key, *File)   // told that a File was named Key, and that the name is another client's now; File.Key says where it is kept
 	Logger    *slog.Logger
 	Disk      disk.FS // nil: the directory Dir
 
@@ -121,6 +122,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Confirmed == nil {
 		o.Confirmed = func(Confirmation) {}
+	}
+	if o.Beside == nil {
+		o.Beside = func(Key, *File) {}
 	}
 	if o.Forget == nil {
 		o.Forget = func() {}
