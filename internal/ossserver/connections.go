@@ -2,6 +2,7 @@ package ossserver
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -31,10 +32,16 @@ func (c *connections) note(_ net.Conn, state http.ConnState) {
 	}
 }
 
-// Deserted returns when no client is connected any more and what they asked for has had its effect: a request of a
+// Deserted returns when no client is connected to an endpoint any more and what they asked for has had its effect: a request of a
 // client that was killed may still be on its way through the server.
-func (s *Server) Deserted(ctx context.Context) error {
-	c := &s.connections
+func (s *Server) Deserted(ctx context.Context, endpoint string) error {
+	s.mu.Lock()
+	d := s.doors[endpoint]
+	s.mu.Unlock()
+	if d == nil {
+		return fmt.Errorf("OSS server: nothing listens at %s", endpoint)
+	}
+	c := &d.connections
 	c.mu.Lock()
 	if c.open > 0 && c.none == nil {
 		c.none = make(chan struct{})

@@ -13,7 +13,7 @@ import (
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 )
 
-// Deserted waits for a client that is connected, and not for one that has gone.
+// Deserted waits for a client that is connected, and not for one that has gone, nor for one of another port.
 func TestDeserted(t *testing.T) {
 	s := ossservertest.NewTest(t, ossserver.Options{})
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.Endpoint, "http://"))
@@ -26,9 +26,16 @@ func TestDeserted(t *testing.T) {
 	if _, err := conn.Read(make([]byte, 1)); err != nil { // it is known to the server
 		t.Fatal(err)
 	}
+	other, err := s.Start("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Deserted(t.Context(), other); err != nil {
+		t.Errorf("another port, with nobody: %v", err)
+	}
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.Deserted(over); !errors.Is(err, context.Canceled) {
+	if err := s.Deserted(over, s.Endpoint); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a client: got %v, want it to wait", err)
 	}
 	if err := conn.Close(); err != nil {
@@ -36,7 +43,7 @@ func TestDeserted(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if err := s.Deserted(ctx); err != nil {
+	if err := s.Deserted(ctx, s.Endpoint); err != nil {
 		t.Errorf("without: %v", err)
 	}
 }

@@ -26,13 +26,17 @@ type Server struct {
 	faults faults
 	speed  speed
 
-	connections connections
-
 	running sync.RWMutex // held for reading by each request, taken by Close to wait for them
 
-	mu   sync.Mutex // guards the fields below
-	http *http.Server
-	done chan struct{} // closed when Serve has returned
+	mu    sync.Mutex       // guards the field below
+	doors map[string]*door // by their endpoints
+}
+
+// door is a port that the server listens on.
+type door struct {
+	http        *http.Server
+	connections connections
+	done        chan struct{} // closed when Serve has returned
 }
 
 // New makes a server, with what its directory holds. It fails when the directory cannot be used or another
@@ -54,7 +58,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("OSS server: %w", err)
 	}
-	s := &Server{opts: o, store: st, keys: map[string]sign.Secret{}}
+	s := &Server{opts: o, store: st, keys: map[string]sign.Secret{}, doors: map[string]*door{}}
 	for _, k := range o.Keys {
 		s.keys[k.ID] = sign.Secret{Secret: k.Secret, Token: k.Token, Expires: k.Expires}
 	}
@@ -71,50 +75,48 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// Start listens on addr ("127.0.0.1:0" takes any port) and returns the endpoint, "http://127.0.0.1:PORT".
+// Start listens on addr ("127.0.0.1:0" takes any port) and returns the endpoint, "http://127.0.0.1:PORT". It may be called again, for a
+// client that is to be told from the others.
 func (s *Server) Start(addr string) (endpoint string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.http != nil {
-		return "", errors.New("OSS server: started twice")
-	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return "", fmt.Errorf("OSS server: %w", err)
 	}
-	s.http = &http.Server{
+	d := &door{done: make(chan struct{})}
+	d.http = &http.Server{
 		Handler:           s,
-		ConnState:         s.connections.note,
+		ConnState:         d.connections.note,
 		ReadHeaderTimeout: time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug),
 	}
-	done := make(chan struct{})
-	s.done = done
-	srv := s.http
+	endpoint = "http://" + l.Addr().String()
+	s.mu.Lock()
+	s.doors[endpoint] = d
+	s.mu.Unlock()
 	go func() {
-		defer close(done)
-		_ = srv.Serve(&listener{l, &s.speed}) // ends with ErrServerClosed, by Close
+		defer close(d.done)
+		_ = d.http.Serve(&listener{l, &s.speed}) // ends with ErrServerClosed, by Close
 	}()
-	return "http://" + l.Addr().String(), nil
+	return endpoint, nil
 }
 
 // Close ends the connections, waits for the requests under way and closes the store. It is safe to call twice.
 func (s *Server) Close() error {
 	s.mu.Lock()
-	srv, done := s.http, s.done
-	s.http = nil
+	doors := s.doors
+	s.doors = map[string]*door{}
 	s.mu.Unlock()
 	var errs []error
 	s.faults.close()
-	if srv != nil {
+	for _, d := range doors {
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-		if srv.Shutdown(ctx) != nil {
-			errs = append(errs, srv.Close())
+		if d.http.Shutdown(ctx) != nil {
+			errs = append(errs, d.http.Close())
 		}
 		cancel()
-		<-done
+		<-d.done
 	}
 	s.running.Lock()
 	defer s.running.Unlock()

@@ -41,8 +41,9 @@ type Process struct {
 	State  string
 	Flags  []string // of ossfs mount
 
-	program string
-	below   uint64 // the device of the directory that is mounted on
+	program  string
+	endpoint string // of the server, for this one alone
+	below    uint64 // the device of the directory that is mounted on
 
 	mu   sync.Mutex // guards the fields below
 	cmd  *exec.Cmd  // nil while it does not run
@@ -56,7 +57,11 @@ func NewProcess(t testing.TB, s *ossservertest.Server, program string) *Process 
 	t.Helper()
 	RequireFuse(t)
 	top := t.TempDir()
-	p := &Process{T: t, Server: s, Dir: filepath.Join(top, "mnt"), State: filepath.Join(top, "state"), program: program}
+	endpoint, err := s.Start("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Process{T: t, Server: s, Dir: filepath.Join(top, "mnt"), State: filepath.Join(top, "state"), program: program, endpoint: endpoint}
 	if err := os.Mkdir(p.Dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +89,7 @@ func (p *Process) Command(args ...string) *exec.Cmd {
 	cmd := exec.Command(p.program, args...)
 	top := filepath.Dir(p.Dir)
 	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + top, "OSSFS_RUN_DIR=" + filepath.Join(top, "run"), "OSS_ENDPOINT=" + p.Server.Endpoint,
+		"PATH=" + os.Getenv("PATH"), "HOME=" + top, "OSSFS_RUN_DIR=" + filepath.Join(top, "run"), "OSS_ENDPOINT=" + p.endpoint,
 		"OSS_REGION=" + ossservertest.Region, "OSS_ACCESS_KEY_ID=" + ossservertest.KeyID, "OSS_ACCESS_KEY_SECRET=" + ossservertest.Secret,
 	}
 	return cmd
@@ -163,7 +168,7 @@ func (p *Process) Kill() {
 	p.cmd = nil
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := p.Server.Deserted(ctx); err != nil { // else a request of it could have its effect after the next process has begun
+	if err := p.Server.Deserted(ctx, p.endpoint); err != nil { // else a request of it could have its effect after the next process has begun
 		p.T.Errorf("the killed process is still connected: %v", err)
 	}
 }
