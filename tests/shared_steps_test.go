@@ -1,0 +1,314 @@
+package tests
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ossfs/ossfs/tests/harness"
+)
+
+func (x *shared) name() string {
+	names := []string{"a", "b", "d/a", "d/b", "e/a", "e/b"}
+	return names[x.r.IntN(len(names))]
+}
+
+// step is something that a mount does. Where mounts send by themselves, nobody else does anything until all is sent: between the look
+// at what they overwrite and the request that does nobody may change it.
+func (x *shared) step(p *sharer) {
+	name, n := x.name(), x.r.IntN(100)
+	if x.last.sends && (x.last != p || n >= 91 && n < 95) {
+		x.flush(x.last)
+		x.look(x.last)
+	}
+	x.last = p
+	op := p.name + " %s " + name
+	switch {
+	case n < 62:
+		x.change(p, op, name, n)
+	case n < 72:
+		x.rename(p, op, name, n)
+	case n < 74:
+		x.do(fmt.Sprintf(op, "chmod"), func() error { return os.Chmod(p.path(name), 0o600|os.FileMode(x.r.IntN(64))) })
+	case n < 79:
+		x.hold(fmt.Sprintf(op, "open"), p, name)
+	case n < 85:
+		x.use(p)
+	case n < 88:
+		x.release(p)
+	case n < 91:
+		x.do(fmt.Sprintf(op, "fsync"), func() error { return syncOf(p.path(name)) })
+	case n < 95:
+		x.theirs(name)
+	case n < 97:
+		x.flush(p)
+	case n < 98 && p.process != nil:
+		x.kill(p)
+	default:
+		x.log = append(x.log, p.name+" is mounted again")
+		for len(p.open) > 0 {
+			x.release(p)
+		}
+		p.again()
+	}
+}
+
+func (x *shared) change(p *sharer, op, name string, n int) {
+	switch {
+	case n < 18:
+		x.add(fmt.Sprintf(op, "rewrite"), p, name, x.rewrite)
+	case n < 30:
+		x.add(fmt.Sprintf(op, "replace"), p, name, x.replace)
+	case n < 42:
+		x.add(fmt.Sprintf(op, "append to"), p, name, x.appendTo)
+	case n < 52:
+		x.edit(fmt.Sprintf(op, "edit"), p.path(name))
+	case n < 57:
+		x.cut(fmt.Sprintf(op, "truncate"), p.path(name))
+	default:
+		x.remove(fmt.Sprintf(op, "remove"), p, name)
+	}
+}
+
+func (x *shared) rename(p *sharer, op, name string, n int) {
+	other := x.name()
+	switch {
+	case n < 67:
+		x.move(fmt.Sprintf(op, "rename to "+other), p, name, other)
+	case n < 70:
+		x.do(fmt.Sprintf(op, "exchange with "+other), func() error {
+			return unix.Renameat2(unix.AT_FDCWD, p.path(name), unix.AT_FDCWD, p.path(other), unix.RENAME_EXCHANGE)
+		})
+	default:
+		x.do(p.name+" rename d and e for each other", func() error { return turn(p) })
+	}
+}
+
+func (x *shared) do(what string, f func() error) {
+	x.log = append(x.log, what)
+	x.failed(what, f())
+}
+
+// add adds a line to what the mount shows, by one of several ways, and sees that the mount shows it then.
+func (x *shared) add(what string, p *sharer, name string, by func(path, old, line string) (content string, err error)) {
+	path := p.path(name)
+	must(x.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	old, ok := x.shows(path)
+	if !ok {
+		return
+	}
+	id, line := x.line(what)
+	if old == "" && x.r.IntN(3) == 0 { // a large one, to be sent in parts
+		for range 200 {
+			_, more := x.line("with")
+			x.log = x.log[:len(x.log)-1]
+			line += more
+		}
+	}
+	content, err := by(path, old, line)
+	if x.failed(what, err) {
+		return
+	}
+	x.replaced(p, name, old, content)
+	for _, id := range linesOf(line) {
+		x.owed[id] = what
+	}
+	if got, ok := x.shows(path); ok && got != content && !x.passed(p, name, got) {
+		x.t.Errorf("%s %q: it has then %s, want %s", what, id, brief(got), brief(content))
+	}
+}
+
+// passed says whether what a mount shows may be another client's, because ours was sent already, and found it there.
+func (x *shared) passed(p *sharer, name, shown string) bool {
+	body, _, err := x.server.Content(harness.Bucket, name)
+	must(x.t, err)
+	return p.sends && string(body) == shown
+}
+
+func (x *shared) rewrite(path, old, line string) (string, error) {
+	x.made[old+line] = true
+	return old + line, os.WriteFile(path, []byte(old+line), 0o644)
+}
+
+func (x *shared) replace(path, old, line string) (string, error) {
+	if x.held(path) {
+		return x.rewrite(path, old, line)
+	}
+	temporary := path + ".new"
+	x.made[old+line] = true
+	return old + line, errors.Join(os.WriteFile(temporary, []byte(old+line), 0o644), os.Rename(temporary, path))
+}
+
+// appendTo adds to what is there when it is opened, which may be news.
+func (x *shared) appendTo(path, _, line string) (string, error) {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return "", err
+	}
+	old, _ := io.ReadAll(f) // what cannot be read is not there any more
+	content := string(old) + line
+	x.made[content] = true
+	_, err = f.WriteString(line)
+	return content, errors.Join(err, f.Close())
+}
+
+func syncOf(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// edit puts a line in the place of another.
+func (x *shared) edit(what, path string) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if x.failed(what, err) {
+		return
+	}
+	x.put(what, f)
+	x.failed(what, f.Close())
+}
+
+// put writes a line through an open file, where another may be.
+func (x *shared) put(what string, f *os.File) (id string) {
+	id, line := x.line(what)
+	old, ok := x.through(what, f)
+	if !ok {
+		return id
+	}
+	at := x.r.IntN(len(old)/lineSize + 1)
+	before := old[at*lineSize : min((at+1)*lineSize, len(old))]
+	content := old[:at*lineSize] + line + old[at*lineSize+len(before):]
+	x.made[content] = true
+	if _, err := f.WriteAt([]byte(line), int64(at)*lineSize); x.failed(what, err) {
+		return id
+	}
+	x.removed(before)
+	if x.wrote(id, what, content); nameless(f) {
+		delete(x.owed, id)
+	}
+	return id
+}
+
+// through is what an open file has.
+func (x *shared) through(what string, f *os.File) (string, bool) {
+	var b bytes.Buffer
+	if _, err := f.Seek(0, 0); x.failed(what, err) {
+		return "", false
+	}
+	_, err := b.ReadFrom(f)
+	return b.String(), !x.failed(what, err)
+}
+
+func (x *shared) cut(what, path string) {
+	old, ok := x.shows(path)
+	if x.log = append(x.log, what); !ok {
+		return
+	}
+	size := x.r.IntN(len(old)/lineSize+1) * lineSize
+	x.made[old[:size]] = true
+	if !x.failed(what, os.Truncate(path, int64(size))) {
+		x.removed(old[size:])
+	}
+}
+
+func (x *shared) remove(what string, p *sharer, name string) {
+	path := p.path(name)
+	old, ok := x.shows(path)
+	if x.log = append(x.log, what); ok && !x.held(path) && !x.failed(what, os.Remove(path)) {
+		p.taken[name] = true
+		x.removed(old)
+	}
+}
+
+func (x *shared) move(what string, p *sharer, from, to string) {
+	source, ok := x.shows(p.path(from))
+	target, seen := x.shows(p.path(to))
+	if x.log = append(x.log, what); !ok || !seen || x.held(p.path(to)) || from == to || x.failed(what, os.Rename(p.path(from), p.path(to))) {
+		return
+	}
+	x.replaced(p, to, target, source)
+}
+
+// nameOf is where an open file is now.
+func nameOf(f *os.File) string {
+	at, _ := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd())) // "" is no name
+	return at
+}
+
+// nameless says whether a file that is open was removed, or replaced, or is no longer known by its name.
+func nameless(f *os.File) bool {
+	at := nameOf(f)
+	return at == "" || strings.HasSuffix(at, " (deleted)")
+}
+
+// held says whether a mount's file is open. After a conflict it goes on with what it wrote, by that name, too, though the name is another client's by then:
+// who replaces it has not seen what he replaces.
+func (x *shared) held(path string) bool {
+	return slices.ContainsFunc(slices.Concat(x.mounts[0].open, x.mounts[1].open), func(f *held) bool { return nameOf(f.File) == path })
+}
+
+// hold opens a file, for later.
+func (x *shared) hold(what string, p *sharer, name string) {
+	x.log = append(x.log, what)
+	f, err := os.OpenFile(p.path(name), os.O_RDWR, 0)
+	if !x.failed(what, err) {
+		p.open = append(p.open, &held{File: f})
+	}
+}
+
+func (x *shared) use(p *sharer) {
+	if len(p.open) == 0 {
+		return
+	}
+	f := p.open[x.r.IntN(len(p.open))]
+	what := p.name + " write to open " + strings.TrimPrefix(f.Name(), p.dir+"/")
+	f.unsafe = append(f.unsafe, x.put(what, f.File))
+	if x.r.IntN(6) == 0 {
+		x.log = append(x.log, "  and fsync")
+		if !x.failed(what, f.Sync()) {
+			f.unsafe = nil
+		}
+	}
+}
+
+func (x *shared) release(p *sharer) {
+	if len(p.open) > 0 {
+		f := p.open[0]
+		x.do(p.name+" close "+strings.TrimPrefix(f.Name(), p.dir+"/"), f.Close)
+		p.open = p.open[1:]
+	}
+}
+
+// theirs is a change by a client that is no mount.
+func (x *shared) theirs(name string) {
+	old, _, err := x.server.Content(harness.Bucket, name)
+	must(x.t, err)
+	id, line := x.line("C put " + name)
+	must(x.t, x.server.Put(harness.Bucket, name, []byte(string(old)+line), nil))
+	x.wrote(id, "C", string(old)+line)
+}
+
+// flush has the bucket get everything. An edit of what another client has deleted meanwhile stays where it is, until somebody removes it.
+func (x *shared) flush(p *sharer) {
+	x.log = append(x.log, p.name+" flush")
+	p.sends = x.config.eager()
+	for _, u := range p.flush(x.t) {
+		if !u.gone {
+			x.t.Errorf("flush of %s: %s", u.key, u.text)
+		}
+		for id, what := range x.owed {
+			if strings.HasSuffix(what, u.key) {
+				delete(x.owed, id)
+			}
+		}
+	}
+}
