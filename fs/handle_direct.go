@@ -13,7 +13,8 @@ import (
 //
 //   - Who reads the file meanwhile, through pages of their own, must see what is written. The kernel drops the
 //     pages of a range before it sends a direct write, since 6.6; a read in between brings old ones back. They are
-//     dropped again once the bytes are staged, before the write is answered.
+//     dropped again once the bytes are staged, before the write is answered. (Linux 6.18 does that by itself when it
+//     has the answer, and so hides it from tests of a mount.)
 //   - Small files are often read soon after they were written, a copied source tree for one: at the last
 //     close they are handed to the kernel, which costs what the pages would have cost before.
 
