@@ -82,7 +82,7 @@ func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
 		return s.confirmSame(ctx, e, f, now)
 	case e.known() && e.base.ETag == now.ETag:
 		return errors.Join(errUnchanged, err)
-	case e.trial.any(&now), tried.any(&now): // an earlier state of ours: this one may follow it
+	case s.sentBefore(e, &now): // an earlier state of ours: this one may follow it
 		return s.follow(e, f, now.Version)
 	}
 	switch {

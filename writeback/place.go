@@ -1,7 +1,6 @@
 package writeback
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -48,10 +47,7 @@ func (s *Store) makeRoom(ctx context.Context, source ossclient.Version, there *e
 	next := there.clone()
 	next.base, next.trial = baseOf(now.Version), nil
 	next.flags &^= flagUnknown | flagSuspect
-	s.mu.RLock()
-	tried := cmp.Or(s.tried[there.key], there.trial)
-	s.mu.RUnlock()
-	if gone || tried.any(&now) {
+	if gone || s.sentBefore(there, &now) {
 		return next, nil
 	}
 	if same, err := s.sameBytes(ctx, source, &now); same || err != nil { // an earlier attempt of ours, most likely

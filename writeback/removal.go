@@ -1,7 +1,6 @@
 package writeback
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -63,12 +62,18 @@ func (s *Store) sure(e *entry, now time.Time) bool {
 	return (young || s.opt.OnConflict == Overwrite) && !e.has(flagSuspect) || strings.HasSuffix(string(e.key), "/") || !e.known() && e.trial == nil
 }
 
-// removes says whether an object is what was removed, or what was sent before that without an answer that was heard.
+// removes says whether an object is what was removed, or what was sent before that.
 func (s *Store) removes(e *entry, o *ossclient.Object) bool {
+	return e.known() && e.base.ETag == o.ETag || s.sentBefore(e, o)
+}
+
+// sentBefore says whether an object is what was sent to the key of a state before, and no answer to it was heard, or one that said that it came wrong:
+// the last attempt is in memory, and what came of those before it, in the state.
+func (s *Store) sentBefore(e *entry, o *ossclient.Object) bool {
 	s.mu.RLock()
-	tried := cmp.Or(s.tried[e.key], e.trial)
+	last := s.tried[e.key]
 	s.mu.RUnlock()
-	return e.known() && e.base.ETag == o.ETag || tried.any(o)
+	return last.any(o) || e.trial.any(o)
 }
 
 // notRemoved takes back removals that came too late.

@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"errors"
+	"maps"
 	"syscall"
 	"testing"
 	"time"
@@ -119,4 +120,42 @@ func TestStagedBytesThatChanged(t *testing.T) {
 	}
 	r.flush(s)
 	r.want("a", noise(5000, 1))
+}
+
+// Bytes that came wrong to the bucket are nobody else's, too, when what was sent is renamed or removed before it is sent again, or another file comes to its name.
+func TestWrongBytesAreRemoved(t *testing.T) {
+	for name, x := range map[string]struct {
+		change func(r *rig, s *Store) error
+		want   map[string]string
+	}{
+		"renamed": {func(r *rig, s *Store) error {
+			return s.Rename(r.t.Context(), "a", "b", RenameSource{}, ossclient.Version{})
+		}, map[string]string{"b": "ours", "c": "another"}},
+		"removed": {func(r *rig, s *Store) error {
+			return s.Remove("a", ossclient.Version{})
+		}, map[string]string{"c": "another"}},
+		"replaced": {func(r *rig, s *Store) error {
+			return s.Rename(r.t.Context(), "c", "a", RenameSource{Version: r.version("c"), Attr: fileAttr()}, ossclient.Version{})
+		}, map[string]string{"a": "another"}},
+	} {
+		r := newRig(t)
+		r.opt.Delay = 1 << 40
+		s := r.open()
+		r.put("c", "another")
+		r.write(s, "a", "ours")
+		r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.FlipBit, Count: 1})
+		if out := s.send(t.Context(), "a", true); !errors.Is(out.err, ossclient.ErrCorrupt) {
+			t.Fatalf("sent: got %v, want that the checksum is wrong", out.err)
+		}
+		if err := x.change(r, s); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		r.flush(s)
+		if got := r.all(); !maps.Equal(got, x.want) {
+			t.Errorf("%s: the bucket has %q, want %q", name, got, x.want)
+		}
+		if n := s.Status().Conflicts; n != 0 {
+			t.Errorf("%s: %d conflicts", name, n)
+		}
+	}
 }
