@@ -159,6 +159,10 @@ func (n *node) learn(e namespace.Entry, asked uint64) (news bool) {
 		n.mu.Unlock()
 		return false
 	}
+	if n.supplantedLocked(e) {
+		n.mu.Unlock()
+		return true
+	}
 	etag := e.Version.ETag
 	other := n.content == nil && !e.Pending && n.pages != "" && etag != "" && n.pages != etag
 	foreign := other && !(n.moved && n.copy == etag)

@@ -100,7 +100,9 @@ func (n *node) admit(ctx context.Context, e namespace.Entry, asked uint64) (chil
 		old.used.Store(true)
 		old.enter(n)
 		old.hear(e, asked)
-		return old, true
+		if !old.left() {
+			return old, true
+		}
 	}
 	child = &node{m: n.m, typ: typ, key: e.Key, dir: n, entry: e}
 	winner := n.m.nodes.claim(child, e.Key, func() {

@@ -23,7 +23,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint3
 		return nil, 0, syscall.EIO // the kernel opens the other types itself
 	}
 	n.use()
-	n.borrow()
+	n.borrow(0)
 	defer n.giveBack(0)
 	if n.nameless() {
 		return nil, 0, syscall.ESTALE // nothing for the log: the kernel looks again
@@ -58,7 +58,7 @@ func (n *node) newHandle(flags uint32) *handle {
 	h := &handle{n: n, flags: flags, writer: flags&syscall.O_ACCMODE != syscall.O_RDONLY}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.opens > 0 && n.opened != n.epoch {
+	if n.outlived || n.opens > 0 && n.opened != n.epoch {
 		return nil
 	}
 	n.handles++
@@ -230,11 +230,12 @@ func (n *node) wrote(ctx context.Context) {
 	}
 }
 
-// borrow keeps the content for the time of one operation that has no handle.
-func (n *node) borrow() {
+// borrow keeps the content for the time of one operation that has no handle; writers is 1 when that may change it.
+func (n *node) borrow(writers int) {
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.handles++
-	n.mu.Unlock()
+	n.writers += writers
 }
 
 // giveBack ends what borrow, or an open, began.

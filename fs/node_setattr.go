@@ -88,8 +88,8 @@ func (n *node) resize(ctx context.Context, size int64, h *handle) error {
 		return syscall.EINVAL
 	}
 	n.use()
-	n.borrow()
-	defer n.giveBack(0)
+	n.borrow(1)
+	defer n.giveBack(1)
 	c, err := n.stage(ctx, h)
 	if err != nil {
 		return err

@@ -231,3 +231,40 @@ func TestChangedHereAndDeletedByOthers(t *testing.T) {
 	wantErrno(t, "fsync", f.Sync(), syscall.ESTALE)
 	must(t, os.Remove(b.Path("f")))
 }
+
+// What was written here, and sent, is another client's when that has replaced it, though somebody has it open for reading still: he reads on
+// in what he has opened, and who looks at the name sees the new version. What somebody has open for writing is shown as it is here.
+// SEMANTICS 5.1
+func TestOpenAndReplacedByOthers(t *testing.T) {
+	b := harness.New(t, func(o *fsOptions) { o.TTL = 0 })
+	ours, theirs := []byte("ours, as it was written"), []byte("theirs")
+	must(t, os.WriteFile(b.Path("f"), nil, 0o644))
+	old, err := os.Open(b.Path("f"))
+	must(t, err)
+	defer old.Close()
+	writer, err := os.OpenFile(b.Path("f"), os.O_WRONLY, 0)
+	must(t, err)
+	_, err = writer.Write(ours)
+	must(t, err)
+	must(t, writer.Sync())
+	must(t, b.Server.Put(harness.Bucket, "f", theirs, nil))
+	wantFile(t, b.Path("f"), ours)
+	must(t, writer.Close())
+	harness.Eventually(t, "the name shows the new version", func() bool { return stat(t, b.Path("f")).Size == int64(len(theirs)) })
+	wantFile(t, b.Path("f"), theirs)
+	p := make([]byte, len(ours))
+	_, err = old.ReadAt(p, 0)
+	must(t, err)
+	wantBytes(t, "what was opened before", p, ours)
+	// What is changed by the name is the new file's, and stays so when the old one is closed.
+	must(t, os.Chmod(b.Path("f"), 0o600))
+	must(t, os.Truncate(b.Path("f"), 3))
+	must(t, old.Close())
+	wantFile(t, b.Path("f"), theirs[:3])
+	b.Flush()
+	_, got := b.Object("f")
+	wantBytes(t, "what the bucket has", got, theirs[:3])
+	if keys := b.Server.Keys(harness.Bucket); len(keys) != 1 {
+		t.Errorf("the bucket has %q", keys)
+	}
+}
