@@ -9,7 +9,7 @@ import (
 )
 
 // Create gives a key new, empty content, which replaces whatever state it had. base is what the bucket
-// has there, as the caller last saw it. The File counts as one use; it must be released.
+// has there, as the caller last saw it; the zero Version says that he saw nothing there. The File counts as one use; it must be released.
 func (s *Store) Create(key Key, a attr.Attr, base ossclient.Version) (*File, error) {
 	if err := s.usable(); err != nil {
 		return nil, err

@@ -72,3 +72,26 @@ func TestRemovedAndMadeAnewAfterAConflict(t *testing.T) {
 		t.Errorf("the bucket has %q", all)
 	}
 }
+
+// Who saw that an object of ours is not there any more, and makes it anew, does not overwrite it when others have brought it back.
+// SEMANTICS 5.2
+func TestMadeAnewWhereOthersBringBackWhatWasOurs(t *testing.T) {
+	r := newRig(t)
+	r.opt.Delay = time.Hour
+	s := r.open()
+	r.write(s, "a", "ours")
+	r.flush(s)
+	if err := r.server.Delete(ossservertest.Bucket, "a"); err != nil {
+		t.Fatal(err)
+	}
+	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
+	r.grow(f, "anew", 0)
+	r.closed(f)
+	f.Release()
+	r.put("a", "ours")
+	r.flush(s)
+	r.want("a", "ours")
+	if all := r.all(); len(all) != 2 || all["a beside"] != "anew" {
+		t.Errorf("the bucket has %q", all)
+	}
+}

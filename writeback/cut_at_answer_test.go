@@ -254,7 +254,7 @@ func TestPowerFailsWhenTheBucketHasTheNext(t *testing.T) {
 			r.t.Fatal(err)
 		}
 	}
-	create := func(r *rig, s *Store) *File { return must(s.Create("a", fileAttr(), ossclient.Version{}))(r.t) }
+	create := func(r *rig, s *Store) *File { return must(s.Create("a", fileAttr(), ossclient.Version{Key: "a"}))(r.t) }
 	for name, next := range map[string]func(r *rig, s *Store) *File{
 		"an older one waits": func(r *rig, s *Store) *File {
 			waits(r, s)

@@ -46,7 +46,7 @@ func TestPowerFailsWhenAnObjectIsRenamedOverWhatWaits(t *testing.T) {
 			}
 			v := r.put("b", "renamed")
 			b.has = func() { r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1))) }
-			if err := s.Rename(t.Context(), "b", "a", RenameSource{Version: v, Attr: fileAttr()}, ossclient.Version{}); !errors.Is(err, errUnfinished) {
+			if err := s.Rename(t.Context(), "b", "a", RenameSource{Version: v, Attr: fileAttr()}, ossclient.Version{Key: "a"}); !errors.Is(err, errUnfinished) {
 				t.Fatal(err)
 			}
 			r.opt.Bucket, r.opt.Delay = r.bucket, time.Hour

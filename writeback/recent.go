@@ -47,8 +47,12 @@ func (r *recent) find(key Key) (step, bool) {
 }
 
 // now is the version that a caller means who saw v. What we deleted, and he saw again, may have been put there by another
-// client: the bytes it had, and so the ETag.
+// client: the bytes it had, and so the ETag. The zero Version has no key: he saw nothing there, and what we had stored others have taken away, and
+// may bring back; a state without an object has one.
 func (r *recent) now(key Key, v ossclient.Version) ossclient.Version {
+	if v.Key == "" {
+		return v
+	}
 	if st, ok := r.find(key); ok && st.to.ETag != "" && (slices.Contains(st.from, v.ETag) || v.ETag == "") {
 		return st.to
 	}

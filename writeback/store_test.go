@@ -128,9 +128,10 @@ func (r *rig) counts(want map[string]int64) {
 	}
 }
 
+// write gives a key a content, in the place of what the Store has stored there, if anything.
 func (r *rig) write(s *Store, key, content string) {
 	r.t.Helper()
-	f := must(s.Create(Key(key), fileAttr(), ossclient.Version{}))(r.t)
+	f := must(s.Create(Key(key), fileAttr(), ossclient.Version{Key: Key(key)}))(r.t)
 	if _, err := f.WriteAt(r.t.Context(), []byte(content), 0); err != nil {
 		r.t.Fatal(err)
 	}
