@@ -20,7 +20,7 @@ func (m *Mount) fail(op string, key ossclient.Key, err error) syscall.Errno {
 	e := errno(err)
 	var refused *ossclient.Error
 	switch {
-	case errors.As(err, &refused) && refused.Logged(), errors.Is(err, errVanished):
+	case errors.As(err, &refused) && refused.Logged(), errors.Is(err, errVanished), errors.Is(err, errLeft):
 	case errors.Is(err, ossclient.ErrArchived):
 		m.options.Logger.Warn("archived object: restore it first, such as with setfattr -n user.oss.restore -v DAYS",
 			"op", op, "key", string(key), "err", err)

@@ -146,8 +146,8 @@ func (n *node) enter(dir *node) {
 }
 
 // learn takes what the tree said when it was asked: asked is Mount.changes before that. When others have changed the
-// bytes, the epoch ends and the kernel drops its pages, as it does when a link has another target. An answer that a change
-// of ours, or a refresh, has overtaken is no news: the tree is to be asked again.
+// bytes, the epoch ends and the kernel drops its pages, as it does when a link has another target; a node that is open is left to
+// its handles. An answer that a change of ours, or a refresh, has overtaken is no news: the tree is to be asked again.
 func (n *node) learn(e namespace.Entry, asked uint64) (news bool) {
 	n.mu.Lock()
 	if n.gone || n.key != e.Key {
@@ -158,10 +158,6 @@ func (n *node) learn(e namespace.Entry, asked uint64) (news bool) {
 		n.entry.Until = time.Now()
 		n.mu.Unlock()
 		return false
-	}
-	if n.supplantedLocked(e) {
-		n.mu.Unlock()
-		return true
 	}
 	etag := e.Version.ETag
 	other := n.content == nil && !e.Pending && n.pages != "" && etag != "" && n.pages != etag
@@ -174,11 +170,18 @@ func (n *node) learn(e namespace.Entry, asked uint64) (news bool) {
 		n.pages = etag
 	}
 	relinked := n.typ == attr.TypeLink && n.entry.Target != e.Target // the kernel keeps that in a page, for ever
-	n.moved = false
-	n.entry = e
+	left := foreign && n.opens > 0 || n.supplantedLocked(&e)
+	if n.moved = false; left {
+		n.outliveLocked()
+	} else {
+		n.entry = e
+	}
 	n.mu.Unlock()
 	if foreign || relinked {
 		n.m.notify.tell(notice{node: n.EmbeddedInode(), pages: true})
+	}
+	if left {
+		n.expireName()
 	}
 	return true
 }
@@ -278,6 +281,9 @@ func (n *node) fresh(ctx context.Context) (namespace.Entry, error) {
 			continue
 		}
 		if n.learn(now, asked) {
+			if n.left() {
+				return e, errLeft
+			}
 			return now, nil
 		}
 	}
@@ -287,6 +293,9 @@ func (n *node) fresh(ctx context.Context) (namespace.Entry, error) {
 // errVanished says that others have deleted what the node is. ESTALE has the kernel walk the path again, and look every name of it up: it finds
 // what is there by now, or that nothing is (open(2) and stat(2) among others; a program that has the file open gets the error).
 var errVanished = fmt.Errorf("another client has deleted it: %w", syscall.ESTALE)
+
+// errLeft says that the node has just been left to those who have it open, and its name to another.
+var errLeft = fmt.Errorf("another client has replaced it: %w", syscall.ESTALE)
 
 // mostOvertaken is how often what is known of a node is asked for again because it was out of date on arrival.
 const mostOvertaken = 100

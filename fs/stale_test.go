@@ -52,3 +52,37 @@ func TestOpenAfterStaleSeesTheNewVersion(t *testing.T) {
 		t.Errorf("the read after that: %q, %v", got, e)
 	}
 }
+
+// A change of attributes by name is of the version that the name has by now, and not of one that is left to who has it open: the kernel is told to look the
+// name up again.
+func TestChangeOfWhatOthersReplaced(t *testing.T) {
+	m, server := withoutKernel(t)
+	put := func(body string) {
+		if err := server.Put(ossservertest.Bucket, "file", []byte(body), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("ours")
+	n := find(t, m.root, "file")
+	f, _, e := n.Open(t.Context(), syscall.O_RDONLY|syscall.O_DIRECT) // there is no kernel to be given pages
+	if e != 0 {
+		t.Fatal(e)
+	}
+	defer f.(*handle).Release(context.WithoutCancel(t.Context()))
+	put("theirs")
+	m.tree.Forget("file")
+	n.expire()
+	in := &fuse.SetAttrIn{SetAttrInCommon: fuse.SetAttrInCommon{Valid: fuse.FATTR_MODE, Mode: 0o600}}
+	for _, want := range []syscall.Errno{syscall.ESTALE, 0} {
+		if e := n.Setattr(t.Context(), nil, in, &fuse.AttrOut{}); e != want {
+			t.Errorf("got %v, want %v", e, want)
+		}
+		n = find(t, m.root, "file")
+	}
+	if err := m.Flush(t.Context(), "/nowhere", nil); err != nil {
+		t.Fatal(err)
+	}
+	if o, ok := server.Object(ossservertest.Bucket, "file"); !ok || o.Size != int64(len("theirs")) || o.Header.Get("X-Oss-Meta-Mode") == "" {
+		t.Errorf("the bucket has %+v (%v)", o, ok)
+	}
+}

@@ -118,7 +118,7 @@ func TestRefreshOfWhatWasNotListed(t *testing.T) {
 	}
 }
 
-// An open file shows what others have made of it after a refresh.
+// What others have made of an open file is there by its name after a refresh. The open one is stale, and then shows what it was, as a removed file does.
 func TestRefreshOfAnOpenFile(t *testing.T) {
 	b := harness.New(t)
 	must(t, b.Server.Put(harness.Bucket, "d/f", []byte("old"), nil))
@@ -127,8 +127,13 @@ func TestRefreshOfAnOpenFile(t *testing.T) {
 	defer f.Close()
 	must(t, b.Server.Put(harness.Bucket, "d/f", []byte("newer"), nil))
 	must(t, b.Mount.Refresh(t.Context(), "d"))
-	if st, err := f.Stat(); err != nil || st.Size() != 5 {
-		t.Errorf("%d bytes, %v; want 5", st.Size(), err)
+	_, err = f.Stat()
+	wantErrno(t, "fstat", err, syscall.ESTALE)
+	wantSize(t, b.Path("d", "f"), 5)
+	st, err := f.Stat()
+	must(t, err)
+	if links := st.Sys().(*syscall.Stat_t).Nlink; st.Size() != 3 || links != 0 {
+		t.Errorf("what is open has %d bytes and %d names, want 3 and none", st.Size(), links)
 	}
 }
 

@@ -268,3 +268,74 @@ func TestOpenAndReplacedByOthers(t *testing.T) {
 		t.Errorf("the bucket has %q", keys)
 	}
 }
+
+// SEMANTICS 2.1: who has a large file open that others have replaced with a small one finds no end in it where there was none, whatever others look at
+// meanwhile, and however they hear of the new version: a program that copies it fails, and has not copied half of it.
+func TestOldHandleFindsNoOtherEnd(t *testing.T) {
+	const size = 2 << 20
+	for how, look := range map[string]func(t *testing.T, b *harness.Bed, old *os.File){
+		"nobody looks": func(*testing.T, *harness.Bed, *os.File) {},
+		"stat":         func(t *testing.T, b *harness.Bed, _ *os.File) { wantSize(t, b.Path("f"), 6) },
+		"open":         func(t *testing.T, b *harness.Bed, _ *os.File) { wantFile(t, b.Path("f"), []byte("theirs")) },
+		"list": func(t *testing.T, b *harness.Bed, _ *os.File) {
+			_, err := os.ReadDir(b.Dir)
+			must(t, err)
+			wantSize(t, b.Path("f"), 6)
+		},
+		"chmod": func(t *testing.T, b *harness.Bed, _ *os.File) {
+			must(t, os.Chmod(b.Path("f"), 0o600))
+			b.Flush()
+			if _, got := b.Object("f"); string(got) != "theirs" || stat(t, b.Path("f")).Mode&0o777 != 0o600 {
+				t.Errorf("the mode was set on %.10q, or not at all", got)
+			}
+		},
+		"fstat": func(t *testing.T, b *harness.Bed, old *os.File) {
+			_, _ = old.Stat() // ESTALE or the old size
+			wantSize(t, b.Path("f"), 6)
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			b := harness.New(t, func(o *fsOptions) { o.TTL = 0 })
+			must(t, b.Server.Put(harness.Bucket, "f", bytes.Repeat([]byte("o"), size), nil))
+			old, err := os.Open(b.Path("f"))
+			must(t, err)
+			defer old.Close()
+			p := make([]byte, 10)
+			_, err = old.ReadAt(p, 0)
+			must(t, err)
+			must(t, b.Server.Put(harness.Bucket, "f", []byte("theirs"), nil))
+			look(t, b, old)
+			_, err = old.ReadAt(p, size-100)
+			wantErrno(t, "a read of the old version", err, syscall.ESTALE)
+			if info, err := old.Stat(); err == nil && info.Size() != size && how != "nobody looks" {
+				t.Errorf("what is open has %d bytes", info.Size())
+			}
+			wantFile(t, b.Path("f"), []byte("theirs"))
+		})
+	}
+}
+
+func wantSize(t *testing.T, path string, want int64) {
+	t.Helper()
+	if got := stat(t, path).Size; got != want {
+		t.Errorf("%s has %d bytes, want %d", path, got, want)
+	}
+}
+
+// A read that finds the object replaced has the name looked up again by whoever looks at it, though the kernel believes what it knows of names for long, and
+// though the first to hear of the new version is who has the old one open.
+// SEMANTICS 2.1
+func TestNameAfterAStaleRead(t *testing.T) {
+	const size = 8 << 20
+	b := harness.New(t)
+	must(t, b.Server.Put(harness.Bucket, "f", bytes.Repeat([]byte("o"), size), nil))
+	old, err := os.Open(b.Path("f"))
+	must(t, err)
+	defer old.Close()
+	must(t, b.Server.Put(harness.Bucket, "f", []byte("theirs"), nil))
+	_, err = old.ReadAt(make([]byte, 10), size-100)
+	wantErrno(t, "a read of the old version", err, syscall.ESTALE)
+	_, err = old.Stat()
+	wantErrno(t, "fstat", err, syscall.ESTALE)
+	harness.Eventually(t, "the name shows the new version", func() bool { return stat(t, b.Path("f")).Size == 6 })
+}
