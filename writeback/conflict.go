@@ -63,7 +63,7 @@ func (s *Store) lost(ctx context.Context, e *entry, f *File, err error) error {
 	}
 	now, herr := s.bucket.Head(ctx, e.key)
 	if errors.Is(herr, ossclient.ErrNotExist) && noSuchKey(herr) {
-		return s.orphaned(e, f, err)
+		return s.orphaned(ctx, e, f, err)
 	}
 	if herr != nil {
 		return herr
@@ -221,11 +221,11 @@ func (s *Store) follow(e *entry, f *File, v ossclient.Version) error {
 	return errAgain
 }
 
-// orphaned goes on after another client deleted the object that an edit is based on: the bytes that were
+// orphaned goes on after another client deleted the object that a state is based on. The bytes of an edit that were
 // not staged are gone, and nothing can bring them back.
-func (s *Store) orphaned(e *entry, f *File, err error) error {
+func (s *Store) orphaned(ctx context.Context, e *entry, f *File, err error) error {
 	if e.edit != nil {
-		return err
+		return s.renewed(ctx, e, f, err)
 	}
 	if f != nil {
 		f.mu.Lock()
@@ -246,6 +246,65 @@ func (s *Store) orphaned(e *entry, f *File, err error) error {
 		f.withoutBaseLocked()
 	}
 	return errAgain
+}
+
+// renewed goes on with an edit that is kept beside the object that its other bytes are in, when that was changed once more: they are as in what
+// is there now.
+func (s *Store) renewed(ctx context.Context, e *entry, f *File, err error) error {
+	if e.base == nil || e.known() {
+		return err
+	}
+	now, herr := s.bucket.Head(ctx, e.base.Key)
+	switch {
+	case errors.Is(herr, ossclient.ErrNotExist) && noSuchKey(herr), herr == nil && now.ETag == e.base.ETag:
+		return err
+	case herr != nil:
+		return herr
+	}
+	if f != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+	}
+	s.change.Lock()
+	defer s.change.Unlock()
+	cur := s.get(e.key)
+	if cur == nil || cur.edit == nil {
+		return errAgain
+	}
+	next := cur.clone()
+	if err := f.giveBaseLocked(next, now.Version); err != nil {
+		return err
+	}
+	if err := s.commitLocked(op{code: opSet, entry: next}); err != nil {
+		return err
+	}
+	f.takeBaseLocked(next)
+	return errAgain
+}
+
+// giveBaseLocked makes a state, which is about to be journaled, one of which what was not written to is as in v. It needs f.mu.
+func (f *File) giveBaseLocked(e *entry, v ossclient.Version) error {
+	if e.edit == nil {
+		return nil
+	}
+	e.base = &v
+	e.edit = &edit{dirty: e.edit.dirty, limit: min(e.edit.limit, v.Size)} // the dirty bytes, and so their sum, stay
+	if e.stage != f.number() {
+		return nil
+	}
+	return f.dropCleanLocked(e.edit.limit)
+}
+
+// takeBaseLocked has the File be made of what its state, which was journaled, is. It needs f.mu.
+func (f *File) takeBaseLocked(e *entry) {
+	if f == nil {
+		return
+	}
+	f.base, f.fill = e.base, nil
+	if e.edit != nil {
+		f.limit = e.edit.limit
+		f.zeroLocked()
+	}
 }
 
 // errUnchanged says that the bucket has the object that a state is based on, though it refused what was sent: another client changed it,
@@ -281,27 +340,13 @@ func (s *Store) giveWay(e *entry, f *File, now ossclient.Object) (moved *File, e
 	next := cur.under(to)
 	next.seq, next.base, next.trial = s.nextSeqLocked(), nil, nil
 	next.flags &^= flagUnknown | flagSuspect
-	if next.edit != nil {
-		// What was not written to is as in the version that is there now.
-		v := now.Version
-		next.base = &v
-		next.edit = &edit{dirty: next.edit.dirty, limit: min(next.edit.limit, v.Size)} // the dirty bytes, and so their sum, stay
-	}
-	if next.edit != nil && next.stage == f.number() {
-		if err := f.dropCleanLocked(next.edit.limit); err != nil {
-			return nil, err
-		}
+	if err := f.giveBaseLocked(next, now.Version); err != nil {
+		return nil, err
 	}
 	if err := s.commitLocked(op{code: opSet, entry: next}, op{code: opDel, key: e.key, moved: true}); err != nil {
 		return nil, err
 	}
-	if f != nil {
-		f.base, f.fill = next.base, nil
-		if next.edit != nil {
-			f.limit = next.edit.limit
-			f.zeroLocked()
-		}
-	}
+	f.takeBaseLocked(next)
 	s.mu.Lock()
 	delete(s.tried, e.key) // nothing of ours is there: what is removed or made there next is of theirs
 	s.mu.Unlock()

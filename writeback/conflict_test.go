@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"context"
 	"errors"
 	"path"
 	"strings"
@@ -93,5 +94,57 @@ func TestMadeAnewWhereOthersBringBackWhatWasOurs(t *testing.T) {
 	r.want("a", "ours")
 	if all := r.all(); len(all) != 2 || all["a beside"] != "anew" {
 		t.Errorf("the bucket has %q", all)
+	}
+}
+
+// getHook is a Bucket in which something happens before each read of an object.
+type getHook struct {
+	*ossclient.Bucket
+	before func()
+}
+
+func (b *getHook) Get(ctx context.Context, g ossclient.GetRequest) (*ossclient.Body, error) {
+	b.before()
+	return b.Bucket.Get(ctx, g)
+}
+
+// An edit is kept beside what another client has put there, and that is changed once more before the copy is sent: it is sent all the same, over
+// what is there then. When it was deleted there is nothing that the edit could be sent over.
+// SEMANTICS 5.2
+func TestEditBesideWhatChangesAgain(t *testing.T) {
+	for next, want := range map[string]string{"their next, a long one": "EDITr next, a long", "short": "EDITt" + strings.Repeat("\x00", 13), "": ""} {
+		r, n := newRig(t), 0
+		b := &getHook{r.bucket, func() {}}
+		r.opt.Delay, r.opt.Bucket = time.Hour, b
+		s := r.open()
+		f := must(s.Edit("a", r.put("a", "what was there, 18"), fileAttr(), nil))(t)
+		if _, err := f.WriteAt(t.Context(), []byte("EDIT"), 0); err != nil {
+			t.Fatal(err)
+		}
+		r.closed(f)
+		r.close(f)
+		r.put("a", "theirs, 18 of them")
+		b.before = func() {
+			switch n++; {
+			case n != 2:
+			case next == "":
+				if err := r.server.Delete(ossservertest.Bucket, "a"); err != nil {
+					t.Error(err)
+				}
+			default:
+				r.put("a", next)
+			}
+		}
+		err := s.Flush(t.Context(), "", nil)
+		all := r.all()
+		if next == "" {
+			if err == nil || len(all) != 0 {
+				t.Errorf("what it is made of is gone: the bucket has %q (%v)", all, err)
+			}
+			continue
+		}
+		if err != nil || all["a"] != next || all["a beside"] != want {
+			t.Errorf("after %q the bucket has %q (%v)", next, all, err)
+		}
 	}
 }
