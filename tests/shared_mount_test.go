@@ -26,6 +26,8 @@ type sharing struct {
 	Faulty bool          // the server fails requests
 	Stage  int64         // bytes; 0: no limit
 	Delay  time.Duration // from a close to the upload
+
+	OnConflict writeback.Conflict
 }
 
 func newSharing(r *rand.Rand) sharing {
@@ -35,6 +37,12 @@ func newSharing(r *rand.Rand) sharing {
 	}
 	if r.IntN(4) == 0 {
 		c.Delay = time.Duration(1+r.IntN(20)) * time.Millisecond
+	}
+	switch r.IntN(8) {
+	case 0:
+		c.OnConflict = writeback.Fail
+	case 1:
+		c.OnConflict = writeback.Overwrite
 	}
 	return c
 }
@@ -51,6 +59,7 @@ type sharer struct {
 	process *harness.Process // in one of its own
 	sends   bool             // by itself, beside what is done
 	open    []*held
+	unsent  []unsent        // what the last flush could not send
 	taken   map[string]bool // what it has removed by name
 }
 
@@ -66,14 +75,16 @@ const sharedSinglePut = 128 << 10
 func (p *sharer) mount(t *testing.T, s *ossservertest.Server, c sharing, program func() string) {
 	if p.sends = c.eager(); !c.Killed {
 		p.bed = harness.On(t, s, func(o *fsOptions) {
-			o.Host, o.TTL, o.SinglePut, o.StageSize, o.WriteBack = p.name, p.ttl, sharedSinglePut, c.Stage, c.Delay
+			o.Host, o.TTL, o.SinglePut, o.StageSize, o.WriteBack, o.OnConflict = p.name, p.ttl, sharedSinglePut, c.Stage, c.Delay, c.OnConflict
 		})
 		p.dir = p.bed.Dir
 		p.bed.Attach()
 		return
 	}
 	p.process = harness.NewProcess(t, s, program())
-	p.process.Flags = []string{"--attr-ttl", p.ttl.String(), "--write-back", c.Delay.String(), "--single-put", fmt.Sprint(sharedSinglePut)}
+	onConflict := []string{writeback.KeepBoth: "keep-both", writeback.Overwrite: "overwrite", writeback.Fail: "fail"}
+	p.process.Flags = []string{"--attr-ttl", p.ttl.String(), "--write-back", c.Delay.String(), "--single-put", fmt.Sprint(sharedSinglePut),
+		"--on-conflict", onConflict[c.OnConflict]}
 	if c.Stage > 0 {
 		p.process.Flags = append(p.process.Flags, "--stage-size", fmt.Sprint(c.Stage))
 	}
@@ -122,9 +133,10 @@ func exitOf(err error) int {
 
 // unsent is what a flush could not send.
 type unsent struct {
-	key  string
-	gone bool // others have deleted what it is an edit of
-	text string
+	key      string
+	gone     bool // others have deleted what it is an edit of
+	conflict bool // others have changed what it is made of
+	text     string
 }
 
 // flush has the bucket get all that it can get.
@@ -138,7 +150,7 @@ func (p *sharer) flush(t *testing.T) (list []unsent) {
 		return nil
 	}
 	for _, f := range p.bed.Mount.Status().Writeback.Failures {
-		list = append(list, unsent{string(f.Key), errors.Is(f.Err, ossclient.ErrNotExist), fmt.Sprint(f.Err)})
+		list = append(list, unsent{string(f.Key), errors.Is(f.Err, ossclient.ErrNotExist), errors.As(f.Err, new(*writeback.ConflictError)), fmt.Sprint(f.Err)})
 	}
 	return list
 }
@@ -161,7 +173,7 @@ func (p *sharer) flushProcess(t *testing.T) (list []unsent) {
 	}
 	must(t, json.Unmarshal(out, &status))
 	for _, f := range status.Queue.Failures {
-		list = append(list, unsent{f.Key, strings.Contains(f.Error, "does not exist"), f.Error})
+		list = append(list, unsent{f.Key, strings.Contains(f.Error, "does not exist"), strings.Contains(f.Error, "was changed by another client"), f.Error})
 	}
 	return list
 }

@@ -31,20 +31,16 @@ func (x *shared) step(p *sharer) {
 	x.last = p
 	op := p.name + " %s " + name
 	switch {
-	case n < 62:
+	case n < 58:
 		x.change(p, op, name, n)
-	case n < 72:
+	case n < 70:
 		x.rename(p, op, name, n)
 	case n < 74:
-		x.do(fmt.Sprintf(op, "chmod"), func() error { return os.Chmod(p.path(name), 0o600|os.FileMode(x.r.IntN(64))) })
-	case n < 79:
-		x.hold(fmt.Sprintf(op, "open"), p, name)
-	case n < 85:
-		x.use(p)
+		x.attributes(p, op, name)
 	case n < 88:
-		x.release(p)
+		x.handles(p, op, name, n)
 	case n < 91:
-		x.do(fmt.Sprintf(op, "fsync"), func() error { return syncOf(p.path(name)) })
+		x.sync(p, op, name)
 	case n < 95:
 		x.theirs(name)
 	case n < 97:
@@ -62,15 +58,15 @@ func (x *shared) step(p *sharer) {
 
 func (x *shared) change(p *sharer, op, name string, n int) {
 	switch {
-	case n < 18:
+	case n < 16:
 		x.add(fmt.Sprintf(op, "rewrite"), p, name, x.rewrite)
-	case n < 30:
+	case n < 27:
 		x.add(fmt.Sprintf(op, "replace"), p, name, x.replace)
-	case n < 42:
+	case n < 39:
 		x.add(fmt.Sprintf(op, "append to"), p, name, x.appendTo)
-	case n < 52:
+	case n < 49:
 		x.edit(fmt.Sprintf(op, "edit"), p.path(name))
-	case n < 57:
+	case n < 54:
 		x.cut(fmt.Sprintf(op, "truncate"), p.path(name))
 	default:
 		x.remove(fmt.Sprintf(op, "remove"), p, name)
@@ -80,14 +76,29 @@ func (x *shared) change(p *sharer, op, name string, n int) {
 func (x *shared) rename(p *sharer, op, name string, n int) {
 	other := x.name()
 	switch {
-	case n < 67:
+	case n < 63:
 		x.move(fmt.Sprintf(op, "rename to "+other), p, name, other)
-	case n < 70:
+	case n < 66:
 		x.do(fmt.Sprintf(op, "exchange with "+other), func() error {
 			return unix.Renameat2(unix.AT_FDCWD, p.path(name), unix.AT_FDCWD, p.path(other), unix.RENAME_EXCHANGE)
 		})
-	default:
+	case n < 68:
 		x.do(p.name+" rename d and e for each other", func() error { return turn(p) })
+	default:
+		x.directories(p)
+	}
+}
+
+func (x *shared) handles(p *sharer, op, name string, n int) {
+	switch {
+	case n < 79:
+		x.hold(fmt.Sprintf(op, "open"), p, name, os.O_RDWR)
+	case n < 80:
+		x.begin(fmt.Sprintf(op, "create"), p, name)
+	case n < 85:
+		x.use(p)
+	default:
+		x.release(p)
 	}
 }
 
@@ -106,11 +117,7 @@ func (x *shared) add(what string, p *sharer, name string, by func(path, old, lin
 	}
 	id, line := x.line(what)
 	if old == "" && x.r.IntN(3) == 0 { // a large one, to be sent in parts
-		for range 200 {
-			_, more := x.line("with")
-			x.log = x.log[:len(x.log)-1]
-			line += more
-		}
+		line += x.lots(200)
 	}
 	content, err := by(path, old, line)
 	if x.failed(what, err) {
@@ -120,16 +127,17 @@ func (x *shared) add(what string, p *sharer, name string, by func(path, old, lin
 	for _, id := range linesOf(line) {
 		x.owed[id] = what
 	}
-	if got, ok := x.shows(path); ok && got != content && !x.passed(p, name, got) {
+	if got, ok := x.shows(path); ok && got != content && !x.passed(p, name, old, content) {
 		x.t.Errorf("%s %q: it has then %s, want %s", what, id, brief(got), brief(content))
 	}
+	x.wins(what, p, name, content)
 }
 
-// passed says whether what a mount shows may be another client's, because ours was sent already, and found it there.
-func (x *shared) passed(p *sharer, name, shown string) bool {
+// passed says whether what a mount shows may be another client's, or of both, because ours was sent already, and found that one's there.
+func (x *shared) passed(p *sharer, name, old, content string) bool {
 	body, _, err := x.server.Content(harness.Bucket, name)
 	must(x.t, err)
-	return p.sends && string(body) == shown
+	return p.sends && string(body) != old && string(body) != content
 }
 
 func (x *shared) rewrite(path, old, line string) (string, error) {
@@ -159,14 +167,6 @@ func (x *shared) appendTo(path, _, line string) (string, error) {
 	return content, errors.Join(err, f.Close())
 }
 
-func syncOf(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
 // edit puts a line in the place of another.
 func (x *shared) edit(what, path string) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
@@ -178,24 +178,31 @@ func (x *shared) edit(what, path string) {
 }
 
 // put writes a line through an open file, where another may be.
-func (x *shared) put(what string, f *os.File) (id string) {
-	id, line := x.line(what)
+func (x *shared) put(what string, f *os.File) (ids []string) {
+	_, line := x.line(what)
 	old, ok := x.through(what, f)
 	if !ok {
-		return id
+		return nil
 	}
-	at := x.r.IntN(len(old)/lineSize + 1)
-	before := old[at*lineSize : min((at+1)*lineSize, len(old))]
-	content := old[:at*lineSize] + line + old[at*lineSize+len(before):]
+	return x.store(what, f, old, line, x.r.IntN(len(old)/lineSize+1)*lineSize)
+}
+
+// store writes lines through an open file, at some place of what it has.
+func (x *shared) store(what string, f *os.File, old, lines string, at int) (ids []string) {
+	before := old[at:min(at+len(lines), len(old))]
+	content := old[:at] + lines + old[at+len(before):]
 	x.made[content] = true
-	if _, err := f.WriteAt([]byte(line), int64(at)*lineSize); x.failed(what, err) {
-		return id
+	ids = linesOf(lines)
+	if _, err := f.WriteAt([]byte(lines), int64(at)); x.failed(what, err) {
+		return ids
 	}
 	x.removed(before)
-	if x.wrote(id, what, content); nameless(f) {
-		delete(x.owed, id)
+	for _, id := range ids {
+		if x.owed[id] = what; nameless(f) {
+			delete(x.owed, id)
+		}
 	}
-	return id
+	return ids
 }
 
 // through is what an open file has.
@@ -257,12 +264,43 @@ func (x *shared) held(path string) bool {
 }
 
 // hold opens a file, for later.
-func (x *shared) hold(what string, p *sharer, name string) {
+func (x *shared) hold(what string, p *sharer, name string, flags int) bool {
 	x.log = append(x.log, what)
-	f, err := os.OpenFile(p.path(name), os.O_RDWR, 0)
-	if !x.failed(what, err) {
-		p.open = append(p.open, &held{File: f})
+	f, err := os.OpenFile(p.path(name), flags, 0o644)
+	if x.failed(what, err) {
+		return false
 	}
+	p.open = append(p.open, &held{File: f})
+	return true
+}
+
+// begin makes a file anew, to be written little by little.
+func (x *shared) begin(what string, p *sharer, name string) {
+	must(x.t, os.MkdirAll(filepath.Dir(p.path(name)), 0o755))
+	old, ok := x.shows(p.path(name))
+	if ok && x.hold(what, p, name, os.O_RDWR|os.O_CREATE|os.O_TRUNC) {
+		x.replaced(p, name, old, "")
+		x.grow(what, p.open[len(p.open)-1])
+	}
+}
+
+// grow adds many lines to an open file.
+func (x *shared) grow(what string, f *held) {
+	_, lines := x.line(what)
+	lines += x.lots(1 + x.r.IntN(400))
+	if old, ok := x.through(what, f.File); ok {
+		f.unsafe = append(f.unsafe, x.store(what, f.File, old, lines, len(old)/lineSize*lineSize)...)
+	}
+}
+
+// lots are so many lines more.
+func (x *shared) lots(n int) (lines string) {
+	for range n {
+		_, more := x.line("with")
+		x.log = x.log[:len(x.log)-1]
+		lines += more
+	}
+	return lines
 }
 
 func (x *shared) use(p *sharer) {
@@ -270,13 +308,33 @@ func (x *shared) use(p *sharer) {
 		return
 	}
 	f := p.open[x.r.IntN(len(p.open))]
-	what := p.name + " write to open " + strings.TrimPrefix(f.Name(), p.dir+"/")
-	f.unsafe = append(f.unsafe, x.put(what, f.File))
-	if x.r.IntN(6) == 0 {
-		x.log = append(x.log, "  and fsync")
-		if !x.failed(what, f.Sync()) {
+	what := p.name + " %s open " + strings.TrimPrefix(f.Name(), p.dir+"/")
+	switch x.r.IntN(8) {
+	case 0:
+		what = fmt.Sprintf(what, "fsync")
+		if x.log = append(x.log, what); !x.failed(what, f.Sync()) {
 			f.unsafe = nil
 		}
+	case 1:
+		x.shorten(fmt.Sprintf(what, "cut"), f)
+	case 2, 3:
+		x.grow(fmt.Sprintf(what, "write much to"), f)
+	default:
+		f.unsafe = append(f.unsafe, x.put(fmt.Sprintf(what, "write to"), f.File)...)
+	}
+}
+
+// shorten cuts an open file.
+func (x *shared) shorten(what string, f *held) {
+	x.log = append(x.log, what)
+	old, ok := x.through(what, f.File)
+	if !ok {
+		return
+	}
+	size := x.r.IntN(len(old)/lineSize+1) * lineSize
+	x.made[old[:size]] = true
+	if !x.failed(what, f.Truncate(int64(size))) {
+		x.removed(old[size:])
 	}
 }
 
@@ -285,30 +343,5 @@ func (x *shared) release(p *sharer) {
 		f := p.open[0]
 		x.do(p.name+" close "+strings.TrimPrefix(f.Name(), p.dir+"/"), f.Close)
 		p.open = p.open[1:]
-	}
-}
-
-// theirs is a change by a client that is no mount.
-func (x *shared) theirs(name string) {
-	old, _, err := x.server.Content(harness.Bucket, name)
-	must(x.t, err)
-	id, line := x.line("C put " + name)
-	must(x.t, x.server.Put(harness.Bucket, name, []byte(string(old)+line), nil))
-	x.wrote(id, "C", string(old)+line)
-}
-
-// flush has the bucket get everything. An edit of what another client has deleted meanwhile stays where it is, until somebody removes it.
-func (x *shared) flush(p *sharer) {
-	x.log = append(x.log, p.name+" flush")
-	p.sends = x.config.eager()
-	for _, u := range p.flush(x.t) {
-		if !u.gone {
-			x.t.Errorf("flush of %s: %s", u.key, u.text)
-		}
-		for id, what := range x.owed {
-			if strings.HasSuffix(what, u.key) {
-				delete(x.owed, id)
-			}
-		}
 	}
 }

@@ -16,11 +16,13 @@ import (
 	"github.com/ossfs/ossfs/internal/ossserver"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/tests/harness"
+	"github.com/ossfs/ossfs/writeback"
 )
 
 // Two mounts and a third client change the same few files of a bucket, one after the other, with what is old in their
 // memory and unsent in their stages. Each change adds a line of its own and keeps what it saw, or removes what it saw. So with
-// keep-both every line that nobody who saw it removed is in the bucket in the end, and every object is what somebody made as a whole.
+// keep-both every line that nobody who saw it removed is in the bucket in the end, and every object is what somebody made as a whole. With fail
+// that is so of what is in the bucket or listed as unsent; with overwrite a line may be lost that was in the bucket.
 // What the mounts are like is of the seed's choice: processes that are killed, a server that fails, a small stage, a short delay.
 // OSSFS_TEST_SHARED_SEED, _RUNS and _STEPS make it longer; a failure names the seed that repeats it.
 // SEMANTICS 1.1, 1.8, 5.2
@@ -108,6 +110,15 @@ func (x *shared) wrote(id, what, content string) {
 	x.made[content] = true
 }
 
+// forgive notes that what was written to a name cannot be seen: it was an edit of what others have taken away.
+func (x *shared) forgive(name string) {
+	for id, what := range x.owed {
+		if strings.HasSuffix(what, name) {
+			delete(x.owed, id)
+		}
+	}
+}
+
 func (x *shared) removed(content string) {
 	for _, id := range linesOf(content) {
 		delete(x.owed, id)
@@ -171,6 +182,7 @@ func (x *shared) look(p *sharer) {
 			if p.believes() && p.taken[key] { // and something else put there
 				x.removed(before)
 			}
+			x.overwritten(before, now[key])
 		}
 	}
 	for key, before := range x.bucket {
@@ -179,6 +191,7 @@ func (x *shared) look(p *sharer) {
 			if p.believes() {
 				x.removed(before)
 			}
+			x.overwritten(before, "")
 		}
 	}
 	if x.bucket = now; len(news) > 0 {
@@ -186,9 +199,21 @@ func (x *shared) look(p *sharer) {
 	}
 }
 
+// overwritten notes that an object has another content: where that was asked for, nobody looked at what was there.
+func (x *shared) overwritten(before, by string) {
+	if x.config.OnConflict != writeback.Overwrite {
+		return
+	}
+	for _, id := range linesOf(before) {
+		if !strings.Contains(by, id) {
+			delete(x.owed, id)
+		}
+	}
+}
+
 // settle has everything sent, and looks into the bucket.
 func (x *shared) settle() {
-	for _, p := range x.mounts {
+	for _, p := range []*sharer{x.last, x.mounts[0], x.mounts[1]} {
 		for len(p.open) > 0 {
 			x.release(p)
 		}
@@ -203,6 +228,17 @@ func (x *shared) settle() {
 		}
 		for _, id := range linesOf(body) {
 			found[id] = true
+		}
+	}
+	for _, p := range x.mounts {
+		for _, u := range p.unsent { // it is kept here
+			content, ok := x.shows(p.path(u.key))
+			for _, id := range linesOf(content) {
+				found[id] = true
+			}
+			if !ok { // an edit of a version that is gone
+				x.forgive(u.key)
+			}
 		}
 	}
 	lost := map[string]string{}
