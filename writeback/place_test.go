@@ -156,3 +156,29 @@ func TestRenameOntoWhatWasSeenAfterACrash(t *testing.T) {
 		}
 	}
 }
+
+// Who replaces a file that is open to be written to has seen what is open, and not what others have put there since, though that was told of.
+// SEMANTICS 5.2
+func TestRenamedOntoWhatIsOpen(t *testing.T) {
+	for name, source := range map[string]func(r *rig, s *Store) ossclient.Version{
+		"an object":  func(r *rig, _ *Store) ossclient.Version { return r.put("b", "new") },
+		"what waits": func(r *rig, s *Store) ossclient.Version { r.write(s, "b", "new"); return ossclient.Version{Key: "b"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.opt.Delay = time.Hour
+			s := r.open()
+			f := must(s.Edit("a", r.put("a", "ours"), fileAttr(), nil))(t)
+			defer f.Release()
+			theirs := r.put("a", "theirs")
+			if err := s.Rename(t.Context(), "b", "a", RenameSource{Version: source(r, s), Attr: fileAttr()}, theirs); err != nil {
+				t.Fatal(err)
+			}
+			r.flush(s)
+			all := r.all()
+			if len(all) != 2 || !slices.Contains(slices.Collect(maps.Values(all)), "new") || !slices.Contains(slices.Collect(maps.Values(all)), "theirs") {
+				t.Errorf("the bucket has %q", all)
+			}
+		})
+	}
+}

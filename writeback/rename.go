@@ -230,7 +230,7 @@ func (s *Store) journalMove(m *move, toBase ossclient.Version) (*move, error) {
 	}
 	begun.source.Key = m.from
 	if toBase.Key == m.to {
-		begun.over = s.recent.now(m.to, toBase)
+		begun.over = s.seenLocked(m.to, toBase)
 	}
 	return begun, s.removeLocked(op{code: opMove, move: begun})
 }

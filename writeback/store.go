@@ -149,7 +149,7 @@ func (s *Store) nextSeqLocked() uint64 { return s.v.seq + 1 }
 func (s *Store) replaceLocked(key Key, kind Kind, old *entry, base ossclient.Version) *entry {
 	seq := s.nextSeqLocked()
 	if old == nil {
-		base = s.recent.now(key, base)
+		base = s.seenLocked(key, base)
 	}
 	e := &entry{key: key, kind: kind, seq: seq, since: seq, when: time.Now().UnixNano(), base: baseOf(base)}
 	if old != nil {
@@ -164,6 +164,15 @@ func (s *Store) replaceLocked(key Key, kind Kind, old *entry, base ossclient.Ver
 		e.flags |= flagUnknown
 	}
 	return e
+}
+
+// seenLocked is the version that a caller means to replace who saw v. Where a file is open to be written to, a program sees what is open, by
+// the name, too, whatever others have put there since. It needs change.
+func (s *Store) seenLocked(key Key, v ossclient.Version) ossclient.Version {
+	if f := s.liveFile(key); f != nil && f.confirmed != nil && v.Key == key {
+		return *f.confirmed
+	}
+	return s.recent.now(key, v)
 }
 
 // spawn starts a goroutine of the Store, unless it is being closed.
