@@ -173,8 +173,11 @@ func (x *voyage) begin() {
 }
 
 func (x *voyage) answer(m onefile.Message) onefile.Answer {
-	if m.Ask == onefile.Flush { // the kill may come meanwhile
+	switch m.Ask { // the kill may come meanwhile
+	case onefile.Flush:
 		return x.flush(m)
+	case onefile.Replace, onefile.Refresh:
+		return x.theirs(m)
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -203,8 +206,29 @@ func (x *voyage) answer(m onefile.Message) onefile.Answer {
 }
 
 func (x *voyage) flush(m onefile.Message) onefile.Answer {
+	if a := x.command("flush", x.p.Dir); a != (onefile.Answer{}) {
+		return a
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	m.What = "flush"
+	return onefile.Answer{Wrong: x.has(m)}
+}
+
+// theirs is what another client does, if it does anything, and then a refresh.
+func (x *voyage) theirs(m onefile.Message) onefile.Answer {
+	if m.Ask == onefile.Replace {
+		if err := x.p.Server.Put(harness.Bucket, m.What, onefile.Theirs(m), nil); err != nil {
+			return onefile.Answer{Wrong: err.Error()}
+		}
+	}
+	return x.command("flush", "--refresh", x.p.Dir)
+}
+
+// command runs ossfs.
+func (x *voyage) command(args ...string) onefile.Answer {
 	hung := time.AfterFunc(mostOfACall, x.p.Quit) // the log says where
-	out, err := x.p.Command("flush", x.p.Dir).CombinedOutput()
+	out, err := x.p.Command(args...).CombinedOutput()
 	hung.Stop()
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -212,10 +236,9 @@ func (x *voyage) flush(m onefile.Message) onefile.Answer {
 	case x.killed:
 		return onefile.Answer{Died: true}
 	case err != nil:
-		return onefile.Answer{Wrong: fmt.Sprintf("flush: %v: %s", err, out)}
+		return onefile.Answer{Wrong: fmt.Sprintf("%q: %v: %s", args, err, out)}
 	}
-	m.What = "flush"
-	return onefile.Answer{Wrong: x.has(m)}
+	return onefile.Answer{}
 }
 
 // has says what is wrong with what the bucket has of files that it should have.

@@ -1,6 +1,6 @@
 // Package onefile drives a few files of a mount with random system calls, in the manner of fsx, and compares each with a
 // model in memory: the same file through several descriptors, with and without the kernel's pages, mapped, cut, punched,
-// renamed, replaced and removed while it is open, and read by another process.
+// renamed, replaced and removed while it is open, by another client, too, and read by another process.
 //
 // A driver is a process of its own, since it maps files of the mount: a page fault stops a whole Go program that has to
 // collect garbage, and the program that started the driver runs the server that the mount needs to answer. It says what it is

@@ -24,8 +24,10 @@ const (
 type Message struct {
 	Op    string // is about to be done
 	Ask   Ask    // the driver waits for an Answer
-	What  string // has confirmed what InBucket is asked for
+	What  string // has confirmed what InBucket is asked for; the name of what is to be replaced
 	Files map[string]File
+	Size  int64  // of what another client stores, and
+	Seed  uint64 // of its bytes: see Theirs
 	Wrong string // something is, and the driver ends
 	Done  bool
 }
@@ -50,6 +52,8 @@ const (
 	InBucket Ask = "in the bucket" // whether the bucket has Files
 	Died     Ask = "died"          // the mount is gone: mount again
 	Flush    Ask = "flush"         // have everything sent
+	Replace  Ask = "replace"       // have another client store something else under a name, and the mount believe nothing that it knows
+	Refresh  Ask = "refresh"       // have the mount believe nothing that it knows
 	Remount  Ask = "remount"       // unmount; the bucket must have Files and nothing else; mount again
 	Afresh   Ask = "afresh"        // the same, with another state directory
 )
@@ -138,7 +142,7 @@ func kinds() []kind {
 		{3, false, (*driver).fsync}, {1, false, (*driver).syncRange}, {2, false, (*driver).drop},
 		{2, false, (*driver).truncate}, {3, false, (*driver).move}, {1, false, (*driver).exchange}, {2, false, (*driver).unlink}, {2, false, (*driver).replace},
 		{3, false, (*driver).attributes}, {4, false, (*driver).readElsewhere}, {2, false, (*driver).list},
-		{4, false, (*driver).pause}, {1, false, (*driver).flush}, {1, false, (*driver).remount},
+		{4, false, (*driver).pause}, {1, false, (*driver).flush}, {1, false, (*driver).remount}, {2, false, (*driver).theirs},
 	}
 }
 
