@@ -89,13 +89,20 @@ func TestForgottenTooEarly(t *testing.T) {
 // withoutKernel is a mount that no kernel knows, of a bucket with empty objects.
 func withoutKernel(t *testing.T, keys ...string) (*Mount, *ossservertest.Server) {
 	t.Helper()
+	return withOptions(t, func(*Options) {}, keys...)
+}
+
+func withOptions(t *testing.T, change func(*Options), keys ...string) (*Mount, *ossservertest.Server) {
+	t.Helper()
 	server := ossservertest.NewTest(t, ossserver.Options{})
 	for _, key := range keys {
 		if err := server.Put(ossservertest.Bucket, key, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	m, err := open(t.Context(), Options{Bucket: server.Client(t), StateDir: t.TempDir(), Mountpoint: "/nowhere", TTL: time.Minute, WriteBack: time.Hour})
+	o := Options{Bucket: server.Client(t), StateDir: t.TempDir(), Mountpoint: "/nowhere", TTL: time.Minute, WriteBack: time.Hour}
+	change(&o)
+	m, err := open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,7 +118,7 @@ func (n *node) resent(ctx context.Context, v ossclient.Version) bool {
 	if gone { // what is sent of that name is of another file, or the removal, which waits for who reads
 		return false
 	}
-	if st, staged := n.m.store.Lookup(key); staged && st.Kind == writeback.Attributes && n.m.store.Sync(ctx, key) != nil {
+	if st, staged := n.m.store.Lookup(key); staged && st.Kind == writeback.Attributes && n.m.store.Send(ctx, key) != nil {
 		return false
 	}
 	n.mu.Lock()

@@ -277,7 +277,7 @@ func (n *node) fresh(ctx context.Context) (namespace.Entry, error) {
 			}
 			return e, err
 		}
-		if n.doubts(&now) && n.m.store.Sync(ctx, now.Key) == nil {
+		if n.doubts(&now) && n.m.store.Send(ctx, now.Key) == nil {
 			continue
 		}
 		if n.learn(now, asked) {

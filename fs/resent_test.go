@@ -156,3 +156,31 @@ func TestStaleWhileAttributesAreRefused(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Whose a version is that is found while attributes wait to be sent is found out, and what is open is read on, also where fsync means the local disk.
+func TestAttributesWaitAndFsyncIsLocal(t *testing.T) {
+	m, server := withOptions(t, func(o *Options) { o.LocalFsync = true })
+	put := func(body string) {
+		if err := server.Put(ossservertest.Bucket, "file", []byte(body), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("ours")
+	n := find(t, m.root, "file")
+	f, _, e := n.Open(t.Context(), syscall.O_RDONLY|syscall.O_DIRECT) // there is no kernel to be given pages
+	if e != 0 {
+		t.Fatal(e)
+	}
+	f.(*handle).Release(t.Context())
+	in := &fuse.SetAttrIn{SetAttrInCommon: fuse.SetAttrInCommon{Valid: fuse.FATTR_MODE, Mode: 0o600}}
+	if e := n.Setattr(t.Context(), nil, in, &fuse.AttrOut{}); e != 0 {
+		t.Fatal(e)
+	}
+	put("theirs!")
+	m.tree.Forget("file")
+	n.expire()
+	var out fuse.AttrOut
+	if e := n.Getattr(t.Context(), nil, &out); e != 0 || out.Size != 7 || out.Mode&0o777 != 0o600 {
+		t.Errorf("%d bytes, mode %o, %v", out.Size, out.Mode, e)
+	}
+}

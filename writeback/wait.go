@@ -52,6 +52,18 @@ func (s *Store) Sync(ctx context.Context, key Key) error {
 	return s.syncBucket(ctx, key)
 }
 
+// Send is Sync as where fsync means the bucket, whatever it means here: for who has to know what the bucket has.
+func (s *Store) Send(ctx context.Context, key Key) error {
+	f := s.liveFile(key)
+	if f == nil {
+		return s.syncBucket(ctx, key)
+	}
+	if err := f.commit(); err != nil {
+		return err
+	}
+	return s.syncFile(ctx, f)
+}
+
 // Sync is Store.Sync for what is written to a File, whatever its key is. What was removed need not be sent.
 func (f *File) Sync(ctx context.Context) error {
 	if err := f.commit(); err != nil {
