@@ -139,6 +139,9 @@ func (n *node) tryChange(ctx context.Context, edit func(a *attr.Attr, shown attr
 	a, e, c, gone, written := n.rawLocked(), n.entry, n.content, n.gone, n.written
 	shown, _ := n.attrLocked()
 	n.mu.Unlock()
+	if c == nil && e.Object.ETag != "" {
+		keepTimes(&a, shown)
+	}
 	if err := edit(&a, shown); err != nil {
 		return true, err
 	}
@@ -169,6 +172,16 @@ func (n *node) tryChange(ctx context.Context, edit func(a *attr.Attr, shown attr
 		n.written = time.Time{}
 	}
 	return true, nil
+}
+
+// keepTimes has times stored that an object does not say, and that are those of its LastModified: what is set is sent by a copy, which is made now.
+func keepTimes(a *attr.Attr, shown attr.Attr) {
+	if a.Has&attr.HasMtime == 0 {
+		a.SetMtime(shown.Mtime)
+	}
+	if a.Has&attr.HasAtime == 0 {
+		a.SetAtime(shown.Atime)
+	}
 }
 
 // dropPrivileges clears suid and sgid after a write by somebody who is not root.

@@ -469,3 +469,34 @@ func TestInodeNumbersAreTheSameOnEveryMount(t *testing.T) {
 		t.Errorf("got %d, before %d", after, before)
 	}
 }
+
+// What is set on an object that says no times leaves it the ones that it had, though the bucket has changed it just now.
+func TestTimesOfOthersAreKept(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("the owner is changed")
+	}
+	changes := map[string]func(path string) error{
+		"chmod": func(path string) error { return os.Chmod(path, 0o640) },
+		"chown": func(path string) error { return os.Chown(path, 1, 2) },
+		"xattr": func(path string) error { return unix.Setxattr(path, "user.a", []byte("b"), 0) },
+		"atime": func(path string) error { return os.Chtimes(path, time.Unix(1, 0), time.Time{}) },
+	}
+	b := harness.New(t)
+	for name := range changes {
+		must(t, b.Server.Put(harness.Bucket, name, []byte("theirs"), nil))
+	}
+	before := map[string]string{}
+	for name := range changes {
+		before[name] = strconv.FormatInt(stat(t, b.Path(name)).Mtim.Sec, 10) // the bucket knows no more
+	}
+	for name, change := range changes {
+		must(t, change(b.Path(name)))
+	}
+	b.Flush()
+	for name := range changes {
+		o, _ := b.Object(name)
+		if got := o.Header.Get("X-Oss-Meta-Mtime"); got != before[name] {
+			t.Errorf("%s: the object says that it was changed at %q, want %q", name, got, before[name])
+		}
+	}
+}
