@@ -170,8 +170,12 @@ func (d *driver) rename(what string, next map[string]*inode, taken string, do fu
 	before := d.names
 	d.names, d.maybe = next, nil
 	for name, i := range before {
-		if d.nameOf(i) == "" {
+		switch d.nameOf(i) {
+		case name:
+		case "":
 			i.was = name
+		default:
+			i.moved()
 		}
 	}
 	d.overwritten(taken)

@@ -20,6 +20,8 @@ type inode struct {
 	early, late time.Time
 	dirty       bool // something was stored through a mapping, which the kernel may not have written yet
 
+	undated bool // another client's object, that says no times: a rename, which is a copy, changes them
+
 	was   string // the name that it had when that was taken away
 	stale bool   // the object of that name may be another's: what was in the bucket alone is ESTALE (SEMANTICS 6.4)
 }
@@ -159,8 +161,15 @@ func difference(got, want []byte) string {
 
 // touch notes that the time of the last change was set between two moments.
 func (i *inode) touch(from, to time.Time) {
-	i.early, i.late = from, to
+	i.early, i.late, i.undated = from, to, false
 	if i.dirty { // the kernel writes what is mapped whenever it likes
+		i.late = time.Time{}
+	}
+}
+
+// moved notes that the file has another name (SEMANTICS 4.2).
+func (i *inode) moved() {
+	if i.undated {
 		i.late = time.Time{}
 	}
 }

@@ -186,7 +186,7 @@ func (d *driver) attributes() error {
 		if err := d.call(i, fmt.Sprintf("chmod %s %o", label, mode), func() error { return os.Chmod(path, os.FileMode(mode)) }); err != nil {
 			return err
 		}
-		i.mode, i.reset = mode, false
+		i.mode, i.reset, i.undated = mode, false, false // the times are stored with it
 		return nil
 	}
 	to := time.Unix(d.r.Int64N(1_700_000_000), d.r.Int64N(1_000_000_000))
@@ -200,6 +200,6 @@ func (d *driver) attributes() error {
 		i.early, i.late = early, late
 		return err
 	}
-	i.early, i.late, i.reset = to, to, false
+	i.early, i.late, i.reset, i.undated = to, to, false, false
 	return nil
 }

@@ -82,7 +82,7 @@ func (d *driver) unlike(got map[string]state, want map[string]*inode) string {
 			return name + " is there, and should not be"
 		case i.mayBe(s.content) != "":
 			return name + ": " + i.mayBe(s.content)
-		case len(i.since) > 0 || i.reset: // the attributes are confirmed with the bytes
+		case len(i.since) > 0 || i.reset || i.undated: // the attributes are confirmed with the bytes, if the bucket has any
 		case s.mode != i.mode:
 			return fmt.Sprintf("%s has mode %o, want %o", name, s.mode, i.mode)
 		case !i.timely(s.at):
@@ -99,9 +99,13 @@ func (d *driver) unlike(got map[string]state, want map[string]*inode) string {
 
 // adopt goes on with what was found.
 func (d *driver) adopt(got map[string]state) error {
+	before, after := d.names, d.maybe
 	d.names, d.maybe = map[string]*inode{}, nil
 	for name, s := range got {
 		i := d.newInode()
+		for _, was := range []*inode{before[name], after[name]} {
+			i.undated = i.undated || was != nil && was.undated
+		}
 		i.content, i.base, i.mode, i.early, i.late = s.content, slices.Clone(s.content), s.mode, s.at, s.at
 		d.names[name] = i
 	}
