@@ -326,13 +326,13 @@ func (s *Store) keepBoth(e *entry, f *File, now ossclient.Object) error {
 
 // giveWay has a state, and the File that is open of it, leave its key to what another client has stored there.
 func (s *Store) giveWay(e *entry, f *File, now ossclient.Object) (moved *File, err error) {
-	to := conflictKey(e.key, s.opt.Host, time.Now())
 	if f != nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 	}
 	s.change.Lock()
 	defer s.change.Unlock()
+	to := s.besideLocked(e.key)
 	cur := s.get(e.key)
 	if cur == nil || cur.kind != Content {
 		return nil, nil
@@ -340,6 +340,7 @@ func (s *Store) giveWay(e *entry, f *File, now ossclient.Object) (moved *File, e
 	next := cur.under(to)
 	next.seq, next.base, next.trial = s.nextSeqLocked(), nil, nil
 	next.flags &^= flagUnknown | flagSuspect
+	next.after = true // a loss of power would have it kept once more, under another name
 	if err := f.giveBaseLocked(next, now.Version); err != nil {
 		return nil, err
 	}
@@ -381,6 +382,16 @@ func (s *Store) rekey(from, to Key) *File {
 		s.live[to] = f
 	}
 	return f
+}
+
+// besideLocked is a key beside another that no state has, and none had. It needs change.
+func (s *Store) besideLocked(key Key) Key {
+	at := time.Now()
+	if !at.After(s.aside) {
+		at = s.aside
+	}
+	s.aside = at.Add(time.Millisecond) // what the name tells apart
+	return conflictKey(key, s.opt.Host, at)
 }
 
 // conflictKey is name.conflict-HOST-TIME, shortened where the key would be longer than OSS takes.

@@ -3,7 +3,6 @@ package writeback
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/ossclient"
@@ -74,12 +73,19 @@ func (s *Store) sameBytes(ctx context.Context, v ossclient.Version, o *ossclient
 	return err == nil && now.Size == o.Size && now.HasCRC64 && o.HasCRC64 && now.CRC64 == o.CRC64, err
 }
 
-// keepAside gives what another client has put at a key another name beside it, by a copy. errAgain: it was changed again, or deleted.
+// keepAside gives what another client has put at a key another name beside it, by a copy. errAgain: it was changed again, or deleted, or that name is taken.
 func (s *Store) keepAside(ctx context.Context, now *ossclient.Object) error {
-	to := conflictKey(now.Key, s.opt.Host, time.Now())
-	c, err := s.copyObject(ctx, now.Version, now.StorageClass, to, false)
+	s.change.Lock()
+	to := s.besideLocked(now.Key)
+	s.change.Unlock()
+	c, err := s.copyObject(ctx, now.Version, now.StorageClass, to, true)
+	if errors.Is(err, ossclient.ErrExist) { // the answer to an earlier request was lost, or another mount had the same name to give
+		if o, herr := s.bucket.Head(ctx, to); herr == nil && o.Size == now.Size && o.HasCRC64 && now.HasCRC64 && o.CRC64 == now.CRC64 {
+			c.Object, err = o, nil
+		}
+	}
 	switch {
-	case errors.Is(err, ossclient.ErrPrecondition), errors.Is(err, ossclient.ErrNotExist) && noSuchKey(err):
+	case errors.Is(err, ossclient.ErrExist), errors.Is(err, ossclient.ErrPrecondition), errors.Is(err, ossclient.ErrNotExist) && noSuchKey(err):
 		return errors.Join(errAgain, err)
 	case err != nil:
 		return err

@@ -46,6 +46,7 @@ type Store struct {
 	lastStage uint64     // the highest number given to a staged file
 	found     []op       // what a recovery has to journal
 	recent    recent
+	aside     time.Time // the next conflict has this time in its name, or a later one
 
 	mu       sync.RWMutex     // guards the fields below; held over no disk and no request
 	v        view             // written only with change held too
