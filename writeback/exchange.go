@@ -152,6 +152,7 @@ func (s *Store) carryOn(ctx context.Context, m *move, err error, again func(erro
 	for ; m != nil; err = s.carryOut(ctx, m) {
 		leg := !m.back && (m.then != nil || m.undo != nil)
 		gone := !m.tree && (errors.Is(err, ossclient.ErrNotExist) && noSuchKey(err) || errors.Is(err, ossclient.ErrPrecondition))
+		taken := errors.As(err, new(*ConflictError))                                         // where it was to go; it is where it was
 		hopeless := permanent(err) && !(m.tree && errors.Is(err, ossclient.ErrPrecondition)) // it is listed again
 		next := m.then
 		switch {
@@ -160,7 +161,7 @@ func (s *Store) carryOn(ctx context.Context, m *move, err error, again func(erro
 			continue
 		case ctx.Err() != nil || s.ctx.Err() != nil:
 			return errors.Join(failed, err)
-		case gone && (!leg || m.then == nil): // another client took it away, or a loss of power: there is nothing to be moved any more
+		case gone && (!leg || m.then == nil && !taken): // another client took it away, or a loss of power: there is nothing to be moved any more
 		case hopeless && leg:
 			failed, next = err, m.undo
 		case !hopeless && again(err):

@@ -135,7 +135,7 @@ func (s *Store) copyFor(ctx context.Context, m *move, a *attr.Attr) (Confirmatio
 	if err != nil {
 		return Confirmation{}, err
 	}
-	return s.place(ctx, m.source, m.to, m.over, func(exclusive bool) (Confirmation, error) {
+	return s.place(ctx, m.source, m.to, m.over, m.back, func(exclusive bool) (Confirmation, error) {
 		if m.replace {
 			c, err := s.copyWith(ctx, m.source, m.to, metadata(m.to, a), class, exclusive)
 			c.Attr = *a

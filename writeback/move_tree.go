@@ -293,7 +293,7 @@ func (s *Store) copyPage(ctx context.Context, m *move, objects []ossclient.Objec
 			if failed.Load() {
 				return nil
 			}
-			c, err := s.place(ctx, o.Version, to, ossclient.Version{}, func(exclusive bool) (Confirmation, error) {
+			c, err := s.place(ctx, o.Version, to, ossclient.Version{}, m.back, func(exclusive bool) (Confirmation, error) {
 				return s.copyObject(ctx, o.Version, o.StorageClass, to, exclusive)
 			})
 			switch {

@@ -10,8 +10,8 @@ import (
 
 // place has put copy an object to another key, in place of what the bucket is known to have there, and of nothing else: what another
 // client has put there meanwhile was seen by nobody who moves something to its name. over is what the caller saw there, for where no
-// pending state knows better.
-func (s *Store) place(ctx context.Context, source ossclient.Version, to Key, over ossclient.Version, put func(exclusive bool) (Confirmation, error)) (Confirmation, error) {
+// pending state knows better. must: it cannot stay where it is, whatever the Options say.
+func (s *Store) place(ctx context.Context, source ossclient.Version, to Key, over ossclient.Version, must bool, put func(exclusive bool) (Confirmation, error)) (Confirmation, error) {
 	there := s.expected(to, over)
 	for {
 		exclusive, err := s.mayOverwrite(ctx, there)
@@ -22,7 +22,7 @@ func (s *Store) place(ctx context.Context, source ossclient.Version, to Key, ove
 		if !errors.Is(err, ossclient.ErrExist) && !errors.As(err, new(*ConflictError)) {
 			return c, err
 		}
-		if there, err = s.makeRoom(ctx, source, there); err != nil {
+		if there, err = s.makeRoom(ctx, source, there, must); err != nil {
 			return c, err
 		}
 	}
@@ -36,8 +36,8 @@ func (s *Store) expected(key Key, over ossclient.Version) *entry {
 }
 
 // makeRoom looks at what is there instead of what was expected, and returns the state that may replace it. What is another client's is kept
-// beside it, or is a *ConflictError, as the Options say.
-func (s *Store) makeRoom(ctx context.Context, source ossclient.Version, there *entry) (*entry, error) {
+// beside it, or is a *ConflictError, as the Options say; kept when it must be.
+func (s *Store) makeRoom(ctx context.Context, source ossclient.Version, there *entry, must bool) (*entry, error) {
 	now, err := s.bucket.Head(ctx, there.key)
 	gone := errors.Is(err, ossclient.ErrNotExist) && noSuchKey(err)
 	if err != nil && !gone {
@@ -52,7 +52,7 @@ func (s *Store) makeRoom(ctx context.Context, source ossclient.Version, there *e
 	if same, err := s.sameBytes(ctx, source, &now); same || err != nil { // an earlier attempt of ours, most likely
 		return next, err
 	}
-	if s.opt.OnConflict == Fail {
+	if s.opt.OnConflict == Fail && !must {
 		return nil, &ConflictError{Key: there.key, Base: there.version(), Now: now.Version}
 	}
 	if err = s.keepAside(ctx, &now); errors.Is(err, errAgain) {
