@@ -32,7 +32,7 @@ func (e *ConflictError) Is(target error) bool { return target == ossclient.ErrPr
 // mayOverwrite looks whether the bucket still has what the state is based on. Exclusive: there was
 // nothing, and the request that stores the object shall see to it that there still is.
 func (s *Store) mayOverwrite(ctx context.Context, e *entry) (exclusive bool, err error) {
-	if !e.has(flagSuspect) && (s.opt.OnConflict == Overwrite || e.has(flagUnknown)) {
+	if !e.has(flagSuspect) && (s.opt.OnConflict == Overwrite || e.has(flagUnknown) && e.isDir()) {
 		return false, nil
 	}
 	if !e.known() {
@@ -207,7 +207,7 @@ func (s *Store) follow(e *entry, f *File, v ossclient.Version) error {
 	}
 	next := cur.clone()
 	next.base, next.trial = baseOf(v), nil
-	next.flags &^= flagUnknown | flagSuspect
+	next.flags &^= next.settledBy()
 	s.mu.Lock()
 	delete(s.tried, e.key)
 	s.mu.Unlock()

@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ossfs/ossfs/internal/attr"
@@ -121,6 +122,17 @@ func (e *entry) version() ossclient.Version {
 
 // inBucket says whether the bucket has, or may have, an object at the key.
 func (e *entry) inBucket() bool { return e.known() || e.has(flagUnknown) }
+
+func (e *entry) isDir() bool { return strings.HasSuffix(string(e.key), "/") }
+
+// settledBy are the flags that an entry loses when it is known what the bucket has at its key by our doing. A removal of what was moved away looks
+// at what it deletes all the same.
+func (e *entry) settledBy() flags {
+	if e.kind == Absent {
+		return flagUnknown
+	}
+	return flagUnknown | flagSuspect
+}
 
 // known says whether base is an object at the key itself. It may be another's: clean bytes of an edit
 // that was saved beside the object it changed.

@@ -38,6 +38,12 @@ func (r *recent) note(key Key, from *ossclient.Version, to ossclient.Version) {
 	r.young[key] = st
 }
 
+// forget is that another client has changed an object: what it was before is not what we change now.
+func (r *recent) forget(key Key) {
+	delete(r.young, key)
+	delete(r.old, key)
+}
+
 func (r *recent) find(key Key) (step, bool) {
 	if st, ok := r.young[key]; ok {
 		return st, true

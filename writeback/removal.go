@@ -3,7 +3,6 @@ package writeback
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -59,7 +58,7 @@ func (s *Store) mayDelete(ctx context.Context, list []*entry) (may []*entry, oth
 func (s *Store) sure(e *entry, now time.Time) bool {
 	age := e.age(now)
 	young := age >= 0 && age < s.opt.Believe
-	return (young || s.opt.OnConflict == Overwrite) && !e.has(flagSuspect) || strings.HasSuffix(string(e.key), "/") || !e.known() && e.trial == nil
+	return (young || s.opt.OnConflict == Overwrite) && !e.has(flagSuspect) || e.isDir() || !e.known() && e.trial == nil && !e.has(flagUnknown)
 }
 
 // removes says whether an object is what was removed, or what was sent before that.

@@ -261,13 +261,15 @@ func (s *Store) sendAttributes(ctx context.Context, e *entry) error {
 		case herr != nil:
 			return s.vanished(e, herr)
 		case stands(&now, m, a.StorageClass): // the answer to an earlier request was lost, or nothing is left to be done
-			return s.confirm(e, nil, Confirmation{Key: e.key, Object: now, Exact: true, Attr: a})
+			return s.confirm(e, nil, Confirmation{Key: e.key, Object: now, Exact: true, Attr: a, Foreign: now.Size != source.Size})
 		case s.opt.OnConflict == Fail:
 			return &ConflictError{Key: e.key, Base: source, Now: now.Version}
 		}
 		target = ""
 		c, err = s.copyWith(ctx, now.Version, e.key, m, cmp.Or(a.StorageClass, now.StorageClass), false)
 		c.Foreign = true
+		e = e.clone()
+		e.base = baseOf(now.Version)
 	}
 	if err != nil {
 		return s.vanished(e, err)
@@ -302,19 +304,12 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation, more ...op) error {
 	s.mu.Lock()
 	delete(s.tried, e.key)
 	s.mu.Unlock()
+	if c.Foreign { // who knows what was there before knows nothing of this
+		s.recent.forget(e.key)
+	}
 	s.recent.note(e.key, e.base, c.Object.Version)
 	cur := s.get(e.key)
-	if f != nil {
-		f.confirmLocked(e, cur, c.Object.Version)
-	} else if live := s.liveFile(e.key); live != nil {
-		if e.kind == Attributes && !c.Deleted {
-			s.rebaseLocked(live, c.Object.Version) // the same bytes, by another ETag
-		} else {
-			s.mu.Lock()
-			live.confirmed = baseOf(c.Object.Version)
-			s.mu.Unlock()
-		}
-	}
+	s.confirmFileLocked(e, cur, f, &c)
 	switch {
 	case cur == nil && len(more) == 0:
 		return nil
@@ -324,11 +319,13 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation, more ...op) error {
 		return s.commitLocked(append(more, op{code: opDel, key: e.key})...)
 	}
 	next := cur.clone()
-	next.base = baseOf(c.Object.Version)
-	next.trial, next.begins = nil, nil // the bucket has what is not older
 	next.since = max(next.since, e.seq+1)
 	next.when = time.Now().UnixNano()
-	next.flags &^= flagUnknown | flagSuspect
+	if !c.Foreign { // else it is of other bytes, and that is to be seen when it is sent
+		next.base = baseOf(c.Object.Version)
+		next.trial, next.begins = nil, nil // the bucket has what is not older
+		next.flags &^= next.settledBy()
+	}
 	if e.kind == Attributes && next.kind == Attributes {
 		next.body = c.Target // of what is there now
 	}
@@ -337,6 +334,25 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation, more ...op) error {
 		next.flags &^= flagPart // it was of other ranges
 	}
 	return s.commitLocked(append(more, op{code: opStored, key: e.key, seq: e.seq}, op{code: opSet, entry: next})...)
+}
+
+// confirmFileLocked tells the File of a key what the bucket has: f, whose content was sent, or one that is open, unless it is of other bytes. It needs
+// change, and f.mu.
+func (s *Store) confirmFileLocked(e, cur *entry, f *File, c *Confirmation) {
+	if f != nil {
+		f.confirmLocked(e, cur, c.Object.Version)
+		return
+	}
+	live := s.liveFile(e.key)
+	switch {
+	case live == nil || c.Foreign:
+	case e.kind == Attributes && !c.Deleted:
+		s.rebaseLocked(live, c.Object.Version) // the same bytes, by another ETag
+	default:
+		s.mu.Lock()
+		live.confirmed = baseOf(c.Object.Version)
+		s.mu.Unlock()
+	}
 }
 
 // confirmLocked notes that the bucket has what e says. It needs f.mu and change.
