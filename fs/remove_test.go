@@ -3,6 +3,7 @@ package fs
 import (
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 )
@@ -37,6 +38,49 @@ func TestRemovalInADirectoryThatIsGone(t *testing.T) {
 		}
 		if keys := server.Keys(ossservertest.Bucket); len(keys) != 1 {
 			t.Errorf("%s: the bucket has %q", what, keys)
+		}
+	}
+}
+
+// The object of a removed file stays in the bucket as long as somebody reads it, though removals are sent at once, and goes when that is over.
+// SEMANTICS 6.4
+func TestRemovedFileWaitsForItsReaders(t *testing.T) {
+	m, server := withOptions(t, func(o *Options) { o.WriteBack = time.Millisecond })
+	gone := func(key string) func() bool {
+		return func() bool { _, there := server.Object(ossservertest.Bucket, key); return !there }
+	}
+	for _, key := range []string{"read", "other"} {
+		if err := server.Put(ossservertest.Bucket, key, []byte("bytes of it"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, _, e := find(t, m.root, "read").Open(t.Context(), syscall.O_RDONLY|syscall.O_DIRECT) // there is no kernel to be given pages
+	if e != 0 {
+		t.Fatal(e)
+	}
+	h := f.(*handle)
+	for _, name := range []string{"read", "other"} {
+		if e := m.root.Unlink(t.Context(), name); e != 0 {
+			t.Fatal(e)
+		}
+	}
+	eventually(t, "what nobody reads is removed", gone("other"))
+	got, e := h.Read(t.Context(), make([]byte, 100), 0)
+	if e != 0 || got.Size() != len("bytes of it") {
+		t.Errorf("the removed file: %v", e)
+	} else {
+		got.Done()
+	}
+	h.Release(t.Context())
+	eventually(t, "what was read is removed", gone("read"))
+}
+
+// eventually waits for what is done in the background.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s: that did not come", what)
 		}
 	}
 }
