@@ -349,3 +349,20 @@ func wantFoundAgain(t *testing.T, m *Mount, list []placed) {
 		}
 	}
 }
+
+// What is found below a directory that got a new node is renamed with that one, also when it is dropped too early then.
+func TestForgottenBelowANewNode(t *testing.T) {
+	m, _ := withoutKernel(t, "d/f")
+	old := find(t, m.root, "d")
+	f := find(t, old, "f")
+	old.OnForget()
+	d := find(t, m.root, "d")
+	if d == old || find(t, d, "f") != f {
+		t.Fatal("the directory has no new node, or the file has one")
+	}
+	f.OnForget()
+	if e := move(t, m.root, "d", "e"); e != 0 {
+		t.Fatal(e)
+	}
+	wantFoundAgain(t, m, []placed{{f, "e/f"}})
+}

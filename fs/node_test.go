@@ -32,3 +32,31 @@ func TestLateAnswerIsNoNews(t *testing.T) {
 		t.Error("the tree is not asked again")
 	}
 }
+
+// A listing shows a renamed file with the number that it has kept.
+func TestListedNumberOfARenamedFile(t *testing.T) {
+	m, _ := withoutKernel(t, "a")
+	n := find(t, m.root, "a")
+	if e := move(t, m.root, "a", "b"); e != 0 {
+		t.Fatal(e)
+	}
+	if got := m.nodes.number("b"); got != n.ino {
+		t.Errorf("got %d, want %d", got, n.ino)
+	}
+	if got := m.nodes.number("a"); got == n.ino {
+		t.Error("what is made at its old name would have its number")
+	}
+}
+
+// What a listing found to be another client's is asked for again, however long it was to be believed.
+func TestChangedByOthersIsNotBelieved(t *testing.T) {
+	m, _ := withoutKernel(t, "a", "b")
+	changed, same := find(t, m.root, "a"), find(t, m.root, "b")
+	m.changed(namespace.Change{Name: "a", Key: "a", Kind: namespace.Modified})
+	if changed.entry.Until.After(time.Now()) {
+		t.Error("it is believed")
+	}
+	if !same.entry.Until.After(time.Now()) {
+		t.Error("another is not believed")
+	}
+}

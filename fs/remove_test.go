@@ -84,3 +84,18 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		}
 	}
 }
+
+// A removal that cannot be journaled has removed nothing: the file is found by its name as before.
+func TestRemovalIsRefused(t *testing.T) {
+	m, _ := withoutKernel(t, "file")
+	n := find(t, m.root, "file")
+	if err := m.store.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if e := m.root.Unlink(t.Context(), "file"); e == 0 {
+		t.Fatal("it was removed")
+	}
+	if find(t, m.root, "file") != n || n.gone {
+		t.Error("the name has another node, or none")
+	}
+}

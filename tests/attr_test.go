@@ -500,3 +500,39 @@ func TestTimesOfOthersAreKept(t *testing.T) {
 		}
 	}
 }
+
+// What changes a file's bytes moves both times, as it does on a local filesystem, what changes its attributes the one of those alone, and what changes nothing none.
+func TestWhatMovesTimes(t *testing.T) {
+	b := harness.New(t)
+	must(t, os.WriteFile(b.Path("f"), make([]byte, 10_000), 0o644))
+	f, err := os.OpenFile(b.Path("f"), os.O_RDWR, 0)
+	must(t, err)
+	defer f.Close()
+	fd, path := int(f.Fd()), b.Path("f")
+	const hole, keep = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE, unix.FALLOC_FL_KEEP_SIZE
+	for _, x := range []struct {
+		what         string
+		do           func() error
+		mtime, ctime bool
+	}{
+		{"a hole", func() error { return unix.Fallocate(fd, hole, 100, 200) }, true, true},
+		{"more room", func() error { return unix.Fallocate(fd, 0, 0, 20_000) }, true, true},
+		{"the size that it has", func() error { return unix.Ftruncate(fd, 20_000) }, true, true},
+		{"room for later", func() error { return unix.Fallocate(fd, keep, 20_000, 100) }, false, false},
+		{"no bytes", func() error { _, err := unix.Pwrite(fd, nil, 0); return err }, false, false},
+		{"an attribute", func() error { return unix.Setxattr(path, "user.a", []byte("b"), 0) }, false, true},
+		{"one attribute less", func() error { return unix.Removexattr(path, "user.a") }, false, true},
+		{"a mode", func() error { return os.Chmod(path, 0o600) }, false, true},
+	} {
+		before := stat(t, path)
+		must(t, x.do())
+		after := stat(t, path)
+		if (before.Mtim != after.Mtim) != x.mtime || (before.Ctim != after.Ctim) != x.ctime {
+			t.Errorf("%s: %v and %v became %v and %v", x.what, before.Mtim, before.Ctim, after.Mtim, after.Ctim)
+		}
+	}
+	for what, whence := range map[string]int{"data": unix.SEEK_DATA, "a hole": unix.SEEK_HOLE} {
+		_, err := unix.Seek(fd, 20_000, whence)
+		wantErrno(t, what+" at the end", err, syscall.ENXIO)
+	}
+}
