@@ -2,11 +2,14 @@ package fs
 
 import (
 	"context"
+	"net/http"
+	"strconv"
 	"syscall"
 	"testing"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 )
 
@@ -84,5 +87,45 @@ func TestChangeOfWhatOthersReplaced(t *testing.T) {
 	}
 	if o, ok := server.Object(ossservertest.Bucket, "file"); !ok || o.Size != int64(len("theirs")) || o.Header.Get("X-Oss-Meta-Mode") == "" {
 		t.Errorf("the bucket has %+v (%v)", o, ok)
+	}
+}
+
+// What is made at a name that others have taken away is a file of its own, though the one that was there is open still; and so is what others have made there that
+// is of another type.
+func TestNewFileBesideAnOldHandle(t *testing.T) {
+	m, server := withoutKernel(t)
+	put := func(body string, mode int) {
+		header := http.Header{"X-Oss-Meta-Mode": {strconv.Itoa(mode)}}
+		if err := server.Put(ossservertest.Bucket, "file", []byte(body), header); err != nil {
+			t.Fatal(err)
+		}
+		m.tree.Forget("file")
+	}
+	put("ours", attr.TypeFile|0o644)
+	old := find(t, m.root, "file")
+	f, _, e := old.Open(t.Context(), syscall.O_RDONLY|syscall.O_DIRECT) // there is no kernel to be given pages
+	if e != 0 {
+		t.Fatal(e)
+	}
+	defer f.(*handle).Release(context.WithoutCancel(t.Context()))
+	if err := server.Delete(ossservertest.Bucket, "file"); err != nil {
+		t.Fatal(err)
+	}
+	m.tree.Forget("file")
+	inode, made, _, e := m.root.Create(t.Context(), "file", syscall.O_WRONLY, 0o644, &fuse.EntryOut{})
+	if e != 0 {
+		t.Fatal(e)
+	}
+	if inode.Operations().(*node) == old {
+		t.Error("what was made is the old file")
+	}
+	made.(*handle).Release(context.WithoutCancel(t.Context()))
+	if err := m.Flush(t.Context(), "/nowhere", nil); err != nil {
+		t.Fatal(err)
+	}
+	put("target", attr.TypeLink|0o777)
+	link := find(t, m.root, "file")
+	if target, e := link.Readlink(t.Context()); e != 0 || string(target) != "target" || link.typ != attr.TypeLink {
+		t.Errorf("a link of others leads to %q (%v)", target, e)
 	}
 }
