@@ -22,7 +22,7 @@ func (s *Store) Create(key Key, a attr.Attr, base ossclient.Version) (*File, err
 	}
 	old := s.get(key)
 	absent := old != nil && (old.kind == Absent || old.has(flagAnew))
-	e := s.replaceLocked(key, Content, old, base)
+	e := s.replaceLocked(key, Content, old, s.seenLocked(key, base))
 	e.attr, e.stage = packAttr(&a), f.stage
 	e.flags |= flagDirty
 	if absent {
@@ -39,7 +39,7 @@ func (s *Store) Create(key Key, a attr.Attr, base ossclient.Version) (*File, err
 
 // Put gives a key content of a few bytes, whole: directories ("a/"), symbolic links, special files.
 func (s *Store) Put(key Key, a attr.Attr, body string, base ossclient.Version) error {
-	return s.put(key, a, body, func(old *entry) *entry { return s.replaceLocked(key, Content, old, base) })
+	return s.put(key, a, body, func(old *entry) *entry { return s.replaceLocked(key, Content, old, s.seenLocked(key, base)) })
 }
 
 // Keep sees to it that a directory has an object of its own, with these attributes, whether the bucket has
@@ -90,10 +90,7 @@ func (s *Store) SetAttr(key Key, base ossclient.Version, class, target string, a
 		e = old.clone()
 		e.attr, e.seq = packed, s.nextSeqLocked()
 	default:
-		if f != nil && f.confirmed != nil {
-			base = *f.confirmed
-		}
-		e = s.replaceLocked(key, Attributes, nil, base)
+		e = s.replaceLocked(key, Attributes, nil, s.shownLocked(key, base))
 		e.attr, e.size, e.class, e.body = packed, e.version().Size, class, target
 	}
 	if err := s.startLocked(op{code: opSet, entry: e}); err != nil {
@@ -117,12 +114,7 @@ func (s *Store) Remove(key Key, base ossclient.Version) error {
 	s.change.Lock()
 	defer s.change.Unlock()
 	old := s.get(key)
-	if old == nil {
-		if f := s.liveFile(key); f != nil && f.confirmed != nil {
-			base = *f.confirmed
-		}
-	}
-	o := s.removalLocked(key, old, base)
+	o := s.removalLocked(key, old, s.shownLocked(key, base))
 	if err := s.removeLocked(o); err != nil {
 		return err
 	}

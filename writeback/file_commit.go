@@ -60,9 +60,6 @@ func (f *File) soilLocked() error {
 		base = *f.base
 	}
 	e := s.replaceLocked(key, Content, old, base)
-	if old == nil { // whatever was done here at the key: a File is told of all that becomes of its bytes, and knows no others
-		e.base = f.base
-	}
 	if old != nil && old.stage == f.stage {
 		e.size, e.edit, e.flags, e.sum, e.begins = old.size, old.edit, old.flags, old.sum, old.begins
 		f.keptBy = old.rec

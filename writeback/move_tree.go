@@ -134,7 +134,7 @@ func (s *Store) journalTree(m *move, over *ossclient.Version) (*move, error) {
 	seq := s.nextSeqLocked()
 	if over != nil && (len(list) == 0 || list[0].key != m.from) { // else it is replaced by the one that moves
 		if old := s.get(m.to); old != nil || over.ETag != "" {
-			removal := s.removalLocked(m.to, old, *over)
+			removal := s.removalLocked(m.to, old, s.seenLocked(m.to, *over))
 			if removal.entry != nil {
 				removal.entry.seq, seq = seq, seq+1
 			}

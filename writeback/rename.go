@@ -181,7 +181,7 @@ func (s *Store) renamePending(m *move, toBase ossclient.Version) (bool, error) {
 
 // moveOps are the ops that give the content of e another key. It needs change.
 func (s *Store) moveOps(e *entry, to Key, toBase ossclient.Version) (next *entry, removal op) {
-	over := s.replaceLocked(to, Content, s.get(to), toBase)
+	over := s.replaceLocked(to, Content, s.get(to), s.seenLocked(to, toBase))
 	next = e.under(to)
 	next.base, next.trial, next.seq = over.base, over.trial, over.seq
 	next.since, next.when = min(e.since, over.since), min(e.when, over.when)

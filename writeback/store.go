@@ -149,9 +149,6 @@ func (s *Store) nextSeqLocked() uint64 { return s.v.seq + 1 }
 // the map knows best what the bucket has at a key that it has a state of. It needs change.
 func (s *Store) replaceLocked(key Key, kind Kind, old *entry, base ossclient.Version) *entry {
 	seq := s.nextSeqLocked()
-	if old == nil {
-		base = s.seenLocked(key, base)
-	}
 	e := &entry{key: key, kind: kind, seq: seq, since: seq, when: time.Now().UnixNano(), base: baseOf(base)}
 	if old != nil {
 		e.base, e.since, e.when = old.base, old.since, old.when
@@ -167,13 +164,24 @@ func (s *Store) replaceLocked(key Key, kind Kind, old *entry, base ossclient.Ver
 	return e
 }
 
-// seenLocked is the version that a caller means to replace who saw v. Where a file is open to be written to, a program sees what is open, by
-// the name, too, whatever others have put there since. It needs change.
+// seenLocked is the version that a caller means to replace who saw v: nothing, when v has not the key.
 func (s *Store) seenLocked(key Key, v ossclient.Version) ossclient.Version {
-	if f := s.liveFile(key); f != nil && f.confirmed != nil && v.Key == key {
-		return *f.confirmed
+	if v.Key != key {
+		return v
 	}
-	return s.recent.now(key, v)
+	return s.shownLocked(key, v)
+}
+
+// shownLocked is the version that a caller means who saw v at a key. Where a file is open to be written to, a program sees what is open, by
+// the name, too, whatever others have put there since. It needs change.
+func (s *Store) shownLocked(key Key, v ossclient.Version) ossclient.Version {
+	f := s.liveFile(key)
+	if f == nil || f.confirmed == nil {
+		return s.recent.now(key, v)
+	}
+	v = *f.confirmed
+	v.Key = key // a rename may have put the file there and, without it, what another client had put in its place
+	return v
 }
 
 // spawn starts a goroutine of the Store, unless it is being closed.
