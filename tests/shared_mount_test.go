@@ -22,6 +22,7 @@ import (
 
 // sharing is what the mounts of a seed are like.
 type sharing struct {
+	Names  int           // that are used
 	Killed bool          // they are processes of their own, to be killed
 	Faulty bool          // the server fails requests
 	Stage  int64         // bytes; 0: no limit
@@ -31,7 +32,7 @@ type sharing struct {
 }
 
 func newSharing(r *rand.Rand) sharing {
-	c := sharing{Delay: time.Hour, Killed: r.IntN(4) == 0, Faulty: r.IntN(4) == 0}
+	c := sharing{Names: 2 + r.IntN(5), Delay: time.Hour, Killed: r.IntN(4) == 0, Faulty: r.IntN(4) == 0}
 	if r.IntN(4) == 0 {
 		c.Stage = 1 << 20
 	}
@@ -213,9 +214,6 @@ func (x *shared) kill(p *sharer) {
 // cutShort is a rename of which nobody knows how far it comes: what it may have replaced is no longer owed.
 func (x *shared) cutShort(p *sharer, from, to string) func() {
 	target, _ := x.shows(p.path(to))
-	if x.held(p.path(to)) {
-		return func() {}
-	}
 	return func() {
 		if os.Rename(p.path(from), p.path(to)) != syscall.ENOENT {
 			x.replaced(p, to, target, "")

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,8 +15,8 @@ import (
 )
 
 func (x *shared) name() string {
-	names := []string{"a", "b", "d/a", "d/b", "e/a", "e/b"}
-	return names[x.r.IntN(len(names))]
+	names := []string{"a", "d/a", "e/a", "b", "d/b", "e/b"}
+	return names[x.r.IntN(x.config.Names)]
 }
 
 // step is something that a mount does. Where mounts send by themselves, nobody else does anything until all is sent: between the look
@@ -116,6 +115,7 @@ func (x *shared) add(what string, p *sharer, name string, by func(path, old, lin
 		return
 	}
 	id, line := x.line(what)
+	x.log = append(x.log, "  over "+brief(old))
 	if old == "" && x.r.IntN(3) == 0 { // a large one, to be sent in parts
 		line += x.lots(200)
 	}
@@ -146,9 +146,6 @@ func (x *shared) rewrite(path, old, line string) (string, error) {
 }
 
 func (x *shared) replace(path, old, line string) (string, error) {
-	if x.held(path) {
-		return x.rewrite(path, old, line)
-	}
 	temporary := path + ".new"
 	x.made[old+line] = true
 	return old + line, errors.Join(os.WriteFile(temporary, []byte(old+line), 0o644), os.Rename(temporary, path))
@@ -230,7 +227,7 @@ func (x *shared) cut(what, path string) {
 func (x *shared) remove(what string, p *sharer, name string) {
 	path := p.path(name)
 	old, ok := x.shows(path)
-	if x.log = append(x.log, what); ok && !x.held(path) && !x.failed(what, os.Remove(path)) {
+	if x.log = append(x.log, what); ok && !x.failed(what, os.Remove(path)) {
 		p.taken[name] = true
 		x.removed(old)
 	}
@@ -239,7 +236,7 @@ func (x *shared) remove(what string, p *sharer, name string) {
 func (x *shared) move(what string, p *sharer, from, to string) {
 	source, ok := x.shows(p.path(from))
 	target, seen := x.shows(p.path(to))
-	if x.log = append(x.log, what); !ok || !seen || x.held(p.path(to)) || from == to || x.failed(what, os.Rename(p.path(from), p.path(to))) {
+	if x.log = append(x.log, what); !ok || !seen || from == to || x.failed(what, os.Rename(p.path(from), p.path(to))) {
 		return
 	}
 	x.replaced(p, to, target, source)
@@ -255,12 +252,6 @@ func nameOf(f *os.File) string {
 func nameless(f *os.File) bool {
 	at := nameOf(f)
 	return at == "" || strings.HasSuffix(at, " (deleted)")
-}
-
-// held says whether a mount's file is open. After a conflict it goes on with what it wrote, by that name, too, though the name is another client's by then:
-// who replaces it has not seen what he replaces.
-func (x *shared) held(path string) bool {
-	return slices.ContainsFunc(slices.Concat(x.mounts[0].open, x.mounts[1].open), func(f *held) bool { return nameOf(f.File) == path })
 }
 
 // hold opens a file, for later.
