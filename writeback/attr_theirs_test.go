@@ -1,9 +1,11 @@
 package writeback
 
 import (
+	"errors"
 	"testing"
 	"time"
 
+	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
 )
 
@@ -72,5 +74,44 @@ func TestAttributesSetOnWhatOthersHavePut(t *testing.T) {
 				t.Errorf("%d conflicts", n)
 			}
 		})
+	}
+}
+
+// An object that another client deletes while attributes are sent, and it is written to, is not made anew with zeros in place of what it had.
+func TestWrittenToWhileItsAttributesAreSentAndOthersDelete(t *testing.T) {
+	r := newRig(t)
+	b := &copyHook{Bucket: r.bucket}
+	r.opt.Delay, r.opt.Bucket = time.Hour, b
+	s := r.open()
+	v := r.put("a", "first")
+	if err := s.SetAttr("a", v, "Standard", "", fileAttr()); err != nil {
+		t.Fatal(err)
+	}
+	b.tell = func(_ ossclient.CopyRequest, after bool) {
+		if after {
+			return
+		}
+		f := must(s.Edit("a", v, fileAttr(), nil))(t)
+		if _, err := f.WriteAt(t.Context(), []byte("OURS"), v.Size); err != nil {
+			t.Error(err)
+		}
+		r.close(f)
+		r.server.Delete(ossservertest.Bucket, "a")
+	}
+	r.flush(s) // the attributes
+	b.tell = func(ossclient.CopyRequest, bool) {}
+	f, ok := s.OpenContent("a")
+	if !ok {
+		t.Fatal("what was written is not pending")
+	}
+	if _, err := f.WriteAt(t.Context(), []byte("MORE"), f.Size()); err != nil {
+		t.Fatal(err)
+	}
+	r.close(f)
+	if err := s.Flush(t.Context(), "", nil); !errors.Is(err, ossclient.ErrNotExist) {
+		t.Errorf("got %v, want that its other bytes are gone", err)
+	}
+	if got := r.all(); len(got) != 0 {
+		t.Errorf("the bucket has %q", got)
 	}
 }

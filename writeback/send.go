@@ -304,7 +304,8 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation, more ...op) error {
 	s.mu.Lock()
 	delete(s.tried, e.key)
 	s.mu.Unlock()
-	if c.Foreign { // who knows what was there before knows nothing of this
+	theirs := c.Foreign || c.Deleted // another client has put it there, or taken it away
+	if theirs {                      // who knows what was there before knows nothing of this
 		s.recent.forget(e.key)
 	}
 	s.recent.note(e.key, e.base, c.Object.Version)
@@ -321,7 +322,7 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation, more ...op) error {
 	next := cur.clone()
 	next.since = max(next.since, e.seq+1)
 	next.when = time.Now().UnixNano()
-	if !c.Foreign { // else it is of other bytes, and that is to be seen when it is sent
+	if !theirs { // else its other bytes are not there, and that is to be seen when it is sent
 		next.base = baseOf(c.Object.Version)
 		next.trial, next.begins = nil, nil // the bucket has what is not older
 		next.flags &^= next.settledBy()
@@ -336,7 +337,7 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation, more ...op) error {
 	return s.commitLocked(append(more, op{code: opStored, key: e.key, seq: e.seq}, op{code: opSet, entry: next})...)
 }
 
-// confirmFileLocked tells the File of a key what the bucket has: f, whose content was sent, or one that is open, unless it is of other bytes. It needs
+// confirmFileLocked tells the File of a key what the bucket has: f, whose content was sent, or one that is open, unless its bytes are not there. It needs
 // change, and f.mu.
 func (s *Store) confirmFileLocked(e, cur *entry, f *File, c *Confirmation) {
 	if f != nil {
@@ -345,8 +346,8 @@ func (s *Store) confirmFileLocked(e, cur *entry, f *File, c *Confirmation) {
 	}
 	live := s.liveFile(e.key)
 	switch {
-	case live == nil || c.Foreign:
-	case e.kind == Attributes && !c.Deleted:
+	case live == nil || c.Foreign || c.Deleted:
+	case e.kind == Attributes:
 		s.rebaseLocked(live, c.Object.Version) // the same bytes, by another ETag
 	default:
 		s.mu.Lock()
