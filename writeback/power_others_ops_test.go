@@ -212,7 +212,7 @@ func (m *othersModel) exchange(ctx context.Context, a, b Key) bool {
 	va.Key, vb.Key = a, b
 	return m.step(fmt.Sprintf("exchange %s and %s", a, b), func() error {
 		m.moved = true
-		return m.s.Exchange(ctx, Side{RenameSource{Version: va, Attr: fileAttr()}, b}, Side{RenameSource{Version: vb, Attr: fileAttr()}, a}, aside, func(error) {})
+		return m.s.Exchange(ctx, Side{RenameSource{Version: va, Attr: fileAttr()}, b}, Side{RenameSource{Version: vb, Attr: fileAttr()}, a}, Key(fmt.Sprint(aside, m.done)), func(error) {})
 	})
 }
 
