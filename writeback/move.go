@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/ossfs/ossfs/internal/attr"
@@ -131,33 +132,41 @@ func (s *Store) finishObject(ctx context.Context, m *move) error {
 }
 
 func (s *Store) copyFor(ctx context.Context, m *move, a *attr.Attr) (Confirmation, error) {
-	class, err := s.classOf(ctx, m.source, a.StorageClass, m.class)
+	source, class, err := s.sourceOf(ctx, m, a.StorageClass)
 	if err != nil {
 		return Confirmation{}, err
 	}
-	return s.place(ctx, m.source, m.to, m.over, m.back, func(exclusive bool) (Confirmation, error) {
+	return s.place(ctx, source, m.to, m.over, m.back, func(exclusive bool) (c Confirmation, err error) {
 		if m.replace {
-			c, err := s.copyWith(ctx, m.source, m.to, metadata(m.to, a), class, exclusive)
+			c, err = s.copyWith(ctx, source, m.to, metadata(m.to, a), class, exclusive)
 			c.Attr = *a
-			return c, err
-		}
-		c, err := s.copyObject(ctx, m.source, class, m.to, exclusive)
-		if c.Attr.Has == 0 {
+		} else if c, err = s.copyObject(ctx, source, class, m.to, exclusive); c.Attr.Has == 0 {
 			c.Attr = *a
 		}
+		c.Source = source
 		return c, err
 	})
+}
+
+// sourceOf is the object that is copied, and the storage class that the copy is to have. What only waited to be sent when the move was asked for, and has
+// given way to another client's object since, is looked at: how long the copy is, is told.
+func (s *Store) sourceOf(ctx context.Context, m *move, asked string) (ossclient.Version, string, error) {
+	if m.source.ETag != "" {
+		class, err := s.classOf(ctx, m.source, asked, m.class)
+		return m.source, class, err
+	}
+	o, err := s.bucket.Head(ctx, m.source.Key)
+	return o.Version, cmp.Or(asked, m.class, o.StorageClass), err
 }
 
 // endMove notes that the move of an object is done, and in the same record that the old key shall be absent. What was
 // written meanwhile, through a file that was open, goes with it.
 func (s *Store) endMove(m *move, c *Confirmation) error {
-	c.Source = m.source
 	s.tell(*c)
 	s.change.Lock()
 	defer s.change.Unlock()
 	ops := m.ended(m.then)
-	gone := s.replaceLocked(m.from, Absent, nil, m.source)
+	gone := s.replaceLocked(m.from, Absent, nil, c.Source)
 	var next *entry
 	if cur := s.get(m.from); cur != nil && cur.kind != Absent {
 		next = cur.onto(c.Object.Version)
@@ -170,7 +179,7 @@ func (s *Store) endMove(m *move, c *Confirmation) error {
 	if err := s.commitLocked(ops...); err != nil {
 		return err
 	}
-	s.recent.note(m.from, &m.source, ossclient.Version{Key: m.from})
+	s.recent.note(m.from, &c.Source, ossclient.Version{Key: m.from})
 	s.recent.note(m.to, nil, c.Object.Version)
 	s.rekey(m.from, m.to)
 	if f := s.liveFile(m.to); f != nil {
