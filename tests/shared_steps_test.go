@@ -236,6 +236,7 @@ func (x *shared) remove(what string, p *sharer, name string) {
 func (x *shared) move(what string, p *sharer, from, to string) {
 	source, ok := x.shows(p.path(from))
 	target, seen := x.shows(p.path(to))
+	x.log = append(x.log, "  over "+brief(target))
 	if x.log = append(x.log, what); !ok || !seen || from == to || x.failed(what, os.Rename(p.path(from), p.path(to))) {
 		return
 	}

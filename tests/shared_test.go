@@ -28,7 +28,7 @@ import (
 // SEMANTICS 1.1, 1.8, 5.2
 func TestSharedBucket(t *testing.T) {
 	first, program := setting("SHARED_SEED", 1), sync.OnceValue(func() string { return harness.Build(t) })
-	for seed := first; seed < first+setting("SHARED_RUNS", 10); seed++ {
+	for seed := first; seed < first+setting("SHARED_RUNS", 8); seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			x := newShared(t, seed, program)
 			for range setting("SHARED_STEPS", 60) {
