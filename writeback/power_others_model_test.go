@@ -236,7 +236,12 @@ func (m *othersModel) doom(what string, key Key, v ossclient.Version) {
 		m.fatal("%s: %v", key, err)
 	}
 	more, _ := m.linesOf(content)
-	m.goes(append(list, more...), "%s %s", what, key)
+	stored, _ := m.r.body(string(key)) // it may have been confirmed since the caller looked
+	has, _ := m.linesOf(stored)
+	m.mu.Lock()
+	has = slices.DeleteFunc(has, func(n int) bool { return m.lines[n].theirs })
+	m.mu.Unlock()
+	m.goes(slices.Concat(list, more, has), "%s %s", what, key)
 }
 
 // pending is the content of a key that the bucket does not have.
