@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/ossfs/ossfs/cache/stream"
+	"github.com/ossfs/ossfs/fs/names"
 	"github.com/ossfs/ossfs/fs/namespace"
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/writeback"
@@ -53,8 +54,8 @@ func (m *Mount) confirmed(c writeback.Confirmation) {
 	}
 }
 
-// beside hears from the stager that what is written to a file is kept beside its name, which is another client's now. The node goes there, with
-// all who have it open; who asks for the name from now on finds what has it.
+// beside hears from the stager that what is written to a file has another name: beside its own, which is another client's now, or where a rename
+// that failed in the middle has put it. The node goes there, with all who have it open; who asks for the name from now on finds what has it.
 func (m *Mount) beside(key ossclient.Key, c *writeback.File) {
 	<-m.ready
 	m.keys.Lock()
@@ -62,6 +63,10 @@ func (m *Mount) beside(key ossclient.Key, c *writeback.File) {
 	if n == nil {
 		m.keys.Unlock()
 		return
+	}
+	from, _ := names.Split(n.Key())
+	if to, _ := names.Split(c.Key()); to != from {
+		n.enter(m.nodes.get(to))
 	}
 	m.nodes.unlink(n, n.Key())
 	if other := m.nodes.get(c.Key()); other != nil { // of who was faster to find it there

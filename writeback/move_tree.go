@@ -32,6 +32,7 @@ func (s *Store) RenameTree(ctx context.Context, from, to Key, over ossclient.Ver
 	}
 	if err != nil { // the caller hears it, and may put other things at both places: they are not to be moved by the next Open
 		err = errors.Join(err, s.giveUp(m, nil))
+		s.strand(m)
 	}
 	release()
 	if err != nil {
@@ -183,6 +184,39 @@ func (s *Store) rekeyTree(m *move) {
 	s.mu.RUnlock()
 	for _, key := range keys {
 		s.rekey(key, m.target(key))
+	}
+}
+
+// strand ends the renames of the Files below a directory whose own has failed: one whose object was not copied has its old key again, and who has
+// another open is told of its new one.
+func (s *Store) strand(m *move) {
+	type stranded struct {
+		key Key
+		f   *File
+	}
+	s.change.Lock()
+	s.mu.RLock()
+	var moved, list []stranded
+	for key, f := range s.live {
+		if rest, below := strings.CutPrefix(string(key), string(m.to)); below {
+			list = append(list, stranded{m.from + Key(rest), f})
+		}
+	}
+	s.mu.RUnlock()
+	for _, x := range list {
+		key := m.target(x.key)
+		s.mu.RLock()
+		stays := x.f.confirmed != nil && x.f.confirmed.Key == x.key
+		s.mu.RUnlock()
+		if stays && s.get(key) == nil {
+			s.rekey(key, x.key)
+		} else {
+			moved = append(moved, x)
+		}
+	}
+	s.change.Unlock()
+	for _, x := range moved {
+		s.opt.Beside(x.key, x.f)
 	}
 }
 

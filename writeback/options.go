@@ -77,7 +77,7 @@ type Options struct {
 
 	Confirmed func(Confirmation) // told of each state the bucket has, no lock held, before the entry leaves the overlay
 	Forget    func()             // called before the journal forgets what was confirmed: what Confirmed was told is to be kept by now
-	Beside    func(Key, *File)   // told that a File was named Key, and that the name is another client's now; File.Key says where it is kept
+	Beside    func(Key, *File)   // told, no lock held, that a File has lost its Key by no rename that its users know of; File.Key says where it is
 	Logger    *slog.Logger
 	Disk      disk.FS // nil: the directory Dir
 
