@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"context"
+	"maps"
 	"sync"
 
 	"github.com/ossfs/ossfs/ossclient"
@@ -18,7 +19,7 @@ type shared struct {
 	clock  int
 	looks  map[Key]int // when the Store has looked last, and has sent nothing since
 	theirs []theirChange
-	taken  map[Key]bool // removed by name, and the delete not sent yet
+	taken  map[Key]bool // removed by name, and the delete not noted as done yet
 }
 
 // theirChange is what the other client has put somewhere.
@@ -91,7 +92,6 @@ func (b *shared) DeleteMany(ctx context.Context, keys []Key) error {
 	for _, key := range keys {
 		b.at.Lock()
 		taken := b.taken[key]
-		delete(b.taken, key)
 		b.at.Unlock()
 		if taken {
 			_, list := b.m.note(key)
@@ -107,6 +107,21 @@ func (b *shared) takes(key Key) {
 	b.at.Lock()
 	defer b.at.Unlock()
 	b.taken[key] = true
+}
+
+// settled notes which of the keys that were removed by name have no state any more: a kill does not bring their removals back. One that does not live to
+// note the answer to a delete leaves the removal to the next, who sends it again, and within Options.Believe does not look what others have put there since.
+func (b *shared) settled(pending func(Key) bool) {
+	b.at.Lock()
+	defer b.at.Unlock()
+	maps.DeleteFunc(b.taken, func(key Key, _ bool) bool { return !pending(key) })
+}
+
+// lost notes that the power has failed: all that waited is looked at before it is deleted.
+func (b *shared) lost() {
+	b.at.Lock()
+	defer b.at.Unlock()
+	clear(b.taken)
 }
 
 // put is what the other client does; line < 0: a removal.

@@ -149,6 +149,9 @@ func (m *othersModel) dies(power bool) {
 		}
 	}
 	m.twice = m.twice || power && m.moved
+	if power {
+		m.b.lost()
+	}
 	m.files, m.holds = nil, nil
 	m.seen = make(map[Key]ossclient.Version)
 }

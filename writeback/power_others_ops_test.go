@@ -22,6 +22,10 @@ func (m *othersModel) name() Key { return othersKeys[m.rng.IntN(len(othersKeys))
 func (m *othersModel) step(what string, do func() error) bool {
 	m.done++
 	m.b.say("%d: %s", m.done, what)
+	m.b.settled(func(key Key) bool {
+		_, pending := m.s.Lookup(key)
+		return pending
+	})
 	err := do()
 	if err != nil && !m.mem.Stopped() && !tolerable(err) && !(errors.Is(err, syscall.ENOSPC) && m.mayBeFull()) {
 		m.fatal("%v", err)
