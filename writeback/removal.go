@@ -54,11 +54,11 @@ func (s *Store) mayDelete(ctx context.Context, list []*entry) (may []*entry, oth
 	return may, others, nil
 }
 
-// sure says whether a removal needs no look: it is young, or of what nobody can miss or tell from another's.
+// sure says whether a removal needs no look: it is young. One of what nobody here knew is no exception: what it finds late is another client's.
 func (s *Store) sure(e *entry, now time.Time) bool {
 	age := e.age(now)
 	young := age >= 0 && age < s.opt.Believe
-	return (young || s.opt.OnConflict == Overwrite) && !e.has(flagSuspect) || e.isDir() || !e.known() && e.trial == nil && !e.has(flagUnknown)
+	return (young || s.opt.OnConflict == Overwrite) && !e.has(flagSuspect) || e.isDir()
 }
 
 // removes says whether an object is what was removed, or what was sent before that.

@@ -84,6 +84,27 @@ func TestRenamedFromWhatOthersHavePut(t *testing.T) {
 	}
 }
 
+// A removal by one who has seen nothing but ours there, which a conflict had just moved away, is of another client's object when it holds still, and of
+// nothing when it is late.
+// SEMANTICS 5.2
+func TestRemovedAfterItGaveWay(t *testing.T) {
+	for believe, want := range map[time.Duration]string{0: "theirs", time.Hour: ""} {
+		r := newRig(t)
+		r.opt.Delay, r.opt.OnConflict, r.opt.Believe = 1<<40, KeepBoth, believe
+		s := r.open()
+		r.write(s, "a", "ours")
+		r.put("a", "theirs")
+		r.flush(s) // ours is beside it
+		if err := s.Remove("a", ossclient.Version{}); err != nil {
+			t.Fatal(err)
+		}
+		r.flush(s)
+		if got := r.all(); len(got) != 1+min(1, len(want)) || got["a"] != want {
+			t.Errorf("within %v: the bucket has %q", believe, got)
+		}
+	}
+}
+
 // What was sent before the removal, and no answer to it heard, is removed.
 func TestRemovedWhatWasNotHeardOf(t *testing.T) {
 	r := newRig(t)
