@@ -13,6 +13,8 @@ import (
 // record says is passed over, and the state before it stays. So is
 //
 //   - a leg of an exchange when the one before it is: it would put something where the content is that was to be moved away;
+//   - a move of an object when there is content under its key that the object is not the base of: what had taken that away was passed over, and it
+//     would go along with the object, and overwrite it;
 //   - what came later of content whose move was passed over, unless the state that it has where it was does not count: two keys
 //     would speak of one staged file.
 type fallback struct {
@@ -53,7 +55,7 @@ func (fb *fallback) look(ops []op) bool {
 		case opTorn:
 			fb.torn[o.stage] = true
 		case opMove, opMoved:
-			whole = whole && !fb.passed[o.move.id]
+			whole = whole && !fb.passed[o.move.id] && (o.code == opMoved || !fb.ofAnother(o.move))
 		}
 		e := ops[i].entry
 		if e == nil || e.stage == 0 {
@@ -69,6 +71,12 @@ func (fb *fallback) look(ops []op) bool {
 		whole = fb.fits(e, outgrown(ops, i)) && whole
 	}
 	return whole
+}
+
+// ofAnother says whether a move is of an object, and the content that its key has here was made of something else.
+func (fb *fallback) ofAnother(m *move) bool {
+	e := fb.s.get(m.from)
+	return !m.tree && !m.waiting && e != nil && e.kind == Content && !(e.known() && e.base.ETag == m.source.ETag)
 }
 
 // elsewhere is the state of another key, which the record leaves as it is, that speaks of the same staged file; nil: there is none.
