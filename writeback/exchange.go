@@ -146,7 +146,7 @@ func (s *Store) beginMove(ctx context.Context, m *move) (begun *move, release fu
 
 // carryOn does what follows a move of the journal that was tried, with err. again is asked after a failure that may pass.
 // When a leg of an exchange cannot be done, those before it are taken back, and the error is its; not when nothing is aside any more:
-// the other side may have been written to since, where it is.
+// the other side may have been written to since, where it is. What is left to be done then is late.
 func (s *Store) carryOn(ctx context.Context, m *move, err error, again func(error) bool) error {
 	var failed error
 	for ; m != nil; err = s.carryOut(ctx, m) {
@@ -159,15 +159,17 @@ func (s *Store) carryOn(ctx context.Context, m *move, err error, again func(erro
 		case err == nil:
 			m = next
 			continue
-		case ctx.Err() != nil || s.ctx.Err() != nil:
+		case s.ctx.Err() != nil: // no program goes on
 			return errors.Join(failed, err)
+		case ctx.Err() != nil:
+			return errors.Join(failed, err, s.postpone(m))
 		case gone && (!leg || m.then == nil && !taken): // another client took it away, or a loss of power: there is nothing to be moved any more
 		case hopeless && leg:
 			failed, next = err, m.undo
 		case !hopeless && again(err):
 			continue
 		default:
-			return errors.Join(failed, err)
+			return errors.Join(failed, err, s.postpone(m))
 		}
 		if err := s.giveUp(m, next); err != nil {
 			return errors.Join(failed, err)
@@ -185,14 +187,17 @@ func (s *Store) carryOut(ctx context.Context, m *move) error {
 	s.mu.RLock()
 	begun := s.v.moves[m.id]
 	s.mu.RUnlock()
-	var release func()
-	var err error
-	switch {
-	case begun == nil:
+	if begun == nil {
 		return nil // done already
-	case begun.waiting:
+	}
+	begun, err := s.aim(ctx, begun)
+	if err != nil {
+		return err
+	}
+	var release func()
+	if begun.waiting {
 		begun, release, err = s.beginMove(ctx, begun)
-	default:
+	} else {
 		release, err = s.reserve(ctx, begun.reservations()...)
 	}
 	if begun == nil || err != nil {

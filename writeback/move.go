@@ -24,6 +24,8 @@ type move struct {
 	back    bool  // it takes an earlier leg back: what is not there need not be moved
 	then    *move // follows when it is done; the record that ends it says so
 	undo    *move // follows when it cannot be done
+
+	late bool // programs went on before it was done: what is at its new name is newer
 }
 
 // The bits of a move in its record.
@@ -35,11 +37,12 @@ const (
 	moveThen
 	moveUndo
 	moveOver
+	moveLate
 )
 
 func (e *encoder) move(m *move) {
 	var bits byte
-	for i, on := range [...]bool{m.tree, m.replace, m.waiting, m.back, m.then != nil, m.undo != nil, m.over.ETag != ""} {
+	for i, on := range [...]bool{m.tree, m.replace, m.waiting, m.back, m.then != nil, m.undo != nil, m.over.ETag != "", m.late} {
 		if on {
 			bits |= 1 << i
 		}
@@ -66,6 +69,7 @@ func (d *decoder) move() *move {
 	m := &move{id: d.uint()}
 	bits := d.byte()
 	m.tree, m.replace, m.waiting, m.back = bits&moveTree != 0, bits&moveReplace != 0, bits&moveWaiting != 0, bits&moveBack != 0
+	m.late = bits&moveLate != 0
 	m.from, m.to = Key(d.string()), Key(d.string())
 	m.source = ossclient.Version{Key: m.from, ETag: ossclient.ETag(d.string()), Size: int64(d.uint())}
 	m.attr = d.string()

@@ -147,8 +147,18 @@ func (s *Store) journalTree(m *move, over *ossclient.Version) (*move, error) {
 		if e.key == m.from && over != nil {
 			base = *over
 		}
-		next, removal := s.moveOps(e, m.target(e.key), base)
-		next.after = m.leg()
+		to := m.target(e.key)
+		if m.late && newerThan(s.get(to), e.key) {
+			if e.isDir() { // the newer one takes its place
+				ops = append(ops, op{code: opDel, key: e.key})
+				continue
+			}
+			to = s.putBesideLocked(to)
+		}
+		next, removal := s.moveOps(e, to, base)
+		if next.after = m.leg(); m.late { // the bucket may have something newer there
+			next.flags |= flagSuspect
+		}
 		next.seq, seq = seq, seq+1
 		if removal.entry != nil {
 			removal.entry.seq, seq = seq, seq+1
@@ -308,6 +318,21 @@ func (s *Store) movedOps(from, to ossclient.Version, seq *uint64) (ops []op) {
 	return ops
 }
 
+// copyBelow copies an object of a directory that is moved.
+func (s *Store) copyBelow(ctx context.Context, m *move, o *ossclient.Object) (Confirmation, error) {
+	to := m.target(o.Key)
+	if m.late {
+		var stays bool
+		var err error
+		if to, stays, err = s.lateTarget(ctx, m, o); stays || err != nil {
+			return Confirmation{Key: to, Object: ossclient.Object{Version: ossclient.Version{Key: to}}}, err
+		}
+	}
+	return s.place(ctx, o.Version, to, ossclient.Version{}, m.back, func(exclusive bool) (Confirmation, error) {
+		return s.copyObject(ctx, o.Version, o.StorageClass, to, exclusive)
+	})
+}
+
 // copyPage copies the objects of a page that are to be copied, and returns which it did, also when it fails: after a failure
 // no more are begun, but those on their way are not cut off, so that it is known what the bucket has.
 func (s *Store) copyPage(ctx context.Context, m *move, objects []ossclient.Object) ([]Confirmation, error) {
@@ -316,20 +341,17 @@ func (s *Store) copyPage(ctx context.Context, m *move, objects []ossclient.Objec
 	var failed atomic.Bool
 	g.SetLimit(movesAtOnce)
 	for i, o := range objects {
-		to := m.target(o.Key)
 		if e := s.get(o.Key); e != nil && e.kind == Absent {
 			continue // deleted, or its content is pending under the new key
 		}
-		if e := s.get(to); e != nil && e.kind != Absent && (e.base == nil || e.base.Key != o.Key) {
+		if !m.late && newerThan(s.get(m.target(o.Key)), o.Key) {
 			continue // what is pending there is newer, and not made of it
 		}
 		g.Go(func() error {
 			if failed.Load() {
 				return nil
 			}
-			c, err := s.place(ctx, o.Version, to, ossclient.Version{}, m.back, func(exclusive bool) (Confirmation, error) {
-				return s.copyObject(ctx, o.Version, o.StorageClass, to, exclusive)
-			})
+			c, err := s.copyBelow(ctx, m, &o)
 			switch {
 			case errors.Is(err, ossclient.ErrNotExist):
 				return nil // deleted by somebody else meanwhile
