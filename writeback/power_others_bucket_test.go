@@ -19,6 +19,7 @@ type shared struct {
 	clock  int
 	looks  map[Key]int // when the Store has looked last, and has sent nothing since
 	theirs []theirChange
+	late   map[Key]bool // a request was given up when its process died: the server may get to it still
 	taken  map[Key]bool // removed by name, and the delete not noted as done yet
 }
 
@@ -40,11 +41,15 @@ func (b *shared) Head(ctx context.Context, key Key) (ossclient.Object, error) {
 }
 
 // changes does a request that changes a key, after a look or not.
-func (b *shared) changes(key Key, do func() error) error {
+func (b *shared) changes(ctx context.Context, key Key, do func() error) error {
 	b.turn.RLock()
 	defer b.turn.RUnlock()
 	b.overtaken(key)
-	return do()
+	err := do()
+	b.at.Lock()
+	defer b.at.Unlock()
+	b.late[key] = ctx.Err() != nil
+	return err
 }
 
 // overtaken notes that what the other client has put to a key since the last look may be overwritten.
@@ -63,7 +68,7 @@ func (b *shared) overtaken(key Key) {
 }
 
 func (b *shared) Put(ctx context.Context, q ossclient.PutRequest) (r ossclient.PutResult, err error) {
-	err = b.changes(q.Key, func() error {
+	err = b.changes(ctx, q.Key, func() error {
 		r, err = b.traced.Put(ctx, q)
 		return err
 	})
@@ -71,7 +76,7 @@ func (b *shared) Put(ctx context.Context, q ossclient.PutRequest) (r ossclient.P
 }
 
 func (b *shared) CompleteUpload(ctx context.Context, c ossclient.CompleteRequest) (r ossclient.PutResult, err error) {
-	err = b.changes(c.Key, func() error {
+	err = b.changes(ctx, c.Key, func() error {
 		r, err = b.traced.CompleteUpload(ctx, c)
 		return err
 	})
@@ -79,7 +84,7 @@ func (b *shared) CompleteUpload(ctx context.Context, c ossclient.CompleteRequest
 }
 
 func (b *shared) Copy(ctx context.Context, q ossclient.CopyRequest) (r ossclient.CopyResult, err error) {
-	err = b.changes(q.Key, func() error {
+	err = b.changes(ctx, q.Key, func() error {
 		r, err = b.traced.Copy(ctx, q)
 		return err
 	})
@@ -135,6 +140,9 @@ func (b *shared) other(key Key, line int, do func()) {
 	b.at.Lock()
 	defer b.at.Unlock()
 	b.clock++
+	if line >= 0 && b.late[key] { // it was looked at before that request, which comes after this
+		b.m.goes([]int{line}, "a request that changes %s may be under way", key)
+	}
 	if line >= 0 {
 		b.theirs = append(b.theirs, theirChange{key, b.clock, line})
 	}

@@ -156,7 +156,7 @@ func (m *othersModel) dies(power bool) {
 	m.seen = make(map[Key]ossclient.Version)
 }
 
-// note looks at what the bucket has at a key. Nobody changes it meanwhile.
+// note looks at what the bucket has at a key. The other client does not change it meanwhile; the Store may.
 func (m *othersModel) note(key Key) (v ossclient.Version, list []int) {
 	o, there := m.r.server.Object(ossservertest.Bucket, string(key))
 	if !there {
@@ -164,6 +164,9 @@ func (m *othersModel) note(key Key) (v ossclient.Version, list []int) {
 	}
 	v.Key = key
 	body, err := o.Body()
+	if err != nil && strings.Contains(err.Error(), "is not what it was") {
+		return m.note(key) // a request of the Store has replaced it
+	}
 	if err != nil {
 		m.t.Error(err)
 	}

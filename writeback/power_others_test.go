@@ -24,7 +24,7 @@ func newOthersModel(t *testing.T, seed uint64) *othersModel {
 	r := newRig(t)
 	m := &othersModel{t: t, r: r, seed: seed, mem: disktest.New(), rng: rand.New(rand.NewPCG(seed, 12)),
 		inside: map[ossclient.ETag][]int{}, seen: map[Key]ossclient.Version{}}
-	m.b = &shared{traced: traced{patient: patient{r.bucket}}, m: m, looks: map[Key]int{}, taken: map[Key]bool{}}
+	m.b = &shared{traced: traced{patient: patient{r.bucket}}, m: m, looks: map[Key]int{}, taken: map[Key]bool{}, late: map[Key]bool{}}
 	o := r.opt
 	o.Bucket, o.Logger, o.Confirmed = m.b, slog.New(slog.NewTextHandler(m.b, nil)), m.confirmed
 	o.Delay = []time.Duration{time.Hour, time.Millisecond, 20 * time.Millisecond}[seed%3]
