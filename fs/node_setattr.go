@@ -25,7 +25,8 @@ func (n *node) Setattr(ctx context.Context, f fusefs.FileHandle, in *fuse.SetAtt
 	}
 	const others = fuse.FATTR_MODE | fuse.FATTR_UID | fuse.FATTR_GID | fuse.FATTR_ATIME | fuse.FATTR_MTIME
 	if in.Valid&fuse.FATTR_MTIME != 0 {
-		defer n.keepTime()()
+		kept := n.keepTime()
+		defer kept(ctx, in.Valid&fuse.FATTR_SIZE != 0)
 	}
 	if in.Valid&others != 0 {
 		err := n.change(ctx, func(a *attr.Attr, shown attr.Attr) error {
@@ -200,19 +201,28 @@ func (n *node) dropPrivileges(c *writeback.File) {
 // keepTime is called before the time of the last write is set, and what it returns is called afterwards. The kernel of a local filesystem
 // moves that time when a program stores into a page of a mapping; ours does not, and tells us of the store when it writes the page, which may
 // be half a minute later. So once a time is set the kernel has to write such pages, and until it has, what it writes moves no time.
-func (n *node) keepTime() (after func()) {
+//
+// It drops them, too, and every other page. What a program writes lies for a moment in a page that can be dropped, and is not here yet: who then
+// reads it brings back what was there before, for good. While the kernel waits for the answer it has the inode locked, and nobody writes: it is told
+// before that. Where the file is cut it holds such pages back until it has the answer.
+func (n *node) keepTime() (after func(ctx context.Context, cut bool)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.mappers == 0 {
-		return func() {}
+		return func(context.Context, bool) {}
 	}
 	n.timed++
-	return func() {
-		n.m.notify.tell(notice{node: n.EmbeddedInode(), pages: true, then: func() {
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			n.timed--
-		}})
+	written := notice{node: n.EmbeddedInode(), pages: true, then: func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.timed--
+	}}
+	return func(ctx context.Context, cut bool) {
+		if cut {
+			n.m.notify.tell(written)
+			return
+		}
+		n.m.notify.tellLocked(ctx, written)
 	}
 }
 

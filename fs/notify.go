@@ -2,7 +2,9 @@ package fs
 
 import (
 	"context"
+	"math"
 	"sync"
+	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 
@@ -35,8 +37,9 @@ type notifier struct {
 
 // kernel is who is told.
 type kernel interface {
-	calm(*fusefs.Inode)    // waits until it does not wait for us with the inode locked
-	written(*fusefs.Inode) // waits until what it has sent of the inode to be written is written
+	calm(*fusefs.Inode)                               // waits until it does not wait for us with the inode locked
+	written(*fusefs.Inode)                            // waits until what it has sent of the inode to be written is written
+	calmPages(inode *fusefs.Inode, off, length int64) // waits until it does not wait for us to read these
 }
 
 func newNotifier() *notifier {
@@ -60,6 +63,36 @@ func (n *notifier) tell(list ...notice) {
 	}
 	n.mu.Unlock()
 	n.signal()
+}
+
+// lockedMost is how long who answers the kernel waits for it: for a page of which the bytes are long in coming, say.
+const lockedMost = time.Second
+
+// tellLocked has the kernel drop the pages of a file, and waits for that a while: for who answers it, and for whom it has the inode locked.
+func (n *notifier) tellLocked(ctx context.Context, x notice) {
+	n.mu.Lock()
+	k := n.kernel
+	n.mu.Unlock()
+	if k == nil {
+		x.then()
+		return
+	}
+	dropped := make(chan struct{})
+	go func() {
+		_ = x.node.Operations().(*node).settlePages(context.Background())
+		k.calmPages(x.node, 0, math.MaxInt64)
+		_ = x.node.NotifyContent(0, 0)
+		close(dropped)
+		k.written(x.node)
+		x.then()
+	}()
+	patience := time.NewTimer(lockedMost)
+	defer patience.Stop()
+	select {
+	case <-dropped:
+	case <-patience.C:
+	case <-ctx.Done():
+	}
 }
 
 // settle waits until the kernel was told all that is queued. What answers the kernel must not wait for it.

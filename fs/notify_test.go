@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -40,6 +42,10 @@ func (l *listener) calm(i *fusefs.Inode) {
 		<-l.hold
 	}
 	l.hear("calm %s", name(i))
+}
+
+func (l *listener) calmPages(i *fusefs.Inode, off, length int64) {
+	l.hear("calm %s %d+%d", name(i), off, length)
 }
 
 func (l *listener) written(i *fusefs.Inode) { l.hear("written %s", name(i)) }
@@ -187,4 +193,38 @@ func TestSettle(t *testing.T) {
 		synctest.Wait()
 		x.want(t, "calm root", "entry 1 a")
 	})
+}
+
+// When the time of a file is set that a program may have mapped, the kernel has dropped its pages before the answer, while it keeps writers away; but
+// nobody waits for ever for a page that is long in coming.
+// SEMANTICS 2.3
+func TestPagesAreDroppedBeforeTheTimeIsSet(t *testing.T) {
+	for _, slow := range []bool{false, true} {
+		m, _ := withoutKernel(t, "file")
+		var dropped atomic.Bool
+		fusefs.NewNodeFS(m.root, &fusefs.Options{ServerCallbacks: &dropping{told: func(int64, int64) { dropped.Store(true) }}})
+		locked := make(chan struct{}) // the kernel has the inode locked until it has the answer
+		m.notify.begin(&listener{hold: locked})
+		n := find(t, m.root, "file")
+		f, _, e := n.Open(t.Context(), syscall.O_RDWR)
+		if e != 0 {
+			t.Fatal(e)
+		}
+		t.Cleanup(func() { f.(*handle).Release(context.WithoutCancel(t.Context())) })
+		if slow {
+			n.mu.Lock()
+			n.beginGivingLocked()
+			n.mu.Unlock()
+		}
+		in := &fuse.SetAttrIn{SetAttrInCommon: fuse.SetAttrInCommon{Valid: fuse.FATTR_MTIME, Mtime: 1}}
+		if e := n.Setattr(t.Context(), nil, in, &fuse.AttrOut{}); e != 0 {
+			t.Fatal(e)
+		}
+		if dropped.Load() == slow {
+			t.Errorf("slow: %v; and the pages are dropped: %v", slow, dropped.Load())
+		}
+		if close(locked); slow {
+			n.endGiving()
+		}
+	}
 }
