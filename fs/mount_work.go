@@ -64,20 +64,18 @@ func (m *Mount) beside(key ossclient.Key, c *writeback.File) {
 		m.keys.Unlock()
 		return
 	}
-	from, _ := names.Split(n.Key())
-	if to, _ := names.Split(c.Key()); to != from {
-		n.enter(m.nodes.get(to))
+	from, to := n.Key(), c.Key()
+	before, _ := names.Split(from)
+	if dir, _ := names.Split(to); dir != before {
+		n.enter(m.nodes.get(dir))
 	}
-	m.nodes.unlink(n, n.Key())
-	if other := m.nodes.get(c.Key()); other != nil { // of who was faster to find it there
+	m.nodes.unlink(n, from)
+	if other := m.nodes.get(to); other != nil { // of who was faster to find it there
 		other.leave()
 	}
-	n.rename(c.Key())
+	n.rename(to)
 	m.keys.Unlock()
-	name, dir := n.EmbeddedInode().Parent()
-	if dir != nil {
-		m.notify.tell(notice{dir: dir, name: name})
-	}
+	n.expireName()
 	n.spoiled() // what was not written to here is as the other client has it
 }
 

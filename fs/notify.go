@@ -26,8 +26,9 @@ type notice struct {
 // tells: the kernel may answer only after a request that it has sent us, so telling from within a
 // handler of the same directory or file would deadlock.
 type notifier struct {
-	wake chan struct{} // one token: the queue has something, or is closed
-	done chan struct{} // closed when the goroutine has ended
+	wake chan struct{}  // one token: the queue has something, or is closed
+	done chan struct{}  // closed when the goroutine has ended
+	held sync.WaitGroup // what tellLocked has begun; not added to when it is closed
 
 	mu     sync.Mutex // guards the fields below; a leaf
 	queue  []notice
@@ -72,20 +73,21 @@ const lockedMost = time.Second
 func (n *notifier) tellLocked(ctx context.Context, x notice) {
 	n.mu.Lock()
 	k := n.kernel
-	n.mu.Unlock()
-	if k == nil {
+	if k == nil || n.closed {
+		n.mu.Unlock()
 		x.then()
 		return
 	}
 	dropped := make(chan struct{})
-	go func() {
+	n.held.Go(func() {
 		_ = x.node.Operations().(*node).settlePages(context.Background())
 		k.calmPages(x.node, 0, math.MaxInt64)
 		_ = x.node.NotifyContent(0, 0)
 		close(dropped)
 		k.written(x.node)
 		x.then()
-	}()
+	})
+	n.mu.Unlock()
 	patience := time.NewTimer(lockedMost)
 	defer patience.Stop()
 	select {
@@ -116,7 +118,7 @@ func (n *notifier) signal() {
 	}
 }
 
-// close drops what is queued and waits for the goroutine. The connection to the kernel must have
+// close drops what is queued and waits for what is being told. The connection to the kernel must have
 // ended, or have nothing in the way of a notice.
 func (n *notifier) close() {
 	n.mu.Lock()
@@ -124,6 +126,7 @@ func (n *notifier) close() {
 	n.mu.Unlock()
 	n.signal()
 	<-n.done
+	n.held.Wait()
 }
 
 func (n *notifier) run() {

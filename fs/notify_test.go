@@ -228,3 +228,30 @@ func TestPagesAreDroppedBeforeTheTimeIsSet(t *testing.T) {
 		}
 	}
 }
+
+// Who ends the mount waits for what the kernel is being told, though he who asked for it has not; afterwards nothing more is begun.
+func TestCloseWaitsForWhatIsBeingTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newTold(t)
+		x.begin(x.listener)
+		x.file.beginGivingLocked()
+		then := 0
+		pages := notice{node: x.file.EmbeddedInode(), pages: true, then: func() { then++ }}
+		x.tellLocked(t.Context(), pages) // it has no patience for pages that do not come
+		closed := make(chan struct{})
+		go func() { x.notifier.close(); close(closed) }()
+		synctest.Wait()
+		select {
+		case <-closed:
+			t.Error("it did not wait")
+		default:
+		}
+		x.file.endGiving()
+		<-closed
+		heard := len(x.heard)
+		x.tellLocked(t.Context(), pages)
+		if then != 2 || len(x.heard) != heard {
+			t.Errorf("%d of 2 notices had an end, and the kernel heard %q", then, x.heard[heard:])
+		}
+	})
+}
