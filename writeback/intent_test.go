@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -209,7 +210,7 @@ func TestUploadIsLookedForAgain(t *testing.T) {
 	s.mu.Lock()
 	in.busy, in.until = false, time.Now().UnixNano()
 	s.mu.Unlock()
-	b.before = func(n int) {
+	b.before = func(n int32) {
 		if n < 2 {
 			return
 		}
@@ -219,19 +220,19 @@ func TestUploadIsLookedForAgain(t *testing.T) {
 	}
 	s.settleIntents(t.Context(), []*intent{in})
 	if left := r.uploads(); slices.Contains(left, lost) {
-		t.Errorf("looked %d times, and it is still there: %q", b.n, left)
+		t.Errorf("looked %d times, and it is still there: %q", b.n.Load(), left)
 	}
 }
 
-// listed is a Bucket in which something happens before uploads are listed for the n-th time.
+// listed is a Bucket in which something happens before uploads are listed for the n-th time; a Store that is closed lists for
+// several keys at once.
 type listed struct {
 	Bucket
-	n      int
-	before func(n int)
+	n      atomic.Int32
+	before func(n int32)
 }
 
 func (b *listed) ListUploads(ctx context.Context, prefix Key) iter.Seq2[ossclient.Upload, error] {
-	b.n++
-	b.before(b.n)
+	b.before(b.n.Add(1))
 	return b.Bucket.ListUploads(ctx, prefix)
 }
