@@ -182,7 +182,7 @@ func (n *node) edit(ctx context.Context, h *handle) (*writeback.File, error) {
 	if other {
 		return nil, nil
 	}
-	c, err := n.m.store.Edit(e.Key, e.Version, e.Raw.Clone(), n.m.filler(e.Version))
+	c, err := n.m.store.Edit(e.Key, e.Seen(), e.Raw.Clone(), n.m.filler(e.Version))
 	if err != nil {
 		return nil, err
 	}

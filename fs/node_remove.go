@@ -74,7 +74,7 @@ func (n *node) removeAt(ctx context.Context, at ossclient.Key, e namespace.Entry
 			return false, err
 		}
 	}
-	if err := n.m.store.Remove(e.Key, e.Version); err != nil {
+	if err := n.m.store.Remove(e.Key, e.Seen()); err != nil {
 		if victim != nil {
 			victim.comeBack(e.Key)
 		}
@@ -108,7 +108,7 @@ func (n *node) detach(ctx context.Context) error {
 		n.mu.Unlock()
 	}
 	if stage { // not through edit: the caller has the gate
-		c, err := n.m.store.Edit(e.Key, e.Version, e.Raw.Clone(), n.m.filler(e.Version))
+		c, err := n.m.store.Edit(e.Key, e.Seen(), e.Raw.Clone(), n.m.filler(e.Version))
 		if err != nil {
 			return err
 		}

@@ -170,13 +170,13 @@ func (r *renaming) move(ctx context.Context) error {
 	var err error
 	switch {
 	case r.source.Dir && r.exists && r.target.Key != r.targetKey: // another spelling of the name
-		if err = m.store.Remove(r.target.Key, r.target.Version); err == nil {
-			err = m.store.RenameTree(ctx, r.sourceKey, r.targetKey, ossclient.Version{})
+		if err = m.store.Remove(r.target.Key, r.target.Seen()); err == nil {
+			err = m.store.RenameTree(ctx, r.sourceKey, r.targetKey, writeback.Seen{})
 		}
 	case r.source.Dir:
-		err = m.store.RenameTree(ctx, r.sourceKey, r.targetKey, r.target.Version)
+		err = m.store.RenameTree(ctx, r.sourceKey, r.targetKey, r.target.Seen())
 	default:
-		err = m.store.Rename(ctx, r.sourceKey, r.targetKey, source(r.source), r.target.Version)
+		err = m.store.Rename(ctx, r.sourceKey, r.targetKey, source(r.source), r.target.Seen())
 	}
 	if err != nil {
 		if victim != nil {
@@ -213,7 +213,7 @@ func (r *renaming) exchange(ctx context.Context, open func()) error {
 func source(e namespace.Entry) writeback.RenameSource {
 	v := e.Version
 	v.Key = e.Key
-	return writeback.RenameSource{Version: v, Attr: e.Raw.Clone(), Class: e.Object.StorageClass}
+	return writeback.RenameSource{Version: v, At: e.At, Attr: e.Raw.Clone(), Class: e.Object.StorageClass}
 }
 
 // rekey gives the live nodes at and below the old keys their new ones, all at once for those who look

@@ -160,7 +160,7 @@ func (n *node) tryChange(ctx context.Context, edit func(a *attr.Attr, shown attr
 		if e.Object.Type == ossclient.Symlink { // what a copy makes of it, OSS has to say
 			target = ""
 		}
-		err = n.m.store.SetAttr(key, e.Version, e.Object.StorageClass, target, a)
+		err = n.m.store.SetAttr(key, e.Seen(), e.Object.StorageClass, target, a)
 	}
 	if err != nil {
 		return true, err

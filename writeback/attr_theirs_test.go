@@ -23,21 +23,21 @@ func TestAttributesSetOnWhatOthersHavePut(t *testing.T) {
 		before, while, after func(r *rig, s *Store, v ossclient.Version)
 	}{
 		"written to by who has it open": {before: func(r *rig, s *Store, v ossclient.Version) {
-			s.live["a"] = must(s.Edit("a", v, fileAttr(), nil))(t)
+			s.live["a"] = must(s.Edit("a", Seen{Version: v}, fileAttr(), nil))(t)
 		}, after: func(r *rig, s *Store, _ ossclient.Version) {
 			write(r, s.live["a"])
 		}},
 		"written to by who saw it before": {after: func(r *rig, s *Store, v ossclient.Version) {
-			write(r, must(s.Edit("a", v, fileAttr(), nil))(t))
+			write(r, must(s.Edit("a", Seen{Version: v}, fileAttr(), nil))(t))
 		}},
 		"written to meanwhile": {while: func(r *rig, s *Store, v ossclient.Version) {
-			write(r, must(s.Edit("a", v, fileAttr(), nil))(t))
+			write(r, must(s.Edit("a", Seen{Version: v}, fileAttr(), nil))(t))
 		}},
 		"made anew": {after: func(r *rig, s *Store, v ossclient.Version) {
 			write(r, must(s.Create("a", fileAttr(), v))(t))
 		}},
 		"removed": {after: func(r *rig, s *Store, v ossclient.Version) {
-			if err := s.Remove("a", v); err != nil {
+			if err := s.Remove("a", Seen{Version: v}); err != nil {
 				t.Error(err)
 			}
 		}},
@@ -53,7 +53,7 @@ func TestAttributesSetOnWhatOthersHavePut(t *testing.T) {
 			if do.before != nil {
 				do.before(r, s, v)
 			}
-			if err := s.SetAttr("a", v, "Standard", "", fileAttr()); err != nil {
+			if err := s.SetAttr("a", Seen{Version: v}, "Standard", "", fileAttr()); err != nil {
 				t.Fatal(err)
 			}
 			r.put("a", theirs)
@@ -84,14 +84,14 @@ func TestWrittenToWhileItsAttributesAreSentAndOthersDelete(t *testing.T) {
 	r.opt.Delay, r.opt.Bucket = time.Hour, b
 	s := r.open()
 	v := r.put("a", "first")
-	if err := s.SetAttr("a", v, "Standard", "", fileAttr()); err != nil {
+	if err := s.SetAttr("a", Seen{Version: v}, "Standard", "", fileAttr()); err != nil {
 		t.Fatal(err)
 	}
 	b.tell = func(_ ossclient.CopyRequest, after bool) {
 		if after {
 			return
 		}
-		f := must(s.Edit("a", v, fileAttr(), nil))(t)
+		f := must(s.Edit("a", Seen{Version: v}, fileAttr(), nil))(t)
 		if _, err := f.WriteAt(t.Context(), []byte("OURS"), v.Size); err != nil {
 			t.Error(err)
 		}

@@ -125,7 +125,7 @@ func TestWhatHadAnotherNameIsNotBroughtBack(t *testing.T) {
 		to   string
 	}{
 		"renamed": {func(t *testing.T, s *Store) error {
-			return s.Rename(t.Context(), "d/a", "b", RenameSource{}, ossclient.Version{})
+			return s.Rename(t.Context(), "d/a", "b", RenameSource{}, Seen{})
 		}, "b"},
 		"exchanged": {func(t *testing.T, s *Store) error {
 			side := func(at, to Key) Side {
@@ -133,7 +133,9 @@ func TestWhatHadAnotherNameIsNotBroughtBack(t *testing.T) {
 			}
 			return s.Exchange(t.Context(), side("d/a", "b"), side("b", "d/a"), aside, func(error) {})
 		}, "b"},
-		"with its directory": {func(t *testing.T, s *Store) error { return s.RenameTree(t.Context(), "d/", "e/", ossclient.Version{}) }, "e/a"},
+		"with its directory": {func(t *testing.T, s *Store) error {
+			return s.RenameTree(t.Context(), "d/", "e/", Seen{})
+		}, "e/a"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(16) {

@@ -22,7 +22,7 @@ func (s *Store) Create(key Key, a attr.Attr, base ossclient.Version) (*File, err
 	}
 	old := s.get(key)
 	absent := old != nil && (old.kind == Absent || old.has(flagAnew))
-	e := s.replaceLocked(key, Content, old, s.seenLocked(key, base))
+	e := s.replaceLocked(key, Content, old, s.seenLocked(key, Seen{Version: base}))
 	e.attr, e.stage = packAttr(&a), f.stage
 	e.flags |= flagDirty
 	if absent {
@@ -39,7 +39,9 @@ func (s *Store) Create(key Key, a attr.Attr, base ossclient.Version) (*File, err
 
 // Put gives a key content of a few bytes, whole: directories ("a/"), symbolic links, special files.
 func (s *Store) Put(key Key, a attr.Attr, body string, base ossclient.Version) error {
-	return s.put(key, a, body, func(old *entry) *entry { return s.replaceLocked(key, Content, old, s.seenLocked(key, base)) })
+	return s.put(key, a, body, func(old *entry) *entry {
+		return s.replaceLocked(key, Content, old, s.seenLocked(key, Seen{Version: base}))
+	})
 }
 
 // Keep sees to it that a directory has an object of its own, with these attributes, whether the bucket has
@@ -73,7 +75,7 @@ func (s *Store) put(key Key, a attr.Attr, body string, followLocked func(old *en
 
 // SetAttr gives a key other attributes: those of its pending content, or of the object, base, in the bucket. class is the
 // object's storage class, and target what it points to when it is a symbolic link, both of which it keeps; "" when that is not known.
-func (s *Store) SetAttr(key Key, base ossclient.Version, class, target string, a attr.Attr) error {
+func (s *Store) SetAttr(key Key, base Seen, class, target string, a attr.Attr) error {
 	if err := s.usable(); err != nil {
 		return err
 	}
@@ -107,7 +109,7 @@ func (s *Store) SetAttr(key Key, base ossclient.Version, class, target string, a
 
 // Remove takes a key away. base is what the bucket has there; when it has nothing, and nothing was ever
 // sent, the entry just goes.
-func (s *Store) Remove(key Key, base ossclient.Version) error {
+func (s *Store) Remove(key Key, base Seen) error {
 	if err := s.usable(); err != nil {
 		return err
 	}

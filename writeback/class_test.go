@@ -43,7 +43,7 @@ func TestCopiesKeepTheStorageClass(t *testing.T) {
 				asked := mode
 				asked.StorageClass = "Standard"
 				set := func(key string, a attr.Attr) {
-					if err := s.SetAttr(Key(key), put(key, "IA"), known, "", a); err != nil {
+					if err := s.SetAttr(Key(key), Seen{Version: put(key, "IA")}, known, "", a); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -51,18 +51,18 @@ func TestCopiesKeepTheStorageClass(t *testing.T) {
 				set("asked", asked)
 				set("mode, renamed", mode)
 				heads := r.server.Counts()["HeadObject"]
-				if err := s.Rename(t.Context(), "mode, renamed", "renamed, mode", RenameSource{}, ossclient.Version{}); err != nil {
+				if err := s.Rename(t.Context(), "mode, renamed", "renamed, mode", RenameSource{}, Seen{}); err != nil {
 					t.Fatal(err)
 				}
 				if n := r.server.Counts()["HeadObject"] - heads; known != "" && n > 0 && !large {
 					t.Errorf("%d HEADs for a class that is known", n)
 				}
 				v := put("plain", "IA")
-				if err := s.Rename(t.Context(), "plain", "renamed", RenameSource{Version: v, Attr: fileAttr(), Class: known}, ossclient.Version{}); err != nil {
+				if err := s.Rename(t.Context(), "plain", "renamed", RenameSource{Version: v, Attr: fileAttr(), Class: known}, Seen{}); err != nil {
 					t.Fatal(err)
 				}
 				put("d/x", "IA")
-				if err := s.RenameTree(t.Context(), "d/", "e/", ossclient.Version{}); err != nil {
+				if err := s.RenameTree(t.Context(), "d/", "e/", Seen{}); err != nil {
 					t.Fatal(err)
 				}
 				r.flush(s)
@@ -83,7 +83,7 @@ func TestStorageClassAfterACrash(t *testing.T) {
 	if err := r.server.Put(ossservertest.Bucket, "f", []byte("content"), http.Header{"X-Oss-Storage-Class": {"IA"}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SetAttr("f", r.version("f"), "IA", "", fileAttr()); err != nil {
+	if err := s.SetAttr("f", Seen{Version: r.version("f")}, "IA", "", fileAttr()); err != nil {
 		t.Fatal(err)
 	}
 	_, next := r.killed(mem)

@@ -36,7 +36,7 @@ func TestPowerFailsWhileClosing(t *testing.T) {
 		s.opt.youngFor = 1
 		f := r.givenUp(s, content)
 		f.Release()
-		if err := s.Remove("a", ossclient.Version{}); err != nil {
+		if err := s.Remove("a", Seen{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Close(t.Context()); err != nil {

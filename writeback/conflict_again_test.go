@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/ossclient/crc"
 )
 
@@ -38,7 +37,7 @@ func TestMadeAnewWhereItIsNotKnownWhatTheBucketHas(t *testing.T) {
 		if x.has != "" {
 			r.put("a", x.has)
 		}
-		if err := s.Remove("a", ossclient.Version{}); err != nil {
+		if err := s.Remove("a", Seen{}); err != nil {
 			t.Fatal(err)
 		}
 		s.mu.Lock()
@@ -65,7 +64,7 @@ func TestRemovedWhenItWasAboutToBeSent(t *testing.T) {
 	s.mu.Lock()
 	s.inflight["a"] = flight{seq: s.v.seq}
 	s.mu.Unlock()
-	if err := s.Remove("a", ossclient.Version{}); err != nil {
+	if err := s.Remove("a", Seen{}); err != nil {
 		t.Fatal(err)
 	}
 	s.mu.Lock()
@@ -86,7 +85,7 @@ func TestRenamedWhileSentWhereOthersHavePut(t *testing.T) {
 	s := r.open()
 	r.write(s, "a", "ours")
 	b.has = func() {
-		if err := s.Rename(t.Context(), "a", "b", RenameSource{}, ossclient.Version{}); err != nil {
+		if err := s.Rename(t.Context(), "a", "b", RenameSource{}, Seen{}); err != nil {
 			t.Error(err)
 		}
 		b.has = func() {}

@@ -62,7 +62,7 @@ func TestRemovedAndMadeAnewAfterAConflict(t *testing.T) {
 	r.write(s, "a", "ours")
 	theirs := r.put("a", "theirs")
 	r.flush(s)
-	if err := s.Remove("a", theirs); err != nil {
+	if err := s.Remove("a", Seen{Version: theirs}); err != nil {
 		t.Fatal(err)
 	}
 	r.write(s, "a", "anew")
@@ -117,7 +117,7 @@ func TestEditBesideWhatChangesAgain(t *testing.T) {
 		b := &getHook{r.bucket, func() {}}
 		r.opt.Delay, r.opt.Bucket = time.Hour, b
 		s := r.open()
-		f := must(s.Edit("a", r.put("a", "what was there, 18"), fileAttr(), nil))(t)
+		f := must(s.Edit("a", Seen{Version: r.put("a", "what was there, 18")}, fileAttr(), nil))(t)
 		if _, err := f.WriteAt(t.Context(), []byte("EDIT"), 0); err != nil {
 			t.Fatal(err)
 		}

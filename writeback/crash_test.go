@@ -80,7 +80,7 @@ func (c *crashRun) base(name string) ossclient.Version {
 func (c *crashRun) edit(name, content string, off int64) func() error {
 	return func() error {
 		c.edited = true
-		f, err := c.s.Edit(c.key(name), c.base(name), fileAttr(), nil)
+		f, err := c.s.Edit(c.key(name), Seen{Version: c.base(name)}, fileAttr(), nil)
 		if err != nil {
 			return err
 		}
@@ -115,11 +115,11 @@ func (c *crashRun) run(ctx context.Context) {
 	}
 	rename := func(from, to string) func() error {
 		return func() error {
-			return c.s.Rename(ctx, c.key(from), c.key(to), RenameSource{Version: c.base(from)}, c.base(to))
+			return c.s.Rename(ctx, c.key(from), c.key(to), RenameSource{Version: c.base(from)}, Seen{Version: c.base(to)})
 		}
 	}
 	remove := func(name string) func() error {
-		return func() error { return c.s.Remove(c.key(name), c.base(name)) }
+		return func() error { return c.s.Remove(c.key(name), Seen{Version: c.base(name)}) }
 	}
 	mode := fileAttr()
 	mode.SetMode(attr.TypeFile | 0o600)
@@ -127,7 +127,7 @@ func (c *crashRun) run(ctx context.Context) {
 	grows := noise(17000, 8) // from small content to a staged file, in the middle of the crash test's sizes
 	_ = c.step(c.store("t1", "one"), set("t1", "one")) &&
 		c.step(rename("t1", "f1"), move("t1", "f1")) &&
-		c.step(func() error { return c.s.SetAttr(c.key("f1"), c.base("f1"), "", "", mode) }, func(world) {}) &&
+		c.step(func() error { return c.s.SetAttr(c.key("f1"), Seen{Version: c.base("f1")}, "", "", mode) }, func(world) {}) &&
 		c.step(c.store("f1", big), set("f1", big)) &&
 		c.sync() &&
 		c.step(c.store("d/x", "x"), set("d/x", "x")) &&
@@ -141,7 +141,7 @@ func (c *crashRun) run(ctx context.Context) {
 		c.step(c.edit("g", grows[9000:], 9000), set("g", grows)) &&
 		c.step(rename("g", "h"), move("g", "h")) &&
 		c.step(c.store("f1", "third"), set("f1", "third")) &&
-		c.step(func() error { return c.s.RenameTree(ctx, c.key("d/"), c.key("e/"), ossclient.Version{}) }, move("d/", "e/")) &&
+		c.step(func() error { return c.s.RenameTree(ctx, c.key("d/"), c.key("e/"), Seen{}) }, move("d/", "e/")) &&
 		c.step(rename("old", "e/old"), move("old", "e/old")) &&
 		c.step(remove("e/x"), func(w world) { delete(w, c.key("e/x")) }) &&
 		c.step(func() error { return c.s.SyncTree(ctx, c.key("e/")) }, func(world) {}) &&

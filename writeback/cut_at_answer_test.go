@@ -113,7 +113,7 @@ func (r *rig) changed(s *Store, key Key, base, content string) *File {
 		}
 		return f
 	}
-	f := must(s.Edit(key, r.put(string(key), base), fileAttr(), nil))(r.t)
+	f := must(s.Edit(key, Seen{Version: r.put(string(key), base)}, fileAttr(), nil))(r.t)
 	at := 0
 	for at < min(len(base), len(content)) && base[at] == content[at] {
 		at++
@@ -197,7 +197,7 @@ func TestPowerFailsAfterFsync(t *testing.T) {
 func removed(r *rig, s *Store, v ossclient.Version) {
 	r.t.Helper()
 	r.server.SetFaults(ossserver.Fault{Op: "DeleteMultipleObjects", Kind: ossserver.Error500, Status: 403, Code: "AccessDenied"})
-	if err := s.Remove("a", v); err != nil {
+	if err := s.Remove("a", Seen{Version: v}); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -208,7 +208,7 @@ func changedMode(r *rig, s *Store, v ossclient.Version) {
 	r.t.Helper()
 	a := fileAttr()
 	a.SetMode(attr.TypeFile | 0o600)
-	if err := s.SetAttr("a", v, "", "", a); err != nil {
+	if err := s.SetAttr("a", Seen{Version: v}, "", "", a); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -271,7 +271,7 @@ func TestPowerFailsWhenTheBucketHasTheNext(t *testing.T) {
 			return create(r, s)
 		},
 		"it was just removed": func(r *rig, s *Store) *File {
-			if err := s.Remove("a", r.put("a", "older")); err != nil {
+			if err := s.Remove("a", Seen{Version: r.put("a", "older")}); err != nil {
 				r.t.Fatal(err)
 			}
 			s.sendAbsent(r.t.Context(), []Key{"a"})
@@ -315,7 +315,7 @@ func TestPowerFailsWhileItIsMadeAnew(t *testing.T) {
 		},
 		"renamed over another": func(r *rig, s *Store, f *File) string {
 			r.put("b", "another")
-			if err := errors.Join(s.Rename(r.t.Context(), "a", "b", RenameSource{}, r.version("b")), s.sync.flush()); err != nil {
+			if err := errors.Join(s.Rename(r.t.Context(), "a", "b", RenameSource{}, Seen{Version: r.version("b")}), s.sync.flush()); err != nil {
 				r.t.Fatal(err)
 			}
 			return ""
@@ -327,7 +327,7 @@ func TestPowerFailsWhileItIsMadeAnew(t *testing.T) {
 				mem := disktest.New()
 				r.opt.Disk, r.opt.Delay = mem, time.Hour
 				s := r.open()
-				if err := errors.Join(s.Remove("a", r.put("a", "removed")), s.sync.flush()); err != nil {
+				if err := errors.Join(s.Remove("a", Seen{Version: r.put("a", "removed")}), s.sync.flush()); err != nil {
 					t.Fatal(err)
 				}
 				f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)

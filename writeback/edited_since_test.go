@@ -21,7 +21,7 @@ func TestEditOfWhatWasSeenBefore(t *testing.T) {
 			seen := r.put("a", content)
 			stale := func(context.Context, []byte, int64) error { return errors.New("the version that was seen is gone") }
 			for i, change := range []string{"first", "second", "third"} {
-				f := must(s.Edit("a", seen, fileAttr(), func(ctx context.Context, p []byte, off int64) error {
+				f := must(s.Edit("a", Seen{Version: seen}, fileAttr(), func(ctx context.Context, p []byte, off int64) error {
 					if i > 0 {
 						return stale(ctx, p, off)
 					}
@@ -58,7 +58,7 @@ func TestFailedRenameOfADirectoryIsNotCarriedOn(t *testing.T) {
 	s := must(Open(t.Context(), r.opt))(t)
 	r.put("from/a", "a")
 	r.server.SetFaults(ossserver.Fault{Op: "CopyObject", Kind: ossserver.Error500, Status: 403, Code: "AccessDenied"})
-	if err := s.RenameTree(t.Context(), "from/", "to/", ossclient.Version{}); !errors.Is(err, ossclient.ErrPermission) {
+	if err := s.RenameTree(t.Context(), "from/", "to/", Seen{}); !errors.Is(err, ossclient.ErrPermission) {
 		t.Fatal(err)
 	}
 	r.server.SetFaults()

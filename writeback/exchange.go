@@ -71,8 +71,8 @@ func (s *Store) Exchange(ctx context.Context, a, b Side, aside Key, over func(er
 // legs makes the first leg of an exchange, with all that follows it.
 func (s *Store) legs(a, b Side, aside Key) *move {
 	list := []move{
-		{from: a.Version.Key, to: aside, tree: a.tree(), source: a.Version, attr: packAttr(&a.Attr), class: a.Class},
-		{from: b.Version.Key, to: b.To, tree: b.tree(), source: b.Version, attr: packAttr(&b.Attr), class: b.Class},
+		{from: a.Version.Key, to: aside, tree: a.tree(), source: a.Version, at: a.At, attr: packAttr(&a.Attr), class: a.Class},
+		{from: b.Version.Key, to: b.To, tree: b.tree(), source: b.Version, at: b.At, attr: packAttr(&b.Attr), class: b.Class},
 		{from: aside, to: a.To, tree: a.tree(), source: ossclient.Version{Key: aside, Size: a.Version.Size}, attr: packAttr(&a.Attr), class: a.Class},
 	}
 	s.change.Lock()
@@ -141,7 +141,7 @@ func (s *Store) beginMove(ctx context.Context, m *move) (begun *move, release fu
 	if m.tree {
 		return s.beginTree(ctx, m, nil)
 	}
-	return s.beginObject(ctx, m, ossclient.Version{})
+	return s.beginObject(ctx, m, Seen{})
 }
 
 // carryOn does what follows a move of the journal that was tried, with err. again is asked after a failure that may pass.

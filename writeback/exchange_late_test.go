@@ -71,7 +71,7 @@ var done = map[string]func(r *rig, s *Store, key string) (content string){
 	"made anew, sent, and changed": func(r *rig, s *Store, key string) string {
 		r.write(s, key, "new")
 		r.flush(s)
-		if err := s.SetAttr(Key(key), r.version(key), "", "", fileAttr()); err != nil {
+		if err := s.SetAttr(Key(key), Seen{Version: r.version(key)}, "", "", fileAttr()); err != nil {
 			r.t.Fatal(err)
 		}
 		return "new"
@@ -119,7 +119,7 @@ func TestWrittenAsideOfAnExchangeThatIsTakenBackLate(t *testing.T) {
 			r := newRig(t)
 			r.opt.Delay = time.Hour
 			s := r.open()
-			f := must(s.Edit("left", r.put("left", "was left"), fileAttr(), nil))(t)
+			f := must(s.Edit("left", Seen{Version: r.put("left", "was left")}, fileAttr(), nil))(t)
 			r.stuck(s, "", "left")
 			if _, err := f.WriteAt(t.Context(), []byte("IS"), 0); err != nil {
 				t.Fatal(err)
@@ -177,7 +177,7 @@ func TestMadeAnewWhereARenameIsCompletedLate(t *testing.T) {
 		if v := r.put("a/x", "older"); tree {
 			_, _, err = s.beginTree(t.Context(), &move{from: "a/", to: "b/", tree: true, attr: packAttr(&attr.Attr{})}, nil)
 		} else {
-			_, _, err = s.beginObject(t.Context(), &move{from: "a/x", to: "b/x", source: v, attr: packAttr(&attr.Attr{})}, ossclient.Version{})
+			_, _, err = s.beginObject(t.Context(), &move{from: "a/x", to: "b/x", source: v, attr: packAttr(&attr.Attr{})}, Seen{})
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -257,7 +257,7 @@ func TestReplacedByARenameThatIsCompletedLate(t *testing.T) {
 	mem := disktest.New()
 	r.opt.Disk, r.opt.Delay = mem, time.Hour
 	s := r.open()
-	if _, _, err := s.beginObject(t.Context(), &move{from: "a", to: "b", source: r.put("a", "moved"), attr: packAttr(&attr.Attr{})}, r.put("b", "replaced")); err != nil {
+	if _, _, err := s.beginObject(t.Context(), &move{from: "a", to: "b", source: r.put("a", "moved"), attr: packAttr(&attr.Attr{})}, Seen{Version: r.put("b", "replaced")}); err != nil {
 		t.Fatal(err)
 	}
 	r.server.SetFaults(ossserver.Fault{Op: "CopyObject", Kind: ossserver.Error500, Status: 403, Code: "AccessDenied"})

@@ -218,10 +218,10 @@ func (f *File) zeroLocked() {
 	f.countLocked()
 }
 
-// Edit opens an existing object, base, for changes: only what is written is staged. When the key has
+// Edit opens an existing object, the one that was seen, for changes: only what is written is staged. When the key has
 // pending content already, it is that File. Nothing is pending until something is written. fill reads
 // clean bytes for ReadAt; nil: the bucket is asked.
-func (s *Store) Edit(key Key, base ossclient.Version, a attr.Attr, fill Filler) (*File, error) {
+func (s *Store) Edit(key Key, seen Seen, a attr.Attr, fill Filler) (*File, error) {
 	if err := s.usable(); err != nil {
 		return nil, err
 	}
@@ -233,15 +233,19 @@ func (s *Store) Edit(key Key, base ossclient.Version, a attr.Attr, fill Filler) 
 		s.mu.Unlock()
 		return f, nil
 	}
+	if seen.Key == "" { // it was nowhere but here: nobody edits what is not there
+		seen.Key = key
+	}
+	base := s.recent.now(key, seen)
 	e := s.get(key)
 	switch {
-	case e != nil && e.kind == Absent, e != nil && e.kind == Content:
-		return nil, fmt.Errorf("writeback: edit %q: %w", key, ossclient.ErrNotExist)
-	case e != nil:
+	case e != nil && e.kind == Attributes:
 		base, a = e.version(), e.attributes()
+	case e != nil, base.ETag == "":
+		return nil, fmt.Errorf("writeback: edit %q: %w", key, ossclient.ErrNotExist)
 	}
-	if now := s.recent.now(key, base); now.ETag != base.ETag {
-		base, fill = now, nil // the caller looked before a state of ours was confirmed
+	if base.ETag != seen.ETag {
+		fill = nil // the caller looked before a state of ours was confirmed
 	}
 	s.lastStage++
 	f := &File{s: s, stage: s.lastStage, turn: newTurn(), size: base.Size, base: baseOf(base), limit: base.Size, fill: fill, users: 1,
@@ -287,7 +291,7 @@ func (f *File) SetAttr(a attr.Attr) error {
 	if detached {
 		return nil
 	}
-	return f.s.SetAttr(key, ossclient.Version{}, "", "", a)
+	return f.s.SetAttr(key, Seen{}, "", "", a)
 }
 
 // openLocked gives the staged file's handle. It needs f.mu.

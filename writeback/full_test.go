@@ -32,7 +32,7 @@ func TestFullDisk(t *testing.T) {
 		if err == nil {
 			_, err = f.WriteAt(t.Context(), []byte(content), 0)
 			if full = errors.Is(err, syscall.ENOSPC); full { // as a program does that cleans up
-				if rerr := s.Remove(Key(name), ossclient.Version{}); rerr != nil {
+				if rerr := s.Remove(Key(name), Seen{}); rerr != nil {
 					t.Fatalf("remove on a full disk: %v", rerr)
 				}
 			} else {
@@ -49,10 +49,10 @@ func TestFullDisk(t *testing.T) {
 		t.Fatalf("only %d files fit", len(names))
 	}
 	mem.Fill(0)
-	if err := s.Rename(t.Context(), Key(names[0]), "renamed", RenameSource{}, ossclient.Version{}); err != nil {
+	if err := s.Rename(t.Context(), Key(names[0]), "renamed", RenameSource{}, Seen{}); err != nil {
 		t.Errorf("rename on a full disk: %v", err)
 	}
-	if err := s.Remove(Key(names[1]), ossclient.Version{}); err != nil {
+	if err := s.Remove(Key(names[1]), Seen{}); err != nil {
 		t.Errorf("remove on a full disk: %v", err)
 	}
 	for err := error(nil); !errors.Is(err, syscall.ENOSPC); { // names alone fit until they would take what is kept for confirmations
@@ -60,7 +60,7 @@ func TestFullDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Remove("link", ossclient.Version{}); err != nil {
+	if err := s.Remove("link", Seen{}); err != nil {
 		t.Errorf("remove on a full disk: %v", err)
 	}
 	killed := mem.Killed()
@@ -179,7 +179,7 @@ func TestEditOnAFullDisk(t *testing.T) {
 	r.opt.Disk, r.opt.Delay = mem, time.Hour
 	s := r.open()
 	content := []byte(noise(500<<10, 1))
-	f := must(s.Edit("a", r.put("a", string(content)), fileAttr(), nil))(t)
+	f := must(s.Edit("a", Seen{Version: r.put("a", string(content))}, fileAttr(), nil))(t)
 	if _, err := f.WriteAt(t.Context(), []byte("EDIT"), 100); err != nil {
 		t.Fatal(err)
 	}

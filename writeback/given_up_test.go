@@ -165,7 +165,7 @@ func TestMovedAndGivenUpInAPowerCut(t *testing.T) {
 		}
 		s.sync.group.Lock() // no group in the background
 		r.write(s, "d/b", other)
-		if err := s.RenameTree(t.Context(), "d/", "e/", ossclient.Version{}); err != nil {
+		if err := s.RenameTree(t.Context(), "d/", "e/", Seen{}); err != nil {
 			t.Fatal(err)
 		}
 		r.grow(f, content, end)

@@ -11,7 +11,7 @@ import (
 func TestHalfWrittenIsNotSent(t *testing.T) {
 	r := newRig(t)
 	s := r.open()
-	if err := s.Remove("a", r.put("a", "before")); err != nil {
+	if err := s.Remove("a", Seen{Version: r.put("a", "before")}); err != nil {
 		t.Fatal(err)
 	}
 	r.until("the removal waits to be sent", func() (queued bool) {

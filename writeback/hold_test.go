@@ -3,8 +3,6 @@ package writeback
 import (
 	"testing"
 	"time"
-
-	"github.com/ossfs/ossfs/ossclient"
 )
 
 // isHeld says whether what is pending of a key waits for a Hold.
@@ -42,14 +40,14 @@ func TestHold(t *testing.T) {
 	r.want("a", "new")
 
 	done := s.Hold("a")
-	if err := s.SetAttr("a", r.version("a"), "", "", fileAttr()); err != nil {
+	if err := s.SetAttr("a", Seen{Version: r.version("a")}, "", "", fileAttr()); err != nil {
 		t.Fatal(err)
 	}
 	r.until("it waits", func() bool { return r.isHeld(s, "a") })
 	if err := s.Sync(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Rename(t.Context(), "a", "c", RenameSource{Version: r.version("a"), Attr: fileAttr()}, ossclient.Version{}); err != nil {
+	if err := s.Rename(t.Context(), "a", "c", RenameSource{Version: r.version("a"), Attr: fileAttr()}, Seen{}); err != nil {
 		t.Fatal(err)
 	}
 	r.want("a", "new")

@@ -37,17 +37,17 @@ func afterPowerCuts(t *testing.T, seeds uint64, prepare func(r *rig, s *Store) *
 func TestOverwrittenWithoutAKeyInAPowerCut(t *testing.T) {
 	content := noise(60000, 1)
 	for name, take := range map[string]func(s *Store) error{
-		"removed": func(s *Store) error { return s.Remove("a", ossclient.Version{}) },
+		"removed": func(s *Store) error { return s.Remove("a", Seen{}) },
 		"made anew": func(s *Store) error {
 			_, err := s.Create("a", fileAttr(), ossclient.Version{})
 			return err
 		},
 		"renamed and removed": func(s *Store) error {
-			err := s.Rename(t.Context(), "a", "b", RenameSource{}, ossclient.Version{})
-			return errors.Join(err, s.Remove("b", ossclient.Version{}))
+			err := s.Rename(t.Context(), "a", "b", RenameSource{}, Seen{})
+			return errors.Join(err, s.Remove("b", Seen{}))
 		},
 		"renamed and made anew": func(s *Store) error {
-			err := s.Rename(t.Context(), "a", "b", RenameSource{}, ossclient.Version{})
+			err := s.Rename(t.Context(), "a", "b", RenameSource{}, Seen{})
 			_, cerr := s.Create("b", fileAttr(), ossclient.Version{})
 			return errors.Join(err, cerr)
 		},
@@ -80,7 +80,7 @@ func TestEditMadeLongerInAPowerCut(t *testing.T) {
 	content := noise(60000, 1)
 	want := "changed" + content[7:]
 	afterPowerCuts(t, 20, func(r *rig, s *Store) *File {
-		f := must(s.Edit("a", r.put("a", content), fileAttr(), nil))(t)
+		f := must(s.Edit("a", Seen{Version: r.put("a", content)}, fileAttr(), nil))(t)
 		if _, err := f.WriteAt(t.Context(), []byte("changed"), 0); err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +125,7 @@ func TestExchangedAndOverwrittenInAPowerCut(t *testing.T) {
 			return err
 		}
 		_, err := f.WriteAt(t.Context(), []byte(noise(50000, 2)), 2000)
-		g := must(s.Edit("a", r.version("a"), fileAttr(), nil))(t)
+		g := must(s.Edit("a", Seen{Version: r.version("a")}, fileAttr(), nil))(t)
 		defer g.Release()
 		_, gerr := g.WriteAt(t.Context(), []byte("added"), int64(len(second)))
 		return errors.Join(err, gerr, g.Commit())
@@ -161,7 +161,7 @@ func TestEditMadeLongerAfterAKill(t *testing.T) {
 			r, mem := newRig(t), disktest.New()
 			r.opt.Disk, r.opt.Delay, r.opt.smallMost = mem, time.Hour, -1
 			s := r.open()
-			f := must(s.Edit("a", r.put("a", content), fileAttr(), nil))(t)
+			f := must(s.Edit("a", Seen{Version: r.put("a", content)}, fileAttr(), nil))(t)
 			_, err := f.WriteAt(t.Context(), []byte("changed"), 0)
 			if err := errors.Join(err, f.Commit(), add(f)); err != nil {
 				t.Fatal(err)
@@ -190,7 +190,7 @@ func TestEmptyWithoutItsStagedFile(t *testing.T) {
 	r, mem := newRig(t), disktest.New()
 	r.opt.Disk, r.opt.Delay, r.opt.smallMost = mem, time.Hour, -1
 	s := r.open()
-	f := must(s.Edit("a", r.put("a", "content"), fileAttr(), nil))(t)
+	f := must(s.Edit("a", Seen{Version: r.put("a", "content")}, fileAttr(), nil))(t)
 	if err := errors.Join(f.Truncate(t.Context(), 0), f.Commit()); err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func TestPowerFailsAfterAKill(t *testing.T) {
 // SEMANTICS 1.2
 func TestDurableBeforeItIsSentAfterAKill(t *testing.T) {
 	r, mem, s := onMem(t)
-	if err := s.Remove("a", r.put("a", "old")); err != nil {
+	if err := s.Remove("a", Seen{Version: r.put("a", "old")}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.sync.flush(); err != nil {

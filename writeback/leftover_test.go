@@ -60,7 +60,7 @@ func TestUploadOfRemovedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-u.made
-	if err := s.Remove("big", ossclient.Version{}); err != nil {
+	if err := s.Remove("big", Seen{}); err != nil {
 		t.Fatal(err)
 	}
 	close(u.answer) // the removed file is still open: nothing else looks after its upload
@@ -98,7 +98,7 @@ func TestForgottenUploads(t *testing.T) {
 				}
 			}
 		}
-		if err := s.Remove("removed", ossclient.Version{}); err != nil {
+		if err := s.Remove("removed", Seen{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := files[1].Truncate(t.Context(), 0); err != nil {
@@ -155,7 +155,7 @@ func TestUploadOfRenamedFile(t *testing.T) {
 	content := noise(3<<20, 1)
 	r.write(s, "a", content)
 	r.until("parts could not be sent", func() bool { return b.parts.Load() < 0 })
-	if err := s.Rename(t.Context(), "a", "b", RenameSource{}, ossclient.Version{}); err != nil {
+	if err := s.Rename(t.Context(), "a", "b", RenameSource{}, Seen{}); err != nil {
 		t.Fatal(err)
 	}
 	b.parts.Store(1 << 20)

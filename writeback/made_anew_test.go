@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
-	"github.com/ossfs/ossfs/ossclient"
 )
 
 // What was made anew when the delete of its key was about to be sent is not deleted.
@@ -15,7 +14,7 @@ func TestMadeAnewBeforeItsDelete(t *testing.T) {
 	r.opt.Delay = time.Hour
 	s := r.open()
 	v := r.put("a", "before")
-	if err := s.Remove("a", v); err != nil {
+	if err := s.Remove("a", Seen{Version: v}); err != nil {
 		t.Fatal(err)
 	}
 	r.write(s, "a", "anew")
@@ -37,7 +36,7 @@ func TestMadeAnewWhileDeleted(t *testing.T) {
 	slow := patientDeletes{Bucket: r.bucket, begun: make(chan struct{}), goOn: make(chan struct{})}
 	r.opt.Bucket = slow
 	s := r.open()
-	if err := s.Remove("a", r.put("a", "before")); err != nil {
+	if err := s.Remove("a", Seen{Version: r.put("a", "before")}); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
@@ -82,7 +81,7 @@ func TestMadeAnewWhileItsDirectoryMoves(t *testing.T) {
 		return nil
 	}}
 	s = r.open()
-	if err := s.RenameTree(t.Context(), "d/", "e/", ossclient.Version{}); err != nil {
+	if err := s.RenameTree(t.Context(), "d/", "e/", Seen{}); err != nil {
 		t.Fatal(err)
 	}
 	r.wantSeen(s, map[string]string{"d/a": "anew", "e/a": "before"})

@@ -52,7 +52,7 @@ func TestMemoryOfUploads(t *testing.T) {
 	const size = 700 << 10
 	for i := range 3 * atOnce {
 		key := fmt.Sprint("edit", i)
-		f := must(s.Edit(Key(key), r.put(key, noise(size, 1)), fileAttr(), nil))(t)
+		f := must(s.Edit(Key(key), Seen{Version: r.put(key, noise(size, 1))}, fileAttr(), nil))(t)
 		if _, err := f.WriteAt(t.Context(), []byte("EDIT"), 100); err != nil {
 			t.Fatal(err)
 		}

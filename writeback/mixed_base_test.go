@@ -29,7 +29,7 @@ func TestReplacedWhileItIsFetched(t *testing.T) {
 				}
 			}}
 			s := r.open()
-			f := must(s.Edit("a", r.put("a", noise(size, 1)), fileAttr(), nil))(t)
+			f := must(s.Edit("a", Seen{Version: r.put("a", noise(size, 1))}, fileAttr(), nil))(t)
 			if _, err := f.WriteAt(t.Context(), []byte("EDIT"), at); err != nil {
 				t.Fatal(err)
 			}
@@ -56,7 +56,7 @@ func TestReplacedBeforePartsAreSent(t *testing.T) {
 	r := newRig(t)
 	r.opt.Delay = time.Hour
 	s := r.open()
-	f := must(s.Edit("a", r.put("a", noise(size, 1)), fileAttr(), nil))(t)
+	f := must(s.Edit("a", Seen{Version: r.put("a", noise(size, 1))}, fileAttr(), nil))(t)
 	if _, err := f.WriteAt(t.Context(), []byte("EDIT"), at); err != nil {
 		t.Fatal(err)
 	}

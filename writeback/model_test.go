@@ -54,7 +54,7 @@ func (m *model) open(name string) *File {
 	var f *File
 	var err error
 	if there {
-		f, err = m.s.Edit(Key(name), m.version(name), fileAttr(), nil)
+		f, err = m.s.Edit(Key(name), Seen{Version: m.version(name)}, fileAttr(), nil)
 	} else {
 		m.files[name] = nil
 		f, err = m.s.Create(Key(name), fileAttr(), m.version(name))
@@ -140,7 +140,7 @@ func (m *model) rename(ctx context.Context, from, to string) {
 	if !there || from == to {
 		return
 	}
-	if err := m.s.Rename(ctx, Key(from), Key(to), RenameSource{Version: m.version(from)}, m.version(to)); err != nil {
+	if err := m.s.Rename(ctx, Key(from), Key(to), RenameSource{Version: m.version(from)}, Seen{Version: m.version(to)}); err != nil {
 		m.fatal("rename %s to %s: %v", from, to, err)
 	}
 	delete(m.files, from)
@@ -153,7 +153,7 @@ func (m *model) renameTree(ctx context.Context, from, to string) {
 			return
 		}
 	}
-	if err := m.s.RenameTree(ctx, Key(from), Key(to), ossclient.Version{}); err != nil {
+	if err := m.s.RenameTree(ctx, Key(from), Key(to), Seen{}); err != nil {
 		m.fatal("rename %s to %s: %v", from, to, err)
 	}
 	for name, content := range m.files {
@@ -175,7 +175,7 @@ func (m *model) step(ctx context.Context) {
 		m.truncate(ctx, name)
 	case 5:
 		if _, there := m.files[name]; there {
-			if err := m.s.Remove(Key(name), m.version(name)); err != nil {
+			if err := m.s.Remove(Key(name), Seen{Version: m.version(name)}); err != nil {
 				m.fatal("remove %s: %v", name, err)
 			}
 			delete(m.files, name)
@@ -193,7 +193,7 @@ func (m *model) step(ctx context.Context) {
 		m.check(name)
 	case 9:
 		if _, there := m.files[name]; there {
-			if err := m.s.SetAttr(Key(name), m.version(name), "", "", fileAttr()); err != nil {
+			if err := m.s.SetAttr(Key(name), Seen{Version: m.version(name)}, "", "", fileAttr()); err != nil {
 				m.fatal("attributes of %s: %v", name, err)
 			}
 		}

@@ -18,6 +18,7 @@ type move struct {
 	over     ossclient.Version // an object that it is to replace, as the caller saw it; ETag "": none
 	attr     string            // packAttr
 	class    string            // the storage class of source, when known; not journaled, since it can be asked for
+	at       Moment            // before the caller looked at source; not journaled, since what was changed before a crash is not remembered
 
 	// Of the legs of an exchange:
 	waiting bool  // it is its turn, but it has not begun: what is pending of it has its old keys

@@ -19,7 +19,7 @@ const movesAtOnce = 128
 // what the bucket has. It returns when the copies are made; a crash before is completed by the next Open. After a failure what
 // was copied has its new key, as has what was pending, and the rest stays where it is. over is the
 // object of the empty directory that is replaced, if the bucket has one.
-func (s *Store) RenameTree(ctx context.Context, from, to Key, over ossclient.Version) error {
+func (s *Store) RenameTree(ctx context.Context, from, to Key, over Seen) error {
 	if from == to || strings.HasPrefix(string(to), string(from)) {
 		return ossclient.ErrInvalid
 	}
@@ -43,7 +43,7 @@ func (s *Store) RenameTree(ctx context.Context, from, to Key, over ossclient.Ver
 
 // beginTree reserves both directories, and journals the move and everything pending below it under its new key. over is
 // the object of the empty directory that is replaced, ETag "" when the bucket has none; nil when nothing is replaced.
-func (s *Store) beginTree(ctx context.Context, m *move, over *ossclient.Version) (begun *move, release func(), err error) {
+func (s *Store) beginTree(ctx context.Context, m *move, over *Seen) (begun *move, release func(), err error) {
 	for {
 		release, whole, err := s.reserveWhole(ctx, m)
 		if err != nil {
@@ -107,7 +107,7 @@ func (s *Store) partial(prefix Key) []Key {
 
 // journalTree journals the move and, in the same record, everything pending below it under its new key, and that the
 // directory that it replaces is no more. errAgain: something is not whole here any more, or being written. It needs still.
-func (s *Store) journalTree(m *move, over *ossclient.Version) (*move, error) {
+func (s *Store) journalTree(m *move, over *Seen) (*move, error) {
 	s.change.Lock()
 	defer s.change.Unlock()
 	if err := s.usable(); err != nil {
@@ -143,7 +143,7 @@ func (s *Store) journalTree(m *move, over *ossclient.Version) (*move, error) {
 		}
 	}
 	for _, e := range list {
-		base := ossclient.Version{}
+		base := Seen{}
 		if e.key == m.from && over != nil {
 			base = *over
 		}

@@ -36,7 +36,7 @@ func TestMovedFileHasTheAttributesThatWereSetLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.flush(s)
-	if err := s.Rename(t.Context(), "a", "b", looked, ossclient.Version{}); err != nil {
+	if err := s.Rename(t.Context(), "a", "b", looked, Seen{}); err != nil {
 		t.Fatal(err)
 	}
 	mu.Lock()

@@ -46,7 +46,7 @@ func TestPowerFailsWhenAnObjectIsRenamedOverWhatWaits(t *testing.T) {
 			}
 			v := r.put("b", "renamed")
 			b.has = func() { r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1))) }
-			if err := s.Rename(t.Context(), "b", "a", RenameSource{Version: v, Attr: fileAttr()}, ossclient.Version{Key: "a"}); !errors.Is(err, errUnfinished) {
+			if err := s.Rename(t.Context(), "b", "a", RenameSource{Version: v, Attr: fileAttr()}, Seen{Version: ossclient.Version{Key: "a"}}); !errors.Is(err, errUnfinished) {
 				t.Fatal(err)
 			}
 			r.opt.Bucket, r.opt.Delay = r.bucket, time.Hour
@@ -71,12 +71,12 @@ func TestPowerFailsWhenADirectoryIsRenamedOverWhatWaits(t *testing.T) {
 		r.opt.Disk, r.opt.Bucket, r.opt.Delay = mem, b, time.Hour
 		s := r.open()
 		defer s.Hold("e/a")() // the delete waits
-		if err := errors.Join(s.Remove("e/a", r.put("e/a", "before")), s.sync.flush()); err != nil {
+		if err := errors.Join(s.Remove("e/a", Seen{Version: r.put("e/a", "before")}), s.sync.flush()); err != nil {
 			t.Fatal(err)
 		}
 		r.put("d/a", "renamed")
 		b.has = func() { r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 1))) }
-		if err := s.RenameTree(t.Context(), "d/", "e/", ossclient.Version{}); !errors.Is(err, errUnfinished) {
+		if err := s.RenameTree(t.Context(), "d/", "e/", Seen{}); !errors.Is(err, errUnfinished) {
 			t.Fatal(err)
 		}
 		r.opt.Bucket = r.bucket

@@ -28,7 +28,7 @@ func TestExchangeThatIsPassedOver(t *testing.T) {
 			return errors.Join(err, f.Commit())
 		}, []bucket{{}, {b: other}, {b: "changed" + first[7:]}, {a: first}, {a: first, b: other}, {a: other, b: first}, {a: other, b: "changed" + first[7:]}}},
 		"renamed": {func(t *testing.T, s *Store, _ *File) error {
-			return s.Rename(t.Context(), "b", "c", RenameSource{}, ossclient.Version{})
+			return s.Rename(t.Context(), "b", "c", RenameSource{}, Seen{})
 		}, []bucket{{a: first}, {a: first, b: other}, {a: other, b: first}, {a: other, c: first}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestRenamedAndCutInAPowerCut(t *testing.T) {
 		r.grow(f, content, 0)
 		return f
 	}, func(r *rig, s *Store, f *File) error {
-		err := s.Rename(t.Context(), "a", "b", RenameSource{}, ossclient.Version{})
+		err := s.Rename(t.Context(), "a", "b", RenameSource{}, Seen{})
 		return errors.Join(err, f.Truncate(t.Context(), 20000), f.Commit(), s.journal.Ahead())
 	}, func(r *rig, seed uint64) {
 		a, _ := r.body("a")
@@ -108,7 +108,7 @@ func TestRenamedByAnother(t *testing.T) {
 		r.grow(f, noise(60000, 1), 0)
 		err := f.Commit()
 		_, moved := s.giveWay(s.get("a"), f, ossclient.Object{Version: theirs})
-		_, begun := s.journalMove(&move{from: "a", to: "b", source: theirs}, ossclient.Version{})
+		_, begun := s.journalMove(&move{from: "a", to: "b", source: theirs}, Seen{})
 		return errors.Join(err, moved, begun, s.journal.Ahead())
 	}, func(r *rig, seed uint64) {
 		objects := slices.Collect(maps.Values(r.all()))

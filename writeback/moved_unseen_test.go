@@ -13,7 +13,7 @@ func TestRenamedWhenItHasGivenWay(t *testing.T) {
 	r.opt.Delay = 1 << 40
 	s := r.open()
 	r.put("a", "theirs")
-	if err := s.Rename(t.Context(), "a", "b", RenameSource{Version: ossclient.Version{Key: "a"}}, ossclient.Version{}); err != nil {
+	if err := s.Rename(t.Context(), "a", "b", RenameSource{Version: ossclient.Version{Key: "a"}}, Seen{}); err != nil {
 		t.Fatal(err)
 	}
 	r.mu.Lock()
@@ -22,7 +22,7 @@ func TestRenamedWhenItHasGivenWay(t *testing.T) {
 	if told.Key != "b" || told.Object.Size != 6 || told.Source.ETag == "" {
 		t.Errorf("told %+v", told)
 	}
-	f := must(s.Edit("b", told.Object.Version, fileAttr(), nil))(t)
+	f := must(s.Edit("b", Seen{Version: told.Object.Version}, fileAttr(), nil))(t)
 	if _, err := f.WriteAt(t.Context(), []byte(", ours"), f.Size()); err != nil {
 		t.Fatal(err)
 	}

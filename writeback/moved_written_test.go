@@ -21,9 +21,9 @@ func TestMovedWhileWrittenToInAPowerCut(t *testing.T) {
 			return s.Exchange(t.Context(), side("d/a", "d/b"), side("d/b", "d/a"), "aside", func(error) {})
 		},
 		"rename": func(s *Store) error {
-			return s.Rename(t.Context(), "d/a", "d/c", RenameSource{}, ossclient.Version{})
+			return s.Rename(t.Context(), "d/a", "d/c", RenameSource{}, Seen{})
 		},
-		"rename of the directory": func(s *Store) error { return s.RenameTree(t.Context(), "d/", "e/", ossclient.Version{}) },
+		"rename of the directory": func(s *Store) error { return s.RenameTree(t.Context(), "d/", "e/", Seen{}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(30) {
@@ -72,7 +72,7 @@ func TestStillWhileItIsMoved(t *testing.T) {
 	defer f.Release()
 	moves := map[string]func() error{
 		"rename": func() error {
-			_, err := s.renamePending(&move{from: "d/a", to: "c"}, ossclient.Version{})
+			_, err := s.renamePending(&move{from: "d/a", to: "c"}, Seen{})
 			return err
 		},
 		"rename of the directory": func() error {

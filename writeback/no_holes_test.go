@@ -49,7 +49,7 @@ func TestConflictWithoutHoles(t *testing.T) {
 	r := newRig(t)
 	r.opt.Delay, r.opt.Disk = time.Hour, &noHoles{FS: disktest.New()}
 	s := r.open()
-	f := must(s.Edit("a", r.put("a", noise(size, 1)), fileAttr(), nil))(t)
+	f := must(s.Edit("a", Seen{Version: r.put("a", noise(size, 1))}, fileAttr(), nil))(t)
 	if _, err := f.WriteAt(t.Context(), []byte("EDIT"), at); err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestGivenUpWithoutHoles(t *testing.T) {
 	s := young(r)
 	s.opt.youngFor = 1
 	content := noise(3<<20, 3)
-	edit := must(s.Edit("b", r.put("b", content), fileAttr(), nil))(t)
+	edit := must(s.Edit("b", Seen{Version: r.put("b", content)}, fileAttr(), nil))(t)
 	if err := edit.complete(t.Context(), 0, edit.Size()); err != nil { // as parts that were sent leave it
 		t.Fatal(err)
 	}

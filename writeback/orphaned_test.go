@@ -32,7 +32,7 @@ func TestGrownWhileItsBaseGoes(t *testing.T) {
 		b := &headHook{Bucket: r.bucket, before: func() {}}
 		r.opt.Delay, r.opt.Disk, r.opt.Bucket = time.Hour, mem, b
 		s := r.open()
-		f := must(s.Edit("a", r.put("a", content), fileAttr(), nil))(t)
+		f := must(s.Edit("a", Seen{Version: r.put("a", content)}, fileAttr(), nil))(t)
 		if _, err := f.WriteAt(t.Context(), []byte("EDIT"), 0); err != nil {
 			t.Fatal(err)
 		}

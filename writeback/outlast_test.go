@@ -46,9 +46,9 @@ func (p *powerAt) powered() *Store {
 // SEMANTICS 1.2
 func TestPowerFailsWhenAKeyIsMadeAnewAndSent(t *testing.T) {
 	for name, take := range map[string]func(s *Store) error{
-		"removed": func(s *Store) error { return s.Remove("a", ossclient.Version{}) },
+		"removed": func(s *Store) error { return s.Remove("a", Seen{}) },
 		"renamed": func(s *Store) error {
-			return s.Rename(t.Context(), "a", "b", RenameSource{}, ossclient.Version{})
+			return s.Rename(t.Context(), "a", "b", RenameSource{}, Seen{})
 		},
 	} {
 		for seed := range uint64(12) {

@@ -36,16 +36,16 @@ func TestRenamedOntoWhatOthersHavePut(t *testing.T) {
 		do       func(s *Store, a, saw ossclient.Version) error
 	}{
 		"object": {"a", "b", func(s *Store, a, saw ossclient.Version) error {
-			return s.Rename(t.Context(), "a", "b", RenameSource{Version: a}, saw)
+			return s.Rename(t.Context(), "a", "b", RenameSource{Version: a}, Seen{Version: saw})
 		}},
 		"with other attributes": {"a", "b", func(s *Store, a, saw ossclient.Version) error {
-			if err := s.SetAttr("a", a, "", "", fileAttr()); err != nil {
+			if err := s.SetAttr("a", Seen{Version: a}, "", "", fileAttr()); err != nil {
 				return err
 			}
-			return s.Rename(t.Context(), "a", "b", RenameSource{Version: a}, saw)
+			return s.Rename(t.Context(), "a", "b", RenameSource{Version: a}, Seen{Version: saw})
 		}},
 		"directory": {"d/a", "e/a", func(s *Store, _, _ ossclient.Version) error {
-			return s.RenameTree(t.Context(), "d/", "e/", ossclient.Version{})
+			return s.RenameTree(t.Context(), "d/", "e/", Seen{})
 		}},
 	}
 	for name, x := range renames {
@@ -99,7 +99,7 @@ func TestRenamedOntoWhatWasSeen(t *testing.T) {
 			want["HeadObject"] = 1
 		}
 		r.server.ResetCounts()
-		if err := s.Rename(t.Context(), "a", "b", RenameSource{Version: a, Class: "Standard"}, seen); err != nil {
+		if err := s.Rename(t.Context(), "a", "b", RenameSource{Version: a, Class: "Standard"}, Seen{Version: seen}); err != nil {
 			t.Fatal(err)
 		}
 		r.counts(want)
@@ -121,7 +121,7 @@ func TestRenamedOntoWhatWasNotHeardOf(t *testing.T) {
 	s.tried["b"] = &trial{seq: e.seq, size: e.size, sum: crc.Update(0, []byte("sent"))}
 	s.mu.Unlock()
 	r.put("b", "sent")
-	if err := s.Rename(t.Context(), "a", "b", RenameSource{Version: a}, ossclient.Version{}); err != nil {
+	if err := s.Rename(t.Context(), "a", "b", RenameSource{Version: a}, Seen{}); err != nil {
 		t.Fatal(err)
 	}
 	r.flush(s)
@@ -136,7 +136,7 @@ func TestRenameOntoWhatWasSeenAfterACrash(t *testing.T) {
 		r := newRig(t)
 		s := r.open()
 		a, seen := r.put("a", "ours"), r.put("b", "older")
-		m, release, err := s.beginObject(t.Context(), &move{from: "a", to: "b", source: a, attr: packAttr(&attr.Attr{})}, seen)
+		m, release, err := s.beginObject(t.Context(), &move{from: "a", to: "b", source: a, attr: packAttr(&attr.Attr{})}, Seen{Version: seen})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,10 +168,10 @@ func TestRenamedOntoWhatIsOpen(t *testing.T) {
 			r := newRig(t)
 			r.opt.Delay = time.Hour
 			s := r.open()
-			f := must(s.Edit("a", r.put("a", "ours"), fileAttr(), nil))(t)
+			f := must(s.Edit("a", Seen{Version: r.put("a", "ours")}, fileAttr(), nil))(t)
 			defer f.Release()
 			theirs := r.put("a", "theirs")
-			if err := s.Rename(t.Context(), "b", "a", RenameSource{Version: source(r, s), Attr: fileAttr()}, theirs); err != nil {
+			if err := s.Rename(t.Context(), "b", "a", RenameSource{Version: source(r, s), Attr: fileAttr()}, Seen{Version: theirs}); err != nil {
 				t.Fatal(err)
 			}
 			r.flush(s)

@@ -223,7 +223,7 @@ func (m *powerModel) open(key Key, there bool) (*File, error) {
 		return f, nil
 	}
 	if there {
-		return m.s.Edit(key, m.version(key), fileAttr(), nil)
+		return m.s.Edit(key, Seen{Version: m.version(key)}, fileAttr(), nil)
 	}
 	return m.s.Create(key, fileAttr(), m.version(key))
 }

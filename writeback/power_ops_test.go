@@ -294,7 +294,7 @@ func (m *powerModel) rename(ctx context.Context, from, to Key) bool {
 		m.commits(w, from)
 		m.moves(w, map[Key]Key{from: to})
 	}, func() error {
-		return m.s.Rename(ctx, from, to, RenameSource{Version: m.version(from), Attr: fileAttr()}, m.version(to))
+		return m.s.Rename(ctx, from, to, RenameSource{Version: m.version(from), Attr: fileAttr()}, Seen{Version: m.version(to)})
 	})
 }
 
@@ -321,7 +321,7 @@ func (m *powerModel) renameTree(ctx context.Context) bool {
 			m.commits(w, key)
 		}
 		m.moves(w, keys)
-	}, func() error { return m.s.RenameTree(ctx, Key(from), Key(to), ossclient.Version{}) })
+	}, func() error { return m.s.RenameTree(ctx, Key(from), Key(to), Seen{}) })
 }
 
 // aside is where an exchange puts the first of the two.
@@ -394,7 +394,7 @@ func (m *powerModel) remove(key Key) bool {
 		return true
 	}
 	m.loses(key)
-	return m.step(fmt.Sprintf("remove %s", key), func(w world) { delete(w, key) }, func() error { return m.s.Remove(key, m.version(key)) })
+	return m.step(fmt.Sprintf("remove %s", key), func(w world) { delete(w, key) }, func() error { return m.s.Remove(key, Seen{Version: m.version(key)}) })
 }
 
 func (m *powerModel) fsync(ctx context.Context, key Key) bool {
@@ -512,5 +512,5 @@ func (m *powerModel) attributes(key Key) bool {
 	if _, there := m.content(key); !there {
 		return true
 	}
-	return m.step("attributes of "+string(key), func(world) {}, func() error { return m.s.SetAttr(key, m.version(key), "", "", a) })
+	return m.step("attributes of "+string(key), func(world) {}, func() error { return m.s.SetAttr(key, Seen{Version: m.version(key)}, "", "", a) })
 }

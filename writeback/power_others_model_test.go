@@ -41,8 +41,8 @@ type othersModel struct {
 
 	mu     sync.Mutex // guards the fields below
 	lines  []*lineModel
-	inside map[ossclient.ETag][]int  // the lines of the objects that were seen
-	seen   map[Key]ossclient.Version // what the caller knows of the bucket
+	inside map[ossclient.ETag][]int // the lines of the objects that were seen
+	seen   map[Key]Seen             // what the caller knows of the bucket
 }
 
 // lineModel is a line that somebody has put into an object.
@@ -153,7 +153,7 @@ func (m *othersModel) dies(power bool) {
 		m.b.lost()
 	}
 	m.files, m.holds = nil, nil
-	m.seen = make(map[Key]ossclient.Version)
+	m.seen = make(map[Key]Seen)
 }
 
 // note looks at what the bucket has at a key. The other client does not change it meanwhile; the Store may.
@@ -183,20 +183,22 @@ func (m *othersModel) note(key Key) (v ossclient.Version, list []int) {
 }
 
 // look is that the caller looks at a key in the bucket.
-func (m *othersModel) look(key Key) ossclient.Version {
+func (m *othersModel) look(key Key) Seen {
+	at := m.s.Now()
 	m.b.turn.RLock()
 	defer m.b.turn.RUnlock()
 	v, _ := m.note(key)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.seen[key] = v
-	return v
+	m.seen[key] = Seen{v, at}
+	return m.seen[key]
 }
 
 // version is what the caller knows that the bucket has at a key; it may be old.
-func (m *othersModel) version(key Key) ossclient.Version {
+func (m *othersModel) version(key Key) Seen {
+	at := m.s.Now()
 	if st, ok := m.s.Lookup(key); ok {
-		return st.Base
+		return Seen{st.Base, at}
 	}
 	m.mu.Lock()
 	v, ok := m.seen[key]
@@ -217,20 +219,21 @@ func (m *othersModel) confirmed(c Confirmation) {
 	if c.Deleted {
 		c.Object.Version = ossclient.Version{}
 	}
-	m.seen[c.Key] = c.Object.Version
+	m.seen[c.Key] = Seen{Version: c.Object.Version} // it is told before the map knows
 }
 
 // there says whether a key has something, as far as the caller knows.
-func (m *othersModel) there(key Key) (v ossclient.Version, there bool) {
+func (m *othersModel) there(key Key) (v Seen, there bool) {
+	at := m.s.Now()
 	if st, ok := m.s.Lookup(key); ok {
-		return st.Base, st.Kind != Absent
+		return Seen{st.Base, at}, st.Kind != Absent
 	}
 	v = m.version(key)
 	return v, v.ETag != ""
 }
 
 // doom notes that what a key has is taken away by one who knows v.
-func (m *othersModel) doom(what string, key Key, v ossclient.Version) {
+func (m *othersModel) doom(what string, key Key, v Seen) {
 	m.mu.Lock()
 	list := slices.Clone(m.inside[v.ETag])
 	m.mu.Unlock()

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
-	"github.com/ossfs/ossfs/ossclient"
 )
 
 var othersKeys = []Key{"a", "b", "d/a", "d/b", "e/a", "e/b"}
@@ -65,7 +64,7 @@ func (m *othersModel) create(ctx context.Context, key Key) bool {
 	return m.step(fmt.Sprintf("create %s with line %d", key, n), func() error {
 		v := m.version(key)
 		m.doom("created anew", key, v)
-		f, err := m.s.Create(key, fileAttr(), v)
+		f, err := m.s.Create(key, fileAttr(), v.Version)
 		if err != nil {
 			m.goes([]int{n}, "not made")
 			return err
@@ -105,7 +104,7 @@ func (m *othersModel) open(key Key) (*File, error) {
 	if there {
 		return m.s.Edit(key, v, fileAttr(), nil)
 	}
-	return m.s.Create(key, fileAttr(), v)
+	return m.s.Create(key, fileAttr(), v.Version)
 }
 
 // write adds a line to a key.
@@ -177,7 +176,7 @@ func (m *othersModel) rename(ctx context.Context, from, to Key) bool {
 		m.moved = true
 		over := m.version(to)
 		m.doom("replaced", to, over)
-		return m.s.Rename(ctx, from, to, RenameSource{Version: v, Attr: fileAttr()}, over)
+		return m.s.Rename(ctx, from, to, RenameSource{Version: v.Version, At: v.At, Attr: fileAttr()}, over)
 	})
 }
 
@@ -203,7 +202,7 @@ func (m *othersModel) renameTree(ctx context.Context) bool {
 	}
 	return m.step(fmt.Sprintf("rename %s to %s", from, to), func() error {
 		m.moved = true
-		return m.s.RenameTree(ctx, from, to, ossclient.Version{})
+		return m.s.RenameTree(ctx, from, to, Seen{})
 	})
 }
 
@@ -214,9 +213,12 @@ func (m *othersModel) exchange(ctx context.Context, a, b Key) bool {
 		return true
 	}
 	va.Key, vb.Key = a, b
+	side := func(seen Seen, to Key) Side {
+		return Side{RenameSource{Version: seen.Version, At: seen.At, Attr: fileAttr()}, to}
+	}
 	return m.step(fmt.Sprintf("exchange %s and %s", a, b), func() error {
 		m.moved = true
-		return m.s.Exchange(ctx, Side{RenameSource{Version: va, Attr: fileAttr()}, b}, Side{RenameSource{Version: vb, Attr: fileAttr()}, a}, Key(fmt.Sprint(aside, m.done)), func(error) {})
+		return m.s.Exchange(ctx, side(va, b), side(vb, a), Key(fmt.Sprint(aside, m.done)), func(error) {})
 	})
 }
 

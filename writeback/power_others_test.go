@@ -23,7 +23,7 @@ import (
 func newOthersModel(t *testing.T, seed uint64) *othersModel {
 	r := newRig(t)
 	m := &othersModel{t: t, r: r, seed: seed, mem: disktest.New(), rng: rand.New(rand.NewPCG(seed, 12)),
-		inside: map[ossclient.ETag][]int{}, seen: map[Key]ossclient.Version{}}
+		inside: map[ossclient.ETag][]int{}, seen: map[Key]Seen{}}
 	m.b = &shared{traced: traced{patient: patient{r.bucket}}, m: m, looks: map[Key]int{}, taken: map[Key]bool{}, late: map[Key]bool{}}
 	o := r.opt
 	o.Bucket, o.Logger, o.Confirmed = m.b, slog.New(slog.NewTextHandler(m.b, nil)), m.confirmed

@@ -72,7 +72,7 @@ func TestProgressOfARequest(t *testing.T) {
 			s := r.open()
 			content := noise(tt.size, 1)
 			if tt.edit {
-				f := must(s.Edit("a", r.put("a", content), fileAttr(), nil))(t)
+				f := must(s.Edit("a", Seen{Version: r.put("a", content)}, fileAttr(), nil))(t)
 				content = content[:10] + "changed" + content[17:]
 				if _, err := f.WriteAt(t.Context(), []byte("changed"), 10); err != nil {
 					t.Fatal(err)

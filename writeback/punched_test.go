@@ -98,7 +98,7 @@ func TestPlanKeepsWhatWasSent(t *testing.T) {
 func TestStagedBytesOfTheBaseStay(t *testing.T) {
 	r, mem, s := onMem(t)
 	content := noise(5000, 3)
-	f := must(s.Edit("a", r.put("a", content), fileAttr(), nil))(t)
+	f := must(s.Edit("a", Seen{Version: r.put("a", content)}, fileAttr(), nil))(t)
 	defer f.Release()
 	if _, err := f.WriteAt(t.Context(), []byte(content[:100]), 0); err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestCleanBytesOfAnEditAreGivenUp(t *testing.T) {
 	r.opt.Delay = time.Hour
 	s := r.open()
 	content := noise(3<<20, 4)
-	f := must(s.Edit("a", r.put("a", content), fileAttr(), nil))(t)
+	f := must(s.Edit("a", Seen{Version: r.put("a", content)}, fileAttr(), nil))(t)
 	written := extent.Range{Off: 1 << 20, End: 1<<20 + 7}
 	if _, err := f.WriteAt(t.Context(), []byte("CHANGED"), written.Off); err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ func TestRebaseTakesTheLast(t *testing.T) {
 	var files []*File
 	for i := range 200 {
 		v := ossclient.Version{Key: Key(fmt.Sprint("f", i)), ETag: "first", Size: 10}
-		f := must(s.Edit(v.Key, v, fileAttr(), nil))(t)
+		f := must(s.Edit(v.Key, Seen{Version: v}, fileAttr(), nil))(t)
 		files = append(files, f)
 		f.mu.RLock() // somebody reads
 		s.change.Lock()
@@ -45,7 +45,7 @@ func TestReadAfterItsObjectWasCopied(t *testing.T) {
 	s := r.open()
 	content := noise(2<<20, 1)
 	v := r.put("a0", content)
-	f := must(s.Edit("a0", v, fileAttr(), nil))(t)
+	f := must(s.Edit("a0", Seen{Version: v}, fileAttr(), nil))(t)
 	defer f.Release()
 	p := make([]byte, 1000)
 	for i := range 20 {
@@ -58,7 +58,7 @@ func TestReadAfterItsObjectWasCopied(t *testing.T) {
 			t.Fatal(err)
 		}
 		from, to := f.Key(), Key(fmt.Sprint("a", i+1))
-		if err := s.Rename(t.Context(), from, to, RenameSource{Version: r.version(string(from)), Attr: a}, ossclient.Version{}); err != nil {
+		if err := s.Rename(t.Context(), from, to, RenameSource{Version: r.version(string(from)), Attr: a}, Seen{}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := f.ReadAt(t.Context(), p, int64(i)*1000); err != nil || string(p) != content[i*1000:(i+1)*1000] {
@@ -72,7 +72,7 @@ func TestWriteIsOnTopOfTheLast(t *testing.T) {
 	r := newRig(t)
 	s := r.open()
 	v := r.put("a", "content")
-	f := must(s.Edit("a", v, fileAttr(), nil))(t)
+	f := must(s.Edit("a", Seen{Version: v}, fileAttr(), nil))(t)
 	defer f.Release()
 	last := ossclient.Version{Key: "a", ETag: "a later one", Size: v.Size}
 	s.mu.Lock()

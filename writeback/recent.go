@@ -1,21 +1,38 @@
 package writeback
 
 import (
-	"slices"
+	"sync/atomic"
 
 	"github.com/ossfs/ossfs/ossclient"
 )
 
-// recent remembers how we changed objects a short time ago: a caller may have looked at a key before a
-// state of it was confirmed, and come with the version from before. It keeps the last few thousand.
+// Moment is a point in the order in which the bucket got what we changed: a caller who took it before he looked at a key has seen all
+// changes up to it. The zero Moment is before all of them.
+type Moment uint64
+
+// Seen is a version of an object as a caller saw it, looking at or after a moment. The zero Seen has no key: he saw nothing there.
+type Seen struct {
+	ossclient.Version
+	At Moment
+}
+
+// recent remembers how we changed objects a short time ago: a caller may have looked at a key before a state of it was confirmed, and come
+// with the version from before. What he saw later he saw rightly: other clients may have brought it back. It keeps the last few thousand.
 type recent struct {
+	clock      atomic.Uint64 // the Moment of the last change
 	young, old map[Key]step
 }
 
-// step is what the bucket has at a key by our doing, and what it had before, the last first.
+// step is what the bucket has at a key by our doing, and the changes that led to it, the last first.
 type step struct {
-	from []ossclient.ETag
-	to   ossclient.Version
+	changes []changed
+	to      ossclient.Version
+}
+
+// changed is that the bucket had a version, "" for none, or one that is not known, up to a moment.
+type changed struct {
+	from ossclient.ETag
+	at   Moment
 }
 
 const (
@@ -23,17 +40,20 @@ const (
 	recentSteps = 8
 )
 
+// note is called when who looks from now on sees the change, in the map and in what Options.Confirmed was told.
 func (r *recent) note(key Key, from *ossclient.Version, to ossclient.Version) {
 	if len(r.young) >= recentMost || r.young == nil {
 		r.old, r.young = r.young, make(map[Key]step)
 	}
-	st := step{to: to, from: make([]ossclient.ETag, 1, 2)}
+	before, _ := r.find(key)
+	last := changed{at: Moment(r.clock.Add(1))}
 	if from != nil && from.Key == key {
-		st.from[0] = from.ETag
+		last.from = from.ETag
 	}
-	if before, ok := r.find(key); ok {
-		st.from = append(st.from, before.to.ETag)
-		st.from = append(st.from, before.from[:min(len(before.from), recentSteps)]...)
+	st := step{to: to, changes: append(make([]changed, 0, 2), last)}
+	if before.changes != nil {
+		st.changes = append(st.changes, changed{before.to.ETag, last.at})
+		st.changes = append(st.changes, before.changes[:min(len(before.changes), recentSteps)]...)
 	}
 	r.young[key] = st
 }
@@ -52,15 +72,20 @@ func (r *recent) find(key Key) (step, bool) {
 	return st, ok
 }
 
-// now is the version that a caller means who saw v. What we deleted, and he saw again, may have been put there by another
-// client: the bytes it had, and so the ETag. The zero Version has no key: he saw nothing there, and what we had stored others have taken away, and
-// may bring back; a state without an object has one.
-func (r *recent) now(key Key, v ossclient.Version) ossclient.Version {
-	if v.Key == "" {
-		return v
+// now is the version that a caller means: what has become, since he looked, of the one that he saw; or what is there, when he
+// does not know its version. Where he saw nothing, what we have put there since is not what he means.
+func (r *recent) now(key Key, seen Seen) ossclient.Version {
+	st, ok := r.find(key)
+	if !ok || seen.Key == "" {
+		return seen.Version
 	}
-	if st, ok := r.find(key); ok && st.to.ETag != "" && (slices.Contains(st.from, v.ETag) || v.ETag == "") {
-		return st.to
+	for _, c := range st.changes {
+		if c.at > seen.At && (c.from == seen.ETag || seen.ETag == "") {
+			return st.to
+		}
 	}
-	return v
+	return seen.Version
 }
+
+// Now is the moment of a caller who is about to look.
+func (s *Store) Now() Moment { return Moment(s.recent.clock.Load()) }

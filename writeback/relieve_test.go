@@ -88,7 +88,7 @@ func TestRelieveGoesOn(t *testing.T) {
 	content := noise(3<<20, 1)
 	for name, begin := range map[string]func(r *rig, s *Store) *File{
 		"an edit": func(r *rig, s *Store) *File {
-			f := must(s.Edit("a", r.put("a", content), fileAttr(), nil))(t)
+			f := must(s.Edit("a", Seen{Version: r.put("a", content)}, fileAttr(), nil))(t)
 			if _, err := f.WriteAt(t.Context(), []byte(content[1<<20:1<<20+5]), 1<<20); err != nil {
 				t.Fatal(err)
 			}

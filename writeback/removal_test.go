@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/ossclient/crc"
 )
 
@@ -29,7 +28,7 @@ func TestRemovedLongAgo(t *testing.T) {
 		s := r.open()
 		want := map[string]string{}
 		for _, key := range []string{"changed", "same", "gone"} {
-			if err := s.Remove(Key(key), r.put(key, "old")); err != nil {
+			if err := s.Remove(Key(key), Seen{Version: r.put(key, "old")}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -70,9 +69,9 @@ func TestRenamedFromWhatOthersHavePut(t *testing.T) {
 		r.put("d/a", "theirs")
 		var err error
 		if tree {
-			err = s.RenameTree(t.Context(), "d/", "e/", ossclient.Version{})
+			err = s.RenameTree(t.Context(), "d/", "e/", Seen{})
 		} else {
-			err = s.Rename(t.Context(), "d/a", "e/a", RenameSource{}, ossclient.Version{})
+			err = s.Rename(t.Context(), "d/a", "e/a", RenameSource{}, Seen{})
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +94,7 @@ func TestRemovedAfterItGaveWay(t *testing.T) {
 		r.write(s, "a", "ours")
 		r.put("a", "theirs")
 		r.flush(s) // ours is beside it
-		if err := s.Remove("a", ossclient.Version{}); err != nil {
+		if err := s.Remove("a", Seen{}); err != nil {
 			t.Fatal(err)
 		}
 		r.flush(s)
@@ -116,7 +115,7 @@ func TestRemovedWhatWasNotHeardOf(t *testing.T) {
 	s.tried["a"] = &trial{seq: e.seq, size: e.size, sum: crc.Update(0, []byte("sent"))}
 	s.mu.Unlock()
 	r.put("a", "sent")
-	if err := s.Remove("a", ossclient.Version{}); err != nil {
+	if err := s.Remove("a", Seen{}); err != nil {
 		t.Fatal(err)
 	}
 	r.flush(s)

@@ -15,18 +15,19 @@ import (
 // pending content, Version has its key alone.
 type RenameSource struct {
 	Version ossclient.Version
+	At      Moment    // before he looked
 	Attr    attr.Attr // what is stored with it; told with the confirmation
 	Class   string    // its storage class, which it keeps; "" when it is not known
 }
 
-// Rename gives what is at one key another, in place of what is there (toBase in the bucket). Pending
+// Rename gives what is at one key another, in place of what is there (over in the bucket). Pending
 // content moves at no cost. An object that the bucket has is copied and then deleted; a crash in between
 // is completed by the next Open.
-func (s *Store) Rename(ctx context.Context, from, to Key, src RenameSource, toBase ossclient.Version) error {
+func (s *Store) Rename(ctx context.Context, from, to Key, src RenameSource, over Seen) error {
 	if from == to {
 		return nil
 	}
-	m, release, err := s.beginObject(ctx, &move{from: from, to: to, source: src.Version, attr: packAttr(&src.Attr), class: src.Class}, toBase)
+	m, release, err := s.beginObject(ctx, &move{from: from, to: to, source: src.Version, at: src.At, attr: packAttr(&src.Attr), class: src.Class}, over)
 	if m == nil || err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func (s *Store) outlastMove(m *move) error {
 
 // beginObject moves content that is whole here, and then returns no move: it is done. What the bucket has it reserves, and
 // journals that it is moved.
-func (s *Store) beginObject(ctx context.Context, m *move, toBase ossclient.Version) (begun *move, release func(), err error) {
+func (s *Store) beginObject(ctx context.Context, m *move, over Seen) (begun *move, release func(), err error) {
 	for {
 		if f := s.liveFile(m.from); f != nil {
 			if err := f.commit(); err != nil {
@@ -70,7 +71,7 @@ func (s *Store) beginObject(ctx context.Context, m *move, toBase ossclient.Versi
 		}
 		var moved bool
 		err := s.still(func(key Key) bool { return key == m.from }, func() (err error) {
-			moved, err = s.renamePending(m, toBase)
+			moved, err = s.renamePending(m, over)
 			return err
 		})
 		if errors.Is(err, errAgain) {
@@ -85,7 +86,7 @@ func (s *Store) beginObject(ctx context.Context, m *move, toBase ossclient.Versi
 			}
 			continue
 		}
-		return s.reserveObject(ctx, m, toBase)
+		return s.reserveObject(ctx, m, over)
 	}
 }
 
@@ -145,7 +146,7 @@ func (s *Store) still(covers func(Key) bool, do func() error) error {
 
 // renamePending moves content that is whole here; false: there is none. errAgain: parts of it were given up here
 // meanwhile, for an upload to the old key, or it is another's that is being written. It needs still.
-func (s *Store) renamePending(m *move, toBase ossclient.Version) (bool, error) {
+func (s *Store) renamePending(m *move, over Seen) (bool, error) {
 	s.change.Lock()
 	defer s.change.Unlock()
 	if err := s.usable(); err != nil {
@@ -161,7 +162,7 @@ func (s *Store) renamePending(m *move, toBase ossclient.Version) (bool, error) {
 	if s.holed(e.stage) || e.has(flagDirty) {
 		return false, errAgain
 	}
-	next, removal := s.moveOps(e, m.to, toBase)
+	next, removal := s.moveOps(e, m.to, over)
 	ops := []op{{code: opSet, entry: next}, removal}
 	if next.after = m.leg(); next.after {
 		ops = append(ops, m.ended(m.then)...)
@@ -180,12 +181,12 @@ func (s *Store) renamePending(m *move, toBase ossclient.Version) (bool, error) {
 }
 
 // moveOps are the ops that give the content of e another key. It needs change.
-func (s *Store) moveOps(e *entry, to Key, toBase ossclient.Version) (next *entry, removal op) {
-	over := s.replaceLocked(to, Content, s.get(to), s.seenLocked(to, toBase))
+func (s *Store) moveOps(e *entry, to Key, over Seen) (next *entry, removal op) {
+	old := s.replaceLocked(to, Content, s.get(to), s.seenLocked(to, over))
 	next = e.under(to)
-	next.base, next.trial, next.seq = over.base, over.trial, over.seq
-	next.since, next.when = min(e.since, over.since), min(e.when, over.when)
-	next.flags = e.flags&^(flagUnknown|flagSuspect|flagAnew) | over.flags&(flagUnknown|flagSuspect)
+	next.base, next.trial, next.seq = old.base, old.trial, old.seq
+	next.since, next.when = min(e.since, old.since), min(e.when, old.when)
+	next.flags = e.flags&^(flagUnknown|flagSuspect|flagAnew) | old.flags&(flagUnknown|flagSuspect)
 	removal = s.removalLocked(e.key, e, ossclient.Version{})
 	removal.moved = true
 	if removal.entry != nil {
@@ -199,26 +200,26 @@ func (s *Store) moveOps(e *entry, to Key, toBase ossclient.Version) (next *entry
 }
 
 // reserveObject journals that an object of the bucket is moved, and keeps the uploader away until release.
-func (s *Store) reserveObject(ctx context.Context, m *move, toBase ossclient.Version) (begun *move, release func(), err error) {
+func (s *Store) reserveObject(ctx context.Context, m *move, over Seen) (begun *move, release func(), err error) {
 	release, err = s.reserve(ctx, m.reservations()...)
 	if err != nil {
 		return nil, nil, err
 	}
-	if begun, err = s.journalMove(m, toBase); err != nil {
+	if begun, err = s.journalMove(m, over); err != nil {
 		release()
 		return nil, nil, err
 	}
 	return begun, release, nil
 }
 
-func (s *Store) journalMove(m *move, toBase ossclient.Version) (*move, error) {
+func (s *Store) journalMove(m *move, over Seen) (*move, error) {
 	s.change.Lock()
 	defer s.change.Unlock()
 	if err := s.usable(); err != nil {
 		return nil, err
 	}
 	begun := s.begunLocked(m)
-	begun.source = s.recent.now(m.from, m.source)
+	begun.source = s.recent.now(m.from, Seen{m.source, m.at})
 	if f := s.liveFile(m.from); f != nil && f.confirmed != nil {
 		begun.source = *f.confirmed
 		s.mu.RLock()
@@ -229,8 +230,8 @@ func (s *Store) journalMove(m *move, toBase ossclient.Version) (*move, error) {
 		begun.source, begun.attr, begun.class, begun.replace = e.version(), e.attr, e.class, true
 	}
 	begun.source.Key = m.from
-	if toBase.Key == m.to {
-		begun.over = s.seenLocked(m.to, toBase)
+	if over.Key == m.to {
+		begun.over = s.seenLocked(m.to, over)
 	}
 	return begun, s.removeLocked(op{code: opMove, move: begun})
 }

@@ -308,7 +308,7 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation, more ...op) error {
 	if theirs {                      // who knows what was there before knows nothing of this
 		s.recent.forget(e.key)
 	}
-	s.recent.note(e.key, e.base, c.Object.Version)
+	defer s.recent.note(e.key, e.base, c.Object.Version)
 	cur := s.get(e.key)
 	s.confirmFileLocked(e, cur, f, &c)
 	switch {
@@ -438,9 +438,11 @@ func (s *Store) deleted(list []*entry) error {
 		delete(s.tried, e.key)
 	}
 	s.mu.Unlock()
-	for _, e := range list {
-		s.recent.note(e.key, e.base, ossclient.Version{Key: e.key})
-	}
+	defer func() {
+		for _, e := range list {
+			s.recent.note(e.key, e.base, ossclient.Version{Key: e.key})
+		}
+	}()
 	ops := make([]op, 0, len(list))
 	for _, e := range list {
 		cur := s.get(e.key)

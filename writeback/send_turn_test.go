@@ -63,7 +63,7 @@ func TestRenameWhileParts(t *testing.T) {
 		return done
 	}
 	first := sync("a")
-	if err := s.Rename(ctx, "a", "b", RenameSource{}, ossclient.Version{}); err != nil {
+	if err := s.Rename(ctx, "a", "b", RenameSource{}, Seen{}); err != nil {
 		t.Fatal(err)
 	}
 	second := sync("b")
@@ -102,7 +102,7 @@ func TestLinkThatReplacedAFile(t *testing.T) {
 		waits = f.uses == 2
 		s.mu.RUnlock()
 	}
-	if err := s.Remove("a", ossclient.Version{}); err != nil {
+	if err := s.Remove("a", Seen{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Put("a", attr.Attr{}, "target", ossclient.Version{}); err != nil {

@@ -76,7 +76,7 @@ func TestNothingMixedIsStored(t *testing.T) {
 			s := r.open()
 			before := noise(size, 1)
 			base := r.put("a", before)
-			f := must(s.Edit("a", base, fileAttr(), nil))(t)
+			f := must(s.Edit("a", Seen{Version: base}, fileAttr(), nil))(t)
 			write := func(text string) {
 				t.Helper()
 				if _, err := f.WriteAt(t.Context(), []byte(text), 10); err != nil {

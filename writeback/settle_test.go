@@ -23,7 +23,7 @@ func TestSettle(t *testing.T) {
 			t.Fatal("nothing was given up, and this test tests nothing")
 		}
 		if removed {
-			if err := s.Remove("a", ossclient.Version{}); err != nil {
+			if err := s.Remove("a", Seen{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -40,7 +40,7 @@ func TestSettle(t *testing.T) {
 		}
 		r.want("a", content)
 		defer s.Hold("a")()
-		if err := s.Remove("a", ossclient.Version{}); err != nil {
+		if err := s.Remove("a", Seen{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := f.Settle(t.Context()); err != nil {
@@ -65,7 +65,7 @@ func TestConfirmedAfterARename(t *testing.T) {
 	r.closed(f)
 	b.set(func(Key) error {
 		b.set(nil)
-		return s.Rename(t.Context(), "a", "b", RenameSource{}, ossclient.Version{})
+		return s.Rename(t.Context(), "a", "b", RenameSource{}, Seen{})
 	})
 	if out := s.send(t.Context(), "a", true); out.err != nil {
 		t.Fatal(out.err)

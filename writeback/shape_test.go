@@ -17,7 +17,7 @@ func TestKilledWhileTruncated(t *testing.T) {
 		mem := disktest.New()
 		r.opt.Disk, r.opt.Delay = mem, time.Hour
 		s := must(Open(t.Context(), r.opt))(t)
-		f := must(s.Edit("a", r.put("a", noise(5000, 1)), fileAttr(), nil))(t)
+		f := must(s.Edit("a", Seen{Version: r.put("a", noise(5000, 1))}, fileAttr(), nil))(t)
 		if _, err := f.WriteAt(t.Context(), []byte("EDIT"), 4000); err != nil {
 			t.Fatal(err)
 		}

@@ -46,7 +46,7 @@ func TestSmall(t *testing.T) {
 	r, mem, s := onMem(t)
 	r.write(s, "a", "content of a")
 	r.write(s, "empty", "")
-	if err := s.Rename(t.Context(), "a", "b", RenameSource{}, ossclient.Version{}); err != nil {
+	if err := s.Rename(t.Context(), "a", "b", RenameSource{}, Seen{}); err != nil {
 		t.Fatal(err)
 	}
 	if files := r.stages(); len(files) != 0 {
@@ -71,10 +71,10 @@ func TestSmallIsJournaledOnce(t *testing.T) {
 	r.write(s, "a", content)
 	before := journaled(t, mem)
 	for i := range 10 {
-		if err := s.SetAttr(Key(fmt.Sprintf("a%.*s", i, "xxxxxxxxxx")), ossclient.Version{}, "", "", fileAttr()); err != nil {
+		if err := s.SetAttr(Key(fmt.Sprintf("a%.*s", i, "xxxxxxxxxx")), Seen{}, "", "", fileAttr()); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Rename(t.Context(), Key(fmt.Sprintf("a%.*s", i, "xxxxxxxxxx")), Key(fmt.Sprintf("a%.*s", i+1, "xxxxxxxxxx")), RenameSource{}, ossclient.Version{}); err != nil {
+		if err := s.Rename(t.Context(), Key(fmt.Sprintf("a%.*s", i, "xxxxxxxxxx")), Key(fmt.Sprintf("a%.*s", i+1, "xxxxxxxxxx")), RenameSource{}, Seen{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -109,7 +109,7 @@ func TestSmallOutgrown(t *testing.T) {
 				t.Errorf("%d staged files, want 1", n)
 			}
 			mem, next := r.killed(mem)
-			if err := next.SetAttr("a", ossclient.Version{}, "", "", fileAttr()); err != nil {
+			if err := next.SetAttr("a", Seen{}, "", "", fileAttr()); err != nil {
 				t.Fatal(err)
 			}
 			_, last := r.killed(mem)

@@ -51,7 +51,7 @@ func TestStageIsCountedRight(t *testing.T) {
 	})
 	t.Run("removed", func(t *testing.T) {
 		_, s := passing(t)
-		if err := s.Remove("a", ossclient.Version{}); err != nil {
+		if err := s.Remove("a", Seen{}); err != nil {
 			t.Fatal(err)
 		}
 		empty(t, s)
@@ -59,7 +59,7 @@ func TestStageIsCountedRight(t *testing.T) {
 	t.Run("an edit used again", func(t *testing.T) {
 		r, _, s := onMem(t)
 		base := r.put("a", content)
-		f := must(s.Edit("a", base, fileAttr(), nil))(t)
+		f := must(s.Edit("a", Seen{Version: base}, fileAttr(), nil))(t)
 		if _, err := f.WriteAt(t.Context(), []byte("edited"), 5); err != nil {
 			t.Fatal(err)
 		}

@@ -37,7 +37,7 @@ func TestWrongBytesAreOverwritten(t *testing.T) {
 			return "target"
 		},
 		"edited": func(r *rig, s *Store) string {
-			f := must(s.Edit("a", r.put("a", content), fileAttr(), nil))(r.t)
+			f := must(s.Edit("a", Seen{Version: r.put("a", content)}, fileAttr(), nil))(r.t)
 			if _, err := f.WriteAt(r.t.Context(), []byte("CHANGED"), 50_000); err != nil {
 				r.t.Fatal(err)
 			}
@@ -129,13 +129,13 @@ func TestWrongBytesAreRemoved(t *testing.T) {
 		want   map[string]string
 	}{
 		"renamed": {func(r *rig, s *Store) error {
-			return s.Rename(r.t.Context(), "a", "b", RenameSource{}, ossclient.Version{})
+			return s.Rename(r.t.Context(), "a", "b", RenameSource{}, Seen{})
 		}, map[string]string{"b": "ours", "c": "another"}},
 		"removed": {func(r *rig, s *Store) error {
-			return s.Remove("a", ossclient.Version{})
+			return s.Remove("a", Seen{})
 		}, map[string]string{"c": "another"}},
 		"replaced": {func(r *rig, s *Store) error {
-			return s.Rename(r.t.Context(), "c", "a", RenameSource{Version: r.version("c"), Attr: fileAttr()}, ossclient.Version{})
+			return s.Rename(r.t.Context(), "c", "a", RenameSource{Version: r.version("c"), Attr: fileAttr()}, Seen{})
 		}, map[string]string{"a": "another"}},
 	} {
 		r := newRig(t)

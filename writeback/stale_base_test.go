@@ -15,7 +15,7 @@ import (
 // SEMANTICS 1.1, 6.2, 6.3
 func TestGrownAfterItsBaseWent(t *testing.T) {
 	rename := func(t *testing.T, s *Store, from, to Key) error {
-		return errors.Join(s.Rename(t.Context(), from, to, RenameSource{}, ossclient.Version{}), s.Sync(t.Context(), from))
+		return errors.Join(s.Rename(t.Context(), from, to, RenameSource{}, Seen{}), s.Sync(t.Context(), from))
 	}
 	for name, c := range map[string]struct {
 		to Key
@@ -26,7 +26,7 @@ func TestGrownAfterItsBaseWent(t *testing.T) {
 			return errors.Join(rename(t, s, "d/a", "e/a"), rename(t, s, "e/a", "d/a"))
 		}},
 		"rename of the directory": {"e/a", func(t *testing.T, _ *rig, s *Store) error {
-			return errors.Join(s.RenameTree(t.Context(), "d/", "e/", ossclient.Version{}), s.Sync(t.Context(), "d/a"))
+			return errors.Join(s.RenameTree(t.Context(), "d/", "e/", Seen{}), s.Sync(t.Context(), "d/a"))
 		}},
 		"exchange": {"e/a", func(t *testing.T, r *rig, s *Store) error {
 			r.write(s, "e/a", "other")
@@ -35,7 +35,7 @@ func TestGrownAfterItsBaseWent(t *testing.T) {
 		}},
 		"rename over an object": {"e/a", func(t *testing.T, r *rig, s *Store) error {
 			v := r.put("e/a", "other")
-			return errors.Join(s.Rename(t.Context(), "d/a", "e/a", RenameSource{}, v), s.Sync(t.Context(), "d/a"))
+			return errors.Join(s.Rename(t.Context(), "d/a", "e/a", RenameSource{}, Seen{Version: v}), s.Sync(t.Context(), "d/a"))
 		}},
 		"exchange with an object": {"e/a", func(t *testing.T, r *rig, s *Store) error {
 			side := func(from, to Key, v ossclient.Version) Side {

@@ -164,22 +164,22 @@ func (s *Store) replaceLocked(key Key, kind Kind, old *entry, base ossclient.Ver
 	return e
 }
 
-// seenLocked is the version that a caller means to replace who saw v: nothing, when v has not the key.
-func (s *Store) seenLocked(key Key, v ossclient.Version) ossclient.Version {
-	if v.Key != key {
-		return v
+// seenLocked is the version that a caller means to replace who saw this: nothing, when it has not the key.
+func (s *Store) seenLocked(key Key, seen Seen) ossclient.Version {
+	if seen.Key != key {
+		return seen.Version
 	}
-	return s.shownLocked(key, v)
+	return s.shownLocked(key, seen)
 }
 
-// shownLocked is the version that a caller means who saw v at a key. Where a file is open to be written to, a program sees what is open, by
+// shownLocked is the version that a caller means who saw this at a key. Where a file is open to be written to, a program sees what is open, by
 // the name, too, whatever others have put there since. It needs change.
-func (s *Store) shownLocked(key Key, v ossclient.Version) ossclient.Version {
+func (s *Store) shownLocked(key Key, seen Seen) ossclient.Version {
 	f := s.liveFile(key)
 	if f == nil || f.confirmed == nil {
-		return s.recent.now(key, v)
+		return s.recent.now(key, seen)
 	}
-	v = *f.confirmed
+	v := *f.confirmed
 	v.Key = key // a rename may have put the file there and, without it, what another client had put in its place
 	return v
 }

@@ -197,12 +197,12 @@ func TestOnePutAFile(t *testing.T) {
 		}
 	}
 	r.close(f)
-	if err := s.Rename(t.Context(), "d/.f.XXXX", "d/f.txt", RenameSource{}, ossclient.Version{}); err != nil {
+	if err := s.Rename(t.Context(), "d/.f.XXXX", "d/f.txt", RenameSource{}, Seen{}); err != nil {
 		t.Fatal(err)
 	}
 	a := fileAttr()
 	a.SetMode(attr.TypeFile | 0o600)
-	if err := s.SetAttr("d/f.txt", ossclient.Version{}, "", "", a); err != nil {
+	if err := s.SetAttr("d/f.txt", Seen{}, "", "", a); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Put("d/", fileAttr(), "", ossclient.Version{}); err != nil {
@@ -240,11 +240,11 @@ func TestReopen(t *testing.T) {
 	s := r.open()
 	r.write(s, "a", "content of a")
 	r.write(s, "gone", "x")
-	if err := s.Remove("gone", ossclient.Version{}); err != nil {
+	if err := s.Remove("gone", Seen{}); err != nil {
 		t.Fatal(err)
 	}
 	v := r.put("old", "old")
-	if err := s.Remove("old", v); err != nil {
+	if err := s.Remove("old", Seen{Version: v}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(t.Context()); err != nil {
@@ -274,7 +274,7 @@ func TestEditSmall(t *testing.T) {
 	s := r.open()
 	v := r.put("f", "0123456789")
 	r.server.ResetCounts()
-	f := must(s.Edit("f", v, fileAttr(), nil))(t)
+	f := must(s.Edit("f", Seen{Version: v}, fileAttr(), nil))(t)
 	if _, err := f.WriteAt(t.Context(), []byte("ab"), 3); err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +297,7 @@ func TestEditLarge(t *testing.T) {
 	content := noise(4<<20, 1)
 	v := r.put("f", content)
 	r.server.ResetCounts()
-	f := must(s.Edit("f", v, fileAttr(), nil))(t)
+	f := must(s.Edit("f", Seen{Version: v}, fileAttr(), nil))(t)
 	if _, err := f.WriteAt(t.Context(), []byte("abc"), 2<<20); err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +334,7 @@ func TestRenameObject(t *testing.T) {
 	r := newRig(t)
 	s := r.open()
 	v := r.put("a", "content")
-	if err := s.Rename(t.Context(), "a", "b", RenameSource{Version: v}, ossclient.Version{}); err != nil {
+	if err := s.Rename(t.Context(), "a", "b", RenameSource{Version: v}, Seen{}); err != nil {
 		t.Fatal(err)
 	}
 	r.want("b", "content")
@@ -351,10 +351,10 @@ func TestRenameTree(t *testing.T) {
 		r.put("d/"+name, "x"+name)
 	}
 	r.write(s, "d/new", "new")
-	if err := s.Remove("d/gone", r.version("d/gone")); err != nil {
+	if err := s.Remove("d/gone", Seen{Version: r.version("d/gone")}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.RenameTree(t.Context(), "d/", "e/", ossclient.Version{}); err != nil {
+	if err := s.RenameTree(t.Context(), "d/", "e/", Seen{}); err != nil {
 		t.Fatal(err)
 	}
 	r.want("e/", "x")
@@ -386,7 +386,7 @@ func TestRenameTreeOverAnother(t *testing.T) {
 			}
 			ctx, stop := context.WithCancel(t.Context())
 			mem.StopAt(k, stop)
-			err := s.RenameTree(ctx, "d/", "c/", r.version("c/"))
+			err := s.RenameTree(ctx, "d/", "c/", Seen{Version: r.version("c/")})
 			s.cancel()
 			s.wg.Wait()
 			if more = mem.Stopped(); more == (err == nil) && err != nil {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/ossfs/ossfs/internal/attr"
-	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
 )
 
@@ -20,13 +19,13 @@ func TestTold(t *testing.T) {
 	r.write(s, "new", "content")
 	mode := fileAttr()
 	mode.SetMode(attr.TypeFile | 0o600)
-	if err := s.SetAttr("changed", r.put("changed", "content"), "", "", mode); err != nil {
+	if err := s.SetAttr("changed", Seen{Version: r.put("changed", "content")}, "", "", mode); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Remove("removed", r.put("removed", "content")); err != nil {
+	if err := s.Remove("removed", Seen{Version: r.put("removed", "content")}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Rename(t.Context(), "moved", "target", RenameSource{Version: r.put("moved", "content"), Attr: mode}, ossclient.Version{}); err != nil {
+	if err := s.Rename(t.Context(), "moved", "target", RenameSource{Version: r.put("moved", "content"), Attr: mode}, Seen{}); err != nil {
 		t.Fatal(err)
 	}
 	r.flush(s)

@@ -162,7 +162,7 @@ func TestFetchedBytesInAPowerCut(t *testing.T) {
 			r.opt.Disk, r.opt.Bucket, r.opt.Delay, r.opt.smallMost = mem, b, time.Hour, -1
 			s := r.open()
 			content := noise(40_000, 1)
-			f := must(s.Edit("a", r.put("a", content), fileAttr(), nil))(t)
+			f := must(s.Edit("a", Seen{Version: r.put("a", content)}, fileAttr(), nil))(t)
 			defer f.Release()
 			write := func(text string, off int) {
 				if _, err := f.WriteAt(t.Context(), []byte(text), int64(off)); err != nil {
@@ -239,7 +239,7 @@ func TestEditedAgainInAPowerCut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f, err := s.Edit("a", o.Version, fileAttr(), nil)
+		f, err := s.Edit("a", Seen{Version: o.Version}, fileAttr(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -357,7 +357,7 @@ func TestEditNeverClosedInAPowerCut(t *testing.T) {
 	r, mem, s := onMem(t)
 	base := noise(40_000, 1)
 	version := r.put("a", base)
-	f, err := s.Edit("a", version, fileAttr(), nil)
+	f, err := s.Edit("a", Seen{Version: version}, fileAttr(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

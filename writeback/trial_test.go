@@ -20,12 +20,12 @@ func TestDiedBetweenPutAndJournal(t *testing.T) {
 		"nothing":   {func(*rig, *Store) {}, map[string]string{"a": "first"}},
 		"overwrite": {func(r *rig, s *Store) { r.write(s, "a", "second, longer") }, map[string]string{"a": "second, longer"}},
 		"remove": {func(r *rig, s *Store) {
-			if err := s.Remove("a", ossclient.Version{}); err != nil {
+			if err := s.Remove("a", Seen{}); err != nil {
 				r.t.Fatal(err)
 			}
 		}, nil},
 		"rename": {func(r *rig, s *Store) {
-			if err := s.Rename(r.t.Context(), "a", "b", RenameSource{}, ossclient.Version{}); err != nil {
+			if err := s.Rename(r.t.Context(), "a", "b", RenameSource{}, Seen{}); err != nil {
 				r.t.Fatal(err)
 			}
 		}, map[string]string{"b": "first"}},
@@ -33,7 +33,7 @@ func TestDiedBetweenPutAndJournal(t *testing.T) {
 		"exchange, the other way round": {func(r *rig, s *Store) { exchangePending(r, s, "b", "a") },
 			map[string]string{"a": "second", "b": "first"}},
 		"rename and write": {func(r *rig, s *Store) {
-			if err := s.Rename(r.t.Context(), "a", "b", RenameSource{}, ossclient.Version{}); err != nil {
+			if err := s.Rename(r.t.Context(), "a", "b", RenameSource{}, Seen{}); err != nil {
 				r.t.Fatal(err)
 			}
 			r.write(s, "a", "third")
@@ -133,7 +133,7 @@ func TestAttributesThatAreThere(t *testing.T) {
 	a.SetMode(attr.TypeFile | 0o600)
 	v := r.put("a", "before")
 	s := r.open()
-	if err := s.SetAttr("a", v, "", "", a); err != nil {
+	if err := s.SetAttr("a", Seen{Version: v}, "", "", a); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.bucket.Put(t.Context(), ossclient.PutRequest{Key: "a", Size: 5, Body: stringReader("after"), Metadata: metadata("a", &a)}); err != nil {

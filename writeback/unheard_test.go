@@ -43,7 +43,7 @@ func TestReadWhatWasStoredUnheard(t *testing.T) {
 		close(died)
 	}
 	s := r.open()
-	f := must(s.Edit("a", r.put("a", content), fileAttr(), nil))(t)
+	f := must(s.Edit("a", Seen{Version: r.put("a", content)}, fileAttr(), nil))(t)
 	r.grow(f, content+"added", len(content))
 	r.closed(f)
 	go func() { _ = s.Sync(t.Context(), "a") }() // it ends with the Store

@@ -60,10 +60,10 @@ func TestWaitForWhatChangesMeanwhile(t *testing.T) {
 		<-tried
 		<-tried
 		b.set(nil)
-		if err := s.Rename(context.Background(), "z", "a", RenameSource{}, ossclient.Version{}); err != nil {
+		if err := s.Rename(context.Background(), "z", "a", RenameSource{}, Seen{}); err != nil {
 			t.Error(err)
 		}
-		if err := s.SetAttr("n", ossclient.Version{}, "", "", fileAttr()); err != nil {
+		if err := s.SetAttr("n", Seen{}, "", "", fileAttr()); err != nil {
 			t.Error(err)
 		}
 		return nil
@@ -100,7 +100,7 @@ func TestSyncWhileRenamed(t *testing.T) {
 		}
 		return n > 0
 	})
-	if err := s.Rename(t.Context(), "a", "b", RenameSource{}, ossclient.Version{}); err != nil {
+	if err := s.Rename(t.Context(), "a", "b", RenameSource{}, Seen{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-done; err != nil {

@@ -62,14 +62,14 @@ func writtenWhileRenamed(t *testing.T, what, when, then string) {
 		}
 	}}
 	s := must(Open(t.Context(), r.opt))(t)
-	f = must(s.Edit("a/x", v, fileAttr(), nil))(t)
+	f = must(s.Edit("a/x", Seen{Version: v}, fileAttr(), nil))(t)
 	want := map[string]string{"b/x": "WRITTEN of x", "a/y": "content of y"}
 	var err error
 	if what == "directory" {
 		want = map[string]string{"b/x": "WRITTEN of x", "b/y": "content of y"}
-		err = s.RenameTree(t.Context(), "a/", "b/", ossclient.Version{})
+		err = s.RenameTree(t.Context(), "a/", "b/", Seen{})
 	} else {
-		err = s.Rename(t.Context(), "a/x", "b/x", RenameSource{Version: v, Attr: fileAttr()}, ossclient.Version{})
+		err = s.Rename(t.Context(), "a/x", "b/x", RenameSource{Version: v, Attr: fileAttr()}, Seen{})
 	}
 	if then == "committed and killed" {
 		s.cancel()

@@ -63,10 +63,12 @@ func (c *Cursor) Next(ctx context.Context) (Entry, error) {
 	}
 	for {
 		for c.at < len(c.items) {
+			at := c.t.o.Overlay.Now()
 			e, ok, err := c.entry(ctx, &c.items[c.at])
 			if err != nil {
 				return Entry{}, err
 			}
+			e.At = at
 			c.at++
 			if ok {
 				return e, nil

@@ -19,8 +19,9 @@ type Entry struct {
 	Size    int64         // bytes
 	Target  string        // of a symbolic link
 	Version ossclient.Version
-	Staged  bool // the overlay has something for Key
-	Pending bool // it has its bytes, too: Version is not theirs
+	At      writeback.Moment // before it was looked at
+	Staged  bool             // the overlay has something for Key
+	Pending bool             // it has its bytes, too: Version is not theirs
 	Dir     bool
 	Marker  bool // a directory that has an object of its own, in the bucket or staged
 	// Object is what the bucket said, the zero value if nothing. A listing says less than a HEAD.
@@ -30,6 +31,15 @@ type Entry struct {
 	Content bool
 	// Until is how long the entry may be believed without asking again.
 	Until time.Time
+}
+
+// Seen is what a change of the entry is based on. The zero Entry is none.
+func (e *Entry) Seen() writeback.Seen {
+	seen := writeback.Seen{Version: e.Version, At: e.At}
+	if e.Staged && seen.ETag == "" { // it is there, though the bucket does not have it
+		seen.Key = e.Key
+	}
+	return seen
 }
 
 // ChangeKind says what happened to an entry.
@@ -111,5 +121,8 @@ func (t *Tree) Stat(ctx context.Context, e Entry) (Entry, error) {
 	if e.Key == t.o.Root {
 		return t.Root(), nil
 	}
-	return t.restat(ctx, e)
+	at := t.o.Overlay.Now()
+	e, err := t.restat(ctx, e)
+	e.At = at
+	return e, err
 }

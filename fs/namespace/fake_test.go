@@ -16,6 +16,7 @@ import (
 	"github.com/ossfs/ossfs/cache"
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback"
 )
 
 // What objects without attributes have.
@@ -214,6 +215,8 @@ func (o *fakeOverlay) Overlay(dir, from ossclient.Key, limit int) []Item {
 	sort.Slice(items, func(i, j int) bool { return items[i].Name < items[j].Name })
 	return items[:min(limit, len(items))]
 }
+
+func (o *fakeOverlay) Now() writeback.Moment { return 0 }
 
 func (o *fakeOverlay) Below(prefix ossclient.Key) (present, absent int) {
 	o.mu.Lock()

@@ -22,6 +22,7 @@ type base struct {
 // Lookup finds the entry of dir with this name. The error is names.ErrTooLong, or ossclient.ErrNotExist when
 // there is none.
 func (t *Tree) Lookup(ctx context.Context, dir ossclient.Key, name string) (Entry, error) {
+	at := t.o.Overlay.Now()
 	ref, err := names.In(dir).Parse(name)
 	if err != nil {
 		return Entry{}, err
@@ -38,6 +39,7 @@ func (t *Tree) Lookup(ctx context.Context, dir ossclient.Key, name string) (Entr
 	if err != nil {
 		return Entry{}, err
 	}
+	e.At = at
 	return e, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/ossfs/ossfs/fs/names"
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/writeback"
 )
 
 // Bucket is what the tree asks of the bucket.
@@ -30,6 +31,7 @@ type Overlay interface {
 	Lookup(key ossclient.Key) (State, bool)
 	Overlay(dir, from ossclient.Key, limit int) []Item
 	Below(prefix ossclient.Key) (present, absent int)
+	Now() writeback.Moment
 }
 
 // Options are what a Tree is made of. Bucket, Overlay and Index are required.

@@ -1,0 +1,59 @@
+package tests
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ossfs/ossfs/tests/harness"
+)
+
+// Others bring back what we have replaced, so that it has the ETag that it had. Who changes the file then by its name has looked since, and means what
+// others have put there: nothing of it is lost, and nothing taken for a conflict.
+// SEMANTICS 2.3, 5.2
+func TestPutBackAndChanged(t *testing.T) {
+	const content, line = "what others have put there, which is the longer one\n", "ours\n"
+	for name, c := range map[string]struct {
+		do   func(b *harness.Bed) error
+		want map[string]string
+	}{
+		"append": {func(b *harness.Bed) error {
+			f, err := os.OpenFile(b.Path("a"), os.O_WRONLY|os.O_APPEND, 0)
+			if err != nil {
+				return err
+			}
+			_, err = f.WriteString(line)
+			return errors.Join(err, f.Close())
+		}, map[string]string{"a": content + line}},
+		"rename": {func(b *harness.Bed) error { return os.Rename(b.Path("a"), b.Path("b")) }, map[string]string{"b": content}},
+		"rename over it": {func(b *harness.Bed) error {
+			return errors.Join(os.WriteFile(b.Path("b"), []byte(line), 0o600), os.Rename(b.Path("b"), b.Path("a")))
+		}, map[string]string{"a": line}},
+		"truncate": {func(b *harness.Bed) error { return os.Truncate(b.Path("a"), 4) }, map[string]string{"a": content[:4]}},
+		"remove":   {func(b *harness.Bed) error { return os.Remove(b.Path("a")) }, map[string]string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := harness.New(t, func(o *fsOptions) { o.TTL, o.WriteBack = 0, time.Hour })
+			must(t, b.Server.Put(harness.Bucket, "a", []byte(content), nil))
+			must(t, os.Truncate(b.Path("a"), 9))
+			b.Flush()
+			must(t, b.Server.Put(harness.Bucket, "a", []byte(content), nil))
+			must(t, c.do(b))
+			b.Flush()
+			got := map[string]string{}
+			for _, key := range b.Server.Keys(harness.Bucket) {
+				body, _, err := b.Server.Content(harness.Bucket, key)
+				must(t, err)
+				if !strings.HasSuffix(key, "/") {
+					got[key] = string(body)
+				}
+			}
+			if !maps.Equal(got, c.want) {
+				t.Errorf("the bucket has %q, want %q", got, c.want)
+			}
+		})
+	}
+}
