@@ -99,7 +99,7 @@ func (x *shared) flush(p *sharer) {
 	for _, u := range p.unsent {
 		switch {
 		case u.gone:
-			x.forgive(u.key)
+			x.forgive(p, u.key)
 		case u.conflict && x.config.OnConflict == writeback.Fail:
 		default:
 			x.t.Errorf("flush of %s: %s", u.key, u.text)

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -177,48 +176,6 @@ func (p *sharer) flushProcess(t *testing.T) (list []unsent) {
 		list = append(list, unsent{f.Key, strings.Contains(f.Error, "does not exist"), strings.Contains(f.Error, "was changed by another client"), f.Error})
 	}
 	return list
-}
-
-// kill kills a mount, at once or in the middle of something, and mounts again.
-func (x *shared) kill(p *sharer) {
-	during, what := func() {}, "nothing"
-	switch x.r.IntN(4) {
-	case 0:
-		what, during = "a flush", func() { _ = p.process.Command("flush", p.dir).Run() }
-	case 1:
-		what, during = "a rename of directories", func() { _ = turn(p) }
-	case 2:
-		from, to := x.name(), x.name()
-		what, during = "a rename of "+from+" to "+to, x.cutShort(p, from, to)
-	}
-	x.log = append(x.log, p.name+" is killed in "+what)
-	over := make(chan struct{})
-	time.AfterFunc(time.Duration(x.r.IntN(1<<x.r.IntN(16)))*time.Microsecond, func() {
-		p.process.Kill()
-		close(over)
-	})
-	during()
-	<-over
-	for _, f := range p.open {
-		_ = f.Close() // the mount is gone
-		for _, id := range f.unsafe {
-			delete(x.owed, id)
-		}
-	}
-	p.open = nil
-	p.process.Clear()
-	p.start()
-	p.sends = true
-}
-
-// cutShort is a rename of which nobody knows how far it comes: what it may have replaced is no longer owed.
-func (x *shared) cutShort(p *sharer, from, to string) func() {
-	target, _ := x.shows(p.path(to))
-	return func() {
-		if os.Rename(p.path(from), p.path(to)) != syscall.ENOENT {
-			x.replaced(p, to, target, "")
-		}
-	}
 }
 
 // turn has two directories change their names.

@@ -23,6 +23,7 @@ func (x *shared) name() string {
 // at what they overwrite and the request that does nobody may change it.
 func (x *shared) step(p *sharer) {
 	name, n := x.name(), x.r.IntN(100)
+	kill := p.process != nil && x.r.IntN(16) == 0
 	if x.last.sends && (x.last != p || n >= 91 && n < 95) {
 		x.flush(x.last)
 		x.look(x.last)
@@ -30,6 +31,8 @@ func (x *shared) step(p *sharer) {
 	x.last = p
 	op := p.name + " %s " + name
 	switch {
+	case kill:
+		x.kill(p)
 	case n < 58:
 		x.change(p, op, name, n)
 	case n < 70:
@@ -44,8 +47,6 @@ func (x *shared) step(p *sharer) {
 		x.theirs(name)
 	case n < 97:
 		x.flush(p)
-	case n < 98 && p.process != nil:
-		x.kill(p)
 	default:
 		x.log = append(x.log, p.name+" is mounted again")
 		for len(p.open) > 0 {
@@ -81,6 +82,7 @@ func (x *shared) rename(p *sharer, op, name string, n int) {
 		x.do(fmt.Sprintf(op, "exchange with "+other), func() error {
 			return unix.Renameat2(unix.AT_FDCWD, p.path(name), unix.AT_FDCWD, p.path(other), unix.RENAME_EXCHANGE)
 		})
+		p.sends = true // what it puts where something was to be deleted may be sent with that
 	case n < 68:
 		x.do(p.name+" rename d and e for each other", func() error { return turn(p) })
 	default:
@@ -90,7 +92,7 @@ func (x *shared) rename(p *sharer, op, name string, n int) {
 
 func (x *shared) handles(p *sharer, op, name string, n int) {
 	switch {
-	case n < 79:
+	case n < 77:
 		x.hold(fmt.Sprintf(op, "open"), p, name, os.O_RDWR)
 	case n < 80:
 		x.begin(fmt.Sprintf(op, "create"), p, name)
