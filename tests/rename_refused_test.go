@@ -72,7 +72,8 @@ func TestOpenWhileARenameIsRefused(t *testing.T) {
 	write(", written")
 	harness.Eventually(t, "the kernel's hearing of it", func() bool {
 		_, err := os.Stat(b.Path("a", "waits"))
-		return os.IsNotExist(err)
+		_, there := os.Stat(b.Path("b", "waits"))
+		return os.IsNotExist(err) && there == nil
 	})
 	for _, name := range []string{"b/object", "a/waits"} {
 		must(t, os.WriteFile(b.Path(name), []byte("another"), 0o644))
