@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
@@ -64,7 +63,7 @@ func TestCompletedWithoutAnAnswer(t *testing.T) {
 			if !s.holed(f.stage) {
 				t.Fatal("nothing was given up, and this test tests nothing")
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), enough)
 			defer cancel()
 			if err := s.Sync(ctx, "a"); err != nil {
 				t.Fatal(err)

@@ -179,7 +179,7 @@ func crash(t *testing.T, r *rig, k int, power bool) bool {
 		t.Fatalf("k=%d: open after the crash: %v", k, err)
 	}
 	defer s.Close(context.Background())
-	fctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	fctx, cancel := context.WithTimeout(t.Context(), enough)
 	defer cancel()
 	if err := s.Flush(fctx, "", nil); err != nil {
 		t.Fatalf("k=%d: flush after the crash: %v; %+v", k, err, s.Status())

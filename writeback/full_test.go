@@ -128,7 +128,7 @@ func TestCloseOnAFullDisk(t *testing.T) {
 				r.flush(s)
 				r.want("a", content)
 			}
-			for deadline := time.Now().Add(30 * time.Second); ; {
+			for deadline := time.Now().Add(enough); ; {
 				s.mu.RLock()
 				users := len(s.files)
 				s.mu.RUnlock()

@@ -105,7 +105,7 @@ func TestUploadBegunLater(t *testing.T) {
 // waitIntents returns when none is left: Open looks in the background.
 func (s *Store) waitIntents(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), enough)
 	defer cancel()
 	for {
 		s.mu.RLock()

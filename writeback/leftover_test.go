@@ -69,7 +69,7 @@ func TestUploadOfRemovedFile(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(enough):
 		t.Error("not aborted")
 	}
 	r.noUploads()

@@ -227,7 +227,7 @@ func runModel(t *testing.T, seed uint64, faults bool, delay time.Duration) {
 		r.server.SetFaults(list...)
 	}
 	m.s = r.open()
-	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), enough)
 	defer cancel()
 	for range 60 {
 		m.step(ctx)
@@ -248,7 +248,7 @@ func runModel(t *testing.T, seed uint64, faults bool, delay time.Duration) {
 	if faults {
 		return // the answer to an InitiateMultipartUpload may be lost: nobody knows that upload
 	}
-	deadline := time.Now().Add(5 * time.Second) // the sweep comes with the next group
+	deadline := time.Now().Add(enough) // the sweep comes with the next group
 	for len(r.server.Uploads(ossservertest.Bucket)) > 0 && time.Now().Before(deadline) {
 		m.s.sync.wake()
 		time.Sleep(10 * time.Millisecond)

@@ -38,6 +38,7 @@ func TestExchangeThatIsPassedOver(t *testing.T) {
 				r.grow(f, first, 0)
 				return f
 			}, func(r *rig, s *Store, f *File) error {
+				r.quiet(s)
 				r.write(s, "b", other)
 				side := func(from, to Key) Side { return Side{RenameSource{Version: ossclient.Version{Key: from}}, to} }
 				err := s.Exchange(t.Context(), side("a", "b"), side("b", "a"), "aside", func(error) {})
@@ -75,6 +76,7 @@ func TestRenamedAndCutInAPowerCut(t *testing.T) {
 		r.grow(f, content, 0)
 		return f
 	}, func(r *rig, s *Store, f *File) error {
+		r.quiet(s)
 		err := s.Rename(t.Context(), "a", "b", RenameSource{}, Seen{})
 		return errors.Join(err, f.Truncate(t.Context(), 20000), f.Commit(), s.journal.Ahead())
 	}, func(r *rig, seed uint64) {
@@ -103,6 +105,7 @@ func TestRenamedByAnother(t *testing.T) {
 		r.grow(f, "before", 0)
 		return f
 	}, func(r *rig, s *Store, _ *File) error {
+		r.quiet(s)
 		theirs := r.put("a", "theirs")
 		f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
 		r.grow(f, noise(60000, 1), 0)

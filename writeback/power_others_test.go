@@ -119,7 +119,7 @@ func (m *othersModel) ends() {
 	if !m.begin(-1) {
 		return
 	}
-	flush, cancel := context.WithTimeout(m.t.Context(), 20*time.Second)
+	flush, cancel := context.WithTimeout(m.t.Context(), enough)
 	defer cancel()
 	err := m.s.Flush(flush, "", nil)
 	if unsent := new(Unsent); err != nil && !errors.As(err, &unsent) {

@@ -119,7 +119,7 @@ func (m *powerModel) ends() {
 	if !m.begin(-1) {
 		return
 	}
-	flush, cancel := context.WithTimeout(m.t.Context(), 20*time.Second)
+	flush, cancel := context.WithTimeout(m.t.Context(), enough)
 	defer cancel()
 	if err := m.s.Flush(flush, "", nil); err != nil {
 		m.fail("flush: %v; %+v", err, m.s.Status())

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/ossfs/ossfs/ossclient"
 )
@@ -22,7 +21,7 @@ func TestFullStageOnAFullDisk(t *testing.T) {
 		files = append(files, f)
 	}
 	write := func(f *File) error {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), enough)
 		defer cancel()
 		_, err := f.WriteAt(ctx, []byte(content), 0)
 		return err

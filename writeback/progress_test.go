@@ -38,7 +38,7 @@ func TestProgressOfParts(t *testing.T) {
 	if got := s.Status().Bytes; got > size || got == 0 {
 		t.Errorf("at first %d bytes are unsent", got)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), enough)
 	defer cancel()
 	var last Progress
 	err := s.Flush(ctx, "", func(p Progress) {
@@ -84,7 +84,7 @@ func TestProgressOfARequest(t *testing.T) {
 			var half, last Progress
 			var confirmed int64
 			stopped := h.stopped
-			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), enough)
 			defer cancel()
 			err := s.Flush(ctx, "", func(p Progress) {
 				select {

@@ -59,7 +59,7 @@ func TestCutBelowAPunchedPart(t *testing.T) {
 	f.size = 443
 	f.local.Add(0, 443)
 	f.mu.Unlock()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), enough)
 	defer cancel()
 	r.server.ResetCounts()
 	if err := f.Truncate(ctx, 10); err != nil {

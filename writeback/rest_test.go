@@ -29,7 +29,7 @@ func TestDirectoriesRestLonger(t *testing.T) {
 // A directory whose attributes change after the files in it were sent is stored once all the same.
 func TestOnePutADirectory(t *testing.T) {
 	r := newRig(t)
-	r.opt.Delay = 50 * time.Millisecond
+	r.opt.Delay = 200 * time.Millisecond // the directory has thirty times that to be changed
 	sent := make(chan Key, 10)
 	r.opt.Confirmed = func(c Confirmation) { sent <- c.Key }
 	s := r.open()

@@ -3,7 +3,6 @@ package writeback
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
@@ -48,7 +47,7 @@ func TestWhoWaitsIsNotForgottenAfterAFailure(t *testing.T) {
 			defer f.Release()
 			r.grow(f, "new", 0)
 			fails(b)
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), enough)
 			defer cancel()
 			done := make(chan error, 1)
 			go func() { done <- f.Sync(ctx) }()
@@ -80,7 +79,7 @@ func TestFullStageSendsWhatIsHeld(t *testing.T) {
 	r.hasFailed(s, "a")
 	defer s.Hold("a")()
 	r.until("it waits", func() bool { return r.isHeld(s, "a") })
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), enough)
 	defer cancel()
 	other := must(s.Create("b", fileAttr(), ossclient.Version{}))(t)
 	if _, err := other.WriteAt(ctx, []byte(content), 0); err != nil {

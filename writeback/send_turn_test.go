@@ -40,7 +40,7 @@ func TestRenameWhileParts(t *testing.T) {
 	opened := sync.OnceFunc(func() { close(g.open) })
 	t.Cleanup(opened)        // before the Store is closed, which waits for the parts
 	r.write(s, "a", content) // one write: the upload is begun by the stream, some parts too
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), enough)
 	defer cancel()
 	turn := func() { // of the loop
 		if err := s.loop.ask(func() {}); err != nil || ctx.Err() != nil {
@@ -93,7 +93,7 @@ func TestLinkThatReplacedAFile(t *testing.T) {
 	if err := f.turn.take(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), enough)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- s.Sync(ctx, "a") }()

@@ -34,7 +34,7 @@ func TestStageIsCountedRight(t *testing.T) {
 	}
 	empty := func(t *testing.T, s *Store) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), enough)
 		defer cancel()
 		for s.space.usage() != 0 { // whoever was about to send it ends its use in its own time
 			if ctx.Err() != nil {
@@ -127,7 +127,7 @@ func TestWaiterLooksAgainWhenPartsAreSent(t *testing.T) {
 	if !files[0].send(func() { <-sent }) {
 		t.Fatal("nothing can be sent")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), enough)
 	defer cancel()
 	wrote := make(chan error, 1)
 	go func() {
@@ -157,7 +157,7 @@ func TestWaiterAsksAgain(t *testing.T) {
 		sp.set(1, left)
 	}
 	sp.set(1, left)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), enough)
 	defer cancel()
 	if err := sp.wait(ctx, 1); err != nil || left != 9 {
 		t.Errorf("got %v with %d staged, want none with 9", err, left)
@@ -171,7 +171,7 @@ func TestWaiterAsksBeforeItIsTold(t *testing.T) {
 	sp.relieve = sp.fail // found out for another
 	sp.urge = func() { sp.set(1, 0) }
 	sp.set(1, 10)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), enough)
 	defer cancel()
 	if err := sp.wait(ctx, 1); err != nil {
 		t.Errorf("got %v, want none", err)

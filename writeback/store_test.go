@@ -20,6 +20,9 @@ import (
 	"github.com/ossfs/ossfs/writeback/disk/disktest"
 )
 
+// enough is how long is waited for what comes at once on a machine that has nothing else to do.
+const enough = time.Minute
+
 type static struct{}
 
 func (static) Retrieve(context.Context) (ossclient.Credential, error) {
@@ -148,7 +151,7 @@ func (r *rig) close(f *File) {
 
 func (r *rig) flush(s *Store) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(r.t.Context(), enough)
 	defer cancel()
 	if err := s.Flush(ctx, "", nil); err != nil {
 		r.t.Fatalf("flush: %v; status %+v", err, s.Status())
@@ -467,7 +470,7 @@ func TestLargerThanTheStage(t *testing.T) {
 	s := r.open()
 	content := []byte(noise(16<<20, 3))
 	f := must(s.Create("big", fileAttr(), ossclient.Version{}))(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), enough)
 	defer cancel()
 	for off := 0; off < len(content); off += 1 << 16 {
 		if _, err := f.WriteAt(ctx, content[off:off+1<<16], int64(off)); err != nil {

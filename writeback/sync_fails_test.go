@@ -164,7 +164,7 @@ func TestOverwrittenWhenAllSyncsFail(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(enough):
 		t.Fatal("it waits for ever")
 	}
 	r.close(f)

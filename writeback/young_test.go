@@ -306,11 +306,11 @@ func atTheGate(t *testing.T) (r *rig, g *gate, opened func(), s *Store, f *File)
 // until waits for what is to come.
 func (r *rig) until(what string, ok func() bool) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(r.t.Context(), enough)
 	defer cancel()
 	for !ok() {
 		if ctx.Err() != nil {
-			r.t.Fatalf("not within 20 s: %s", what)
+			r.t.Fatalf("not within %v: %s", enough, what)
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -331,7 +331,7 @@ func TestUploadAbortedByOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), enough)
 	defer cancel()
 	if err := s.SyncTree(ctx, "a"); !errors.Is(err, ErrLost) {
 		t.Errorf("sync: %v, want that bytes are lost", err)
