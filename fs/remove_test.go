@@ -78,7 +78,7 @@ func TestRemovedFileWaitsForItsReaders(t *testing.T) {
 // eventually waits for what is done in the background.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%s: that did not come", what)
 		}

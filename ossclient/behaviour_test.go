@@ -30,12 +30,14 @@ func TestADeadlineOfTheCallerIsCancelling(t *testing.T) {
 }
 
 func TestCancellingDuringBackoffIsCancelling(t *testing.T) {
-	b := recorded(t, func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewServer(sized(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "1")
 		w.WriteHeader(503)
-	})
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	}))
+	defer s.Close()
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	b := openAt(t, s.URL, func(c *Config) { c.Observer = func(Event) { cancel() } }) // it is told of each attempt
 	_, err := b.Head(ctx, "k")
 	if !errors.Is(err, ErrCanceled) || errors.Is(err, ErrThrottled) || !strings.Contains(err.Error(), "503") {
 		t.Errorf("got %v, want ErrCanceled that tells of the 503", err)
@@ -205,7 +207,7 @@ func TestBytesAreCountedAsTheyMove(t *testing.T) {
 			}
 		})
 		end := make(chan error, 1)
-		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		go func() { end <- do(ctx, b) }()
 		for n := int64(0); n < some; {
@@ -268,7 +270,6 @@ func TestSlowAnswerIsHedged(t *testing.T) {
 	defer close(release)
 	b.slow[slotGet].p99.Store(int64(10 * time.Millisecond))
 	b.spare.millis.Store(hedgeCost)
-	start := time.Now()
 	body, err := b.Get(t.Context(), GetRequest{Key: "k", Length: -1})
 	if err != nil {
 		t.Fatal(err)
@@ -278,8 +279,8 @@ func TestSlowAnswerIsHedged(t *testing.T) {
 	if err != nil || string(got) != "answer" {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if st := b.Stats(); st.Hedges != 1 || st.HedgesWon != 1 || time.Since(start) > 3*time.Second {
-		t.Errorf("stats %+v after %v", st, time.Since(start))
+	if st := b.Stats(); st.Hedges != 1 || st.HedgesWon != 1 || st.Retries != 0 {
+		t.Errorf("stats %+v", st)
 	}
 	b.Close()
 	if st := b.Stats(); st.InFlight != 0 {
@@ -417,9 +418,9 @@ func TestCABundleIsTrusted(t *testing.T) {
 	if _, err := b.Head(t.Context(), "k"); err != nil {
 		t.Errorf("with the bundle: %v", err)
 	}
-	start := time.Now()
-	if _, err := openAt(t, s.URL, nil).Head(t.Context(), "k"); !errors.Is(err, ErrUnavailable) || time.Since(start) > time.Second {
-		t.Errorf("without it: got %v after %v, want an error at once", err, time.Since(start))
+	b = openAt(t, s.URL, nil)
+	if _, err := b.Head(t.Context(), "k"); !errors.Is(err, ErrUnavailable) || b.Stats().Retries != 0 {
+		t.Errorf("without it: got %v after %d retries, want an error at once", err, b.Stats().Retries)
 	}
 }
 
@@ -432,17 +433,13 @@ func TestAStaleConnectionCostsNothing(t *testing.T) {
 	defer s.Close()
 	b := openAt(t, s.URL, nil)
 	for range 5 {
-		start := time.Now()
 		if _, err := b.Put(t.Context(), PutRequest{Key: "k", Body: strings.NewReader("x"), Size: 1}); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(start); took > time.Second {
-			t.Errorf("a put took %v", took)
-		}
 		s.CloseClientConnections()
 	}
-	if n.Load() != 5 {
-		t.Errorf("%d puts arrived, want 5", n.Load())
+	if n.Load() != 5 || b.Stats().Retries != 0 {
+		t.Errorf("%d puts arrived, and %d were repeated; want 5, and none", n.Load(), b.Stats().Retries)
 	}
 }
 

@@ -190,7 +190,7 @@ func TestChangesByOthersAreSeenAfterTheTTL(t *testing.T) {
 	put("d/made", "x")
 	changed := time.Now()
 	harness.Eventually(t, "what others changed", func() bool { return look() == "newer false true" })
-	if took := time.Since(changed); took > ttl+2*time.Second { // for a machine that does much else
+	if took := time.Since(changed); took > ttl+20*time.Second { // for a machine that does much else; who believes for the minute that is usual needs longer
 		t.Errorf("seen after %v, want %v", took, ttl)
 	}
 }

@@ -364,7 +364,7 @@ func TestAHungReadStopsNobody(t *testing.T) {
 	must(t, os.WriteFile(b.Path("other"), noise(41, 1000), 0o644))
 	b.Afresh()
 	wantNames(t, b.Dir, "other", "slow")
-	b.Server.SetFaults(ossserver.Fault{Op: "GetObject", KeyPrefix: "slow", Kind: ossserver.Stall, Stall: 4 * time.Second, Count: 1})
+	b.Server.SetFaults(ossserver.Fault{Op: "GetObject", KeyPrefix: "slow", Kind: ossserver.Stall, Count: 1})
 	b.Server.ResetCounts()
 	done := make(chan error, 1)
 	go func() {
@@ -383,6 +383,7 @@ func TestAHungReadStopsNobody(t *testing.T) {
 		t.Error("everybody waited for one hung GET, or it did not hang")
 	default:
 	}
+	b.Server.SetFaults()
 	must(t, <-done)
 }
 
@@ -391,7 +392,7 @@ func TestAHungReadStopsNobody(t *testing.T) {
 func TestAHungWriteStopsNobody(t *testing.T) {
 	b := harness.New(t)
 	must(t, os.WriteFile(b.Path("slow"), noise(42, 1<<20), 0o644))
-	b.Server.SetFaults(ossserver.Fault{Op: "PutObject", KeyPrefix: "slow", Kind: ossserver.Stall, Stall: 5 * time.Second, Count: 1})
+	b.Server.SetFaults(ossserver.Fault{Op: "PutObject", KeyPrefix: "slow", Kind: ossserver.Stall, Count: 1})
 	b.Server.ResetCounts()
 	done := make(chan error, 1)
 	go func() { done <- b.Mount.Flush(t.Context(), "slow", nil) }()
@@ -412,6 +413,7 @@ func TestAHungWriteStopsNobody(t *testing.T) {
 		t.Fatalf("everybody waited for one hung PUT, or it did not hang (%v)", err)
 	default:
 	}
+	b.Server.SetFaults()
 	must(t, <-done)
 	wantEverywhere(t, b, "slow", append(noise(42, 1<<20), "appended"...))
 }

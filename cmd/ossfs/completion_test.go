@@ -184,7 +184,7 @@ func (s *terminalShell) typed(keys, want string) {
 	if _, err := s.pty.WriteString(keys); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := s.pty.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := s.pty.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		s.t.Fatal(err)
 	}
 	buffer := make([]byte, 4096)

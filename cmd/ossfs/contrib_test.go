@@ -28,7 +28,7 @@ func TestSystemdIsNotified(t *testing.T) {
 	defer socket.Close()
 	told := func(want string) {
 		t.Helper()
-		if err := socket.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := socket.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		buf := make([]byte, 4096)

@@ -289,7 +289,7 @@ func TestUmountInterrupted(t *testing.T) {
 	r := newRig(t)
 	r.mount("--write-back", "1h")
 	r.write("hello", "world")
-	r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Stall, Stall: 6 * time.Second, Count: 1})
+	r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Stall, Count: 1})
 	cmd := r.command("ossfs", "umount", r.mnt)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -302,6 +302,7 @@ func TestUmountInterrupted(t *testing.T) {
 	if cmd.ProcessState.ExitCode() != exitUnsent || !strings.Contains(stderr.String(), "they are safe in ") {
 		t.Errorf("got %d %q", cmd.ProcessState.ExitCode(), stderr.String())
 	}
+	r.server.SetFaults()
 	eventually(t, "it is sent all the same", func() bool { _, there := r.object("hello"); return there })
 	for i := range 20 { // an unmount that went on would be here by then
 		name := fmt.Sprint("more", i)
@@ -332,7 +333,7 @@ func TestEndingMountServes(t *testing.T) {
 	r.mount("--write-back", "1h")
 	r.write("hello", "world")
 	e, _ := r.entry()
-	r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Stall, Stall: 4 * time.Second, Count: 1})
+	r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Stall, Count: 1})
 	if err := syscall.Kill(e.number, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -341,6 +342,7 @@ func TestEndingMountServes(t *testing.T) {
 		t.Errorf("read while it ends: got %q (%v)", body, err)
 	}
 	r.write("late", "content")
+	r.server.SetFaults()
 	eventually(t, "the mount is gone", func() bool { return !isMounted(t, r.mnt) })
 	for _, name := range []string{"hello", "late"} {
 		eventually(t, name+" is sent", func() bool { _, there := r.object(name); return there })

@@ -140,8 +140,8 @@ func within(t *testing.T, what string, done <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-done:
-	case <-time.After(20 * time.Second):
-		t.Errorf("%s: not within 20 s", what)
+	case <-time.After(time.Minute):
+		t.Errorf("%s: not within a minute", what)
 	}
 }
 
@@ -192,7 +192,7 @@ func TestQuickRequestWaitsForAnother(t *testing.T) {
 		<-begun
 		absent(t, dir, "releases")
 		within(t, "the request that waited", done)
-		for deadline := time.Now().Add(20 * time.Second); !c.resting.Load(); time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); !c.resting.Load(); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatal("the watch does not rest")
 			}
@@ -323,7 +323,7 @@ func TestCallerGetsASignal(t *testing.T) {
 		want := unix.EINTR
 		if !long {
 			want = unix.ENOENT
-			for deadline := time.Now().Add(20 * time.Second); c.interrupts.Load() == interrupts; time.Sleep(time.Millisecond) {
+			for deadline := time.Now().Add(time.Minute); c.interrupts.Load() == interrupts; time.Sleep(time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatal("the kernel has not told of the signal")
 				}
@@ -335,7 +335,7 @@ func TestCallerGetsASignal(t *testing.T) {
 			if err != want {
 				t.Errorf("long=%v: the call ends with %v, want %v", long, err, want)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("long=%v: the call does not end", long)
 		}
 		if err := <-ended; (err != nil) != long {

@@ -89,7 +89,7 @@ func TestWritten(t *testing.T) {
 		defer c.flying.mu.Unlock()
 		return len(c.flying.ended) > 0
 	}
-	for end := time.Now().Add(20 * time.Second); !waited(); runtime.Gosched() {
+	for end := time.Now().Add(time.Minute); !waited(); runtime.Gosched() {
 		select {
 		case <-done:
 			t.Fatal("did not wait for the WRITE")
@@ -114,7 +114,7 @@ func TestWrittenWaitsForTheQueue(t *testing.T) {
 		defer close(asked)
 		absent(t, dir, "x")
 	}()
-	for end := time.Now().Add(20 * time.Second); !c.queued(); runtime.Gosched() {
+	for end := time.Now().Add(time.Minute); !c.queued(); runtime.Gosched() {
 		if time.Now().After(end) {
 			t.Fatal("nothing comes")
 		}
@@ -126,7 +126,7 @@ func TestWrittenWaitsForTheQueue(t *testing.T) {
 	}
 	serve()
 	within(t, "the answer", asked)
-	for end := time.Now().Add(20 * time.Second); c.queued(); runtime.Gosched() {
+	for end := time.Now().Add(time.Minute); c.queued(); runtime.Gosched() {
 		if time.Now().After(end) {
 			t.Fatal("the queue does not become empty")
 		}

@@ -41,7 +41,7 @@ func TestDeserted(t *testing.T) {
 	if err := conn.Close(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := s.Deserted(ctx, s.Endpoint); err != nil {
 		t.Errorf("without: %v", err)

@@ -53,9 +53,11 @@ type Fault struct {
 	Count       int           // how often at most; 0: no limit
 	Skip        int           // how many matching requests go well before
 	RetryAfter  int           // seconds, of Error503
-	Stall       time.Duration // of Stall; 0: until the client goes away
+	Stall       time.Duration // of Stall; 0: until the client goes away, or SetFaults is called
 	Status      int           // with Code: Error500 answers with these instead
 	Code        string
+
+	over chan struct{} // closed when others take the place of this one
 }
 
 // faults chooses the requests that go wrong.
@@ -64,22 +66,24 @@ type faults struct {
 
 	mu   sync.Mutex // guards the fields below
 	list []Fault
+	over chan struct{} // closed when the list is another: nothing of it stalls for ever then
 	rand *rand.Rand
 	once sync.Once
 }
 
 func (f *faults) init(seed uint64) {
-	f.stop = make(chan struct{})
+	f.stop, f.over = make(chan struct{}), make(chan struct{})
 	f.rand = rand.New(rand.NewPCG(seed, 0x6f737366735f))
 }
 
 func (f *faults) close() { f.once.Do(func() { close(f.stop) }) }
 
-// SetFaults replaces all faults, counts included.
+// SetFaults replaces all faults, counts included. What stalls without an end goes on.
 func (s *Server) SetFaults(list ...Fault) {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
-	s.faults.list = append([]Fault(nil), list...)
+	close(s.faults.over)
+	s.faults.list, s.faults.over = append([]Fault(nil), list...), make(chan struct{})
 }
 
 // choose returns the fault that a request is to have.
@@ -103,7 +107,9 @@ func (f *faults) choose(op, key string) (Fault, bool) {
 				x.Count = -1
 			}
 		}
-		return *x, true
+		chosen := *x
+		chosen.over = f.over
+		return chosen, true
 	}
 	return Fault{}, false
 }
@@ -215,13 +221,16 @@ func (s *spoiler) pass(p []byte) int {
 func (s *spoiler) stall() {
 	c := s.call
 	var over <-chan time.Time
+	replaced := s.fault.over
 	if s.fault.Stall > 0 {
+		replaced = nil
 		t := time.NewTimer(s.fault.Stall)
 		defer t.Stop()
 		over = t.C
 	}
 	select {
 	case <-over:
+	case <-replaced:
 	case <-c.r.Context().Done():
 	case <-c.server.faults.stop:
 	}

@@ -26,7 +26,7 @@ const (
 	// NoFuse is the environment variable that lets tests without /dev/fuse be skipped.
 	NoFuse = "OSSFS_TEST_NO_FUSE"
 
-	patience = 30 * time.Second
+	patience = time.Minute
 )
 
 // Bed is a bucket and, most of the time, a mount of it.

@@ -177,7 +177,7 @@ func mmapTimes(args []string) error {
 		return err
 	}
 	moves := func(p []byte) error {
-		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 			p[0]++
 			if err := unix.Msync(p, unix.MS_SYNC); err != nil {
 				return err
