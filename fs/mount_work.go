@@ -56,7 +56,7 @@ func (m *Mount) confirmed(c writeback.Confirmation) {
 
 // beside hears from the stager that what is written to a file has another name: beside its own, which is another client's now, or where a rename
 // that failed in the middle has put it. The node goes there, with all who have it open; who asks for the name from now on finds what has it.
-func (m *Mount) beside(key ossclient.Key, c *writeback.File) {
+func (m *Mount) beside(key ossclient.Key, c *writeback.File, mixed bool) {
 	<-m.ready
 	m.keys.Lock()
 	n := m.holder(key, c)
@@ -76,7 +76,9 @@ func (m *Mount) beside(key ossclient.Key, c *writeback.File) {
 	n.rename(to)
 	m.keys.Unlock()
 	n.expireName()
-	n.spoiled() // what was not written to here is as the other client has it
+	if mixed { // else the kernel has the bytes that the file has, and may be having some written that we have not seen yet
+		n.spoiled()
+	}
 }
 
 // holder is the node that has c for its content; nil when there is none, or it has no name. A rename may have given it another key than the one

@@ -319,9 +319,16 @@ func (s *Store) keepBoth(e *entry, f *File, now ossclient.Object) error {
 	s.tell(Confirmation{Key: e.key, Object: now, Foreign: true, Exact: true, Attr: attr.FromMetadata(now.Metadata)})
 	moved, err := s.giveWay(e, f, now)
 	if moved != nil {
-		s.opt.Beside(e.key, moved)
+		s.opt.Beside(e.key, moved, moved.edits())
 	}
 	return err
+}
+
+// edits says whether bytes of the File are those of an object.
+func (f *File) edits() bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.base != nil
 }
 
 // giveWay has a state, and the File that is open of it, leave its key to what another client has stored there.

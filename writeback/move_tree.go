@@ -226,7 +226,7 @@ func (s *Store) strand(m *move) {
 	}
 	s.change.Unlock()
 	for _, x := range moved {
-		s.opt.Beside(x.key, x.f)
+		s.opt.Beside(x.key, x.f, false)
 	}
 }
 

@@ -77,9 +77,11 @@ type Options struct {
 
 	Confirmed func(Confirmation) // told of each state the bucket has, no lock held, before the entry leaves the overlay
 	Forget    func()             // called before the journal forgets what was confirmed: what Confirmed was told is to be kept by now
-	Beside    func(Key, *File)   // told, no lock held, that a File has lost its Key by no rename that its users know of; File.Key says where it is
-	Logger    *slog.Logger
-	Disk      disk.FS // nil: the directory Dir
+	// Beside is told, no lock held, that a File has lost its Key by no rename that its users know of; File.Key says where it is. Bytes that were not
+	// written here may be others than they were (true), as another client has changed the object that the File is made of.
+	Beside func(Key, *File, bool)
+	Logger *slog.Logger
+	Disk   disk.FS // nil: the directory Dir
 
 	partFirst int64 // bytes of the first parts; tests make it small
 	cell      int64 // bytes; of what an edit sends, the least
@@ -124,7 +126,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.Confirmed = func(Confirmation) {}
 	}
 	if o.Beside == nil {
-		o.Beside = func(Key, *File) {}
+		o.Beside = func(Key, *File, bool) {}
 	}
 	if o.Forget == nil {
 		o.Forget = func() {}
