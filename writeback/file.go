@@ -240,7 +240,9 @@ func (s *Store) Edit(key Key, seen Seen, a attr.Attr, fill Filler) (*File, error
 	e := s.get(key)
 	switch {
 	case e != nil && e.kind == Attributes:
-		base, a = e.version(), e.attributes()
+		if a = e.attributes(); seen.ETag == "" {
+			base = e.version()
+		}
 	case e != nil, base.ETag == "":
 		return nil, fmt.Errorf("writeback: edit %q: %w", key, ossclient.ErrNotExist)
 	}

@@ -227,7 +227,10 @@ func (s *Store) journalMove(m *move, over Seen) (*move, error) {
 		s.mu.RUnlock()
 	}
 	if e := s.get(m.from); e != nil && e.kind == Attributes {
-		begun.source, begun.attr, begun.class, begun.replace = e.version(), e.attr, e.class, true
+		begun.attr, begun.replace = e.attr, true
+		if v := e.version(); m.source.ETag == "" || v.ETag == begun.source.ETag { // else others have put there what was seen
+			begun.source, begun.class = v, e.class
+		}
 	}
 	begun.source.Key = m.from
 	if over.Key == m.to {

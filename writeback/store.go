@@ -146,12 +146,16 @@ func (s *Store) dropStageLocked(o *op, rec uint64) {
 func (s *Store) nextSeqLocked() uint64 { return s.v.seq + 1 }
 
 // replaceLocked makes the entry that follows old (nil: none) at key: the bucket's side is inherited, since
-// the map knows best what the bucket has at a key that it has a state of. It needs change.
+// the map knows best what the bucket has at a key that it has a state of. Of attributes it is not: whoever has put there what a caller
+// saw, base, they are set on that. It needs change.
 func (s *Store) replaceLocked(key Key, kind Kind, old *entry, base ossclient.Version) *entry {
 	seq := s.nextSeqLocked()
 	e := &entry{key: key, kind: kind, seq: seq, since: seq, when: time.Now().UnixNano(), base: baseOf(base)}
 	if old != nil {
-		e.base, e.since, e.when = old.base, old.since, old.when
+		e.since, e.when = old.since, old.when
+		if old.kind != Attributes || e.base == nil {
+			e.base = old.base
+		}
 		e.flags = old.flags & (flagUnknown | flagSuspect)
 		e.trial = old.trial
 	}
