@@ -20,9 +20,10 @@ type bench struct {
 	server  *server
 	memory  string // --memory of every mount
 	extra   []string
+	peer    string // the command line of another program; "": it is ossfs that is measured
 }
 
-// mount is one running ossfs.
+// mount is one running ossfs, or peer.
 type mount struct {
 	b   *bench
 	dir string
@@ -71,14 +72,10 @@ func (b *bench) mount(state string, flags ...string) (*mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"mount", "--foreground", "--endpoint", b.server.endpoint, "--region", "cn-hangzhou",
-		"--state-dir", filepath.Join(b.tmp, state)}
-	if b.memory != "" {
-		args = append(args, "--memory", b.memory)
+	cmd, err := b.start(dir, filepath.Join(b.tmp, state), flags)
+	if err != nil {
+		return nil, err
 	}
-	args = append(append(append(args, b.extra...), flags...), "oss://"+bucketName, dir)
-	cmd := exec.CommandContext(b.ctx, b.program, args...)
-	cmd.Env = append(os.Environ(), "OSS_ACCESS_KEY_ID="+keyID, "OSS_ACCESS_KEY_SECRET="+keySecret)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -90,9 +87,24 @@ func (b *bench) mount(state string, flags ...string) (*mount, error) {
 		}
 		if time.Now().After(deadline) || cmd.ProcessState != nil {
 			text, _ := os.ReadFile(log.Name())
-			return nil, errors.Join(fmt.Errorf("ossfs did not mount %s: %s", dir, text), m.kill())
+			return nil, errors.Join(fmt.Errorf("%s did not mount %s: %s", cmd, dir, text), m.kill())
 		}
 	}
+}
+
+// start is the command that mounts.
+func (b *bench) start(dir, state string, flags []string) (*exec.Cmd, error) {
+	if b.peer != "" {
+		return b.startPeer(dir, state)
+	}
+	args := []string{"mount", "--foreground", "--endpoint", b.server.endpoint, "--region", "cn-hangzhou", "--state-dir", state}
+	if b.memory != "" {
+		args = append(args, "--memory", b.memory)
+	}
+	args = append(append(append(args, b.extra...), flags...), "oss://"+bucketName, dir)
+	cmd := exec.CommandContext(b.ctx, b.program, args...)
+	cmd.Env = append(os.Environ(), "OSS_ACCESS_KEY_ID="+keyID, "OSS_ACCESS_KEY_SECRET="+keySecret)
+	return cmd, nil
 }
 
 // mounted looks for the mountpoint in the kernel's table (proc_pid_mountinfo(5)).
@@ -103,6 +115,9 @@ func mounted(dir string) bool {
 
 // flush waits until the bucket has everything.
 func (m *mount) flush() error {
+	if m.b.peer != "" {
+		return nil
+	}
 	return m.b.ossfs("flush", m.dir)
 }
 
@@ -116,8 +131,11 @@ func (b *bench) ossfs(args ...string) error {
 
 func (m *mount) usage() (usage, error) { return usageOf(m.cmd.Process.Pid) }
 
-// budget is the mount's --memory in bytes, as its status tells it.
+// budget is the mount's --memory in bytes, as its status tells it; 0: it has none.
 func (m *mount) budget() (int64, error) {
+	if m.b.peer != "" {
+		return 0, nil
+	}
 	out, err := exec.CommandContext(m.b.ctx, m.b.program, "status", "--json", m.dir).Output()
 	if err != nil {
 		return 0, fmt.Errorf("ossfs status: %w", err)
@@ -132,7 +150,11 @@ func (m *mount) budget() (int64, error) {
 // close sends what is staged, unmounts and waits for the process.
 func (m *mount) close() error {
 	defer m.log.Close()
-	if err := m.b.ossfs("umount", m.dir); err != nil {
+	umount := func(dir string) error { return m.b.ossfs("umount", dir) }
+	if m.b.peer != "" {
+		umount = m.b.umountPeer
+	}
+	if err := umount(m.dir); err != nil {
 		return errors.Join(err, m.kill())
 	}
 	return m.cmd.Wait()

@@ -21,6 +21,7 @@ type options struct {
 	svg    string
 	memory string
 	flags  []string
+	peer   string
 	keep   bool
 }
 
@@ -36,6 +37,7 @@ func main() {
 	pflag.StringVar(&o.svg, "svg", "", "write a picture of each group into this folder")
 	pflag.StringVar(&o.memory, "memory", "", "--memory of the mounts; empty: the default")
 	pflag.StringArrayVar(&o.flags, "flag", nil, "one more flag for each mount; may be repeated")
+	pflag.StringVar(&o.peer, "peer", "", `measure another program: the shell's command line that mounts $BUCKET of $ENDPOINT on "$MNT" in the foreground ($STATE is a folder for it)`)
 	pflag.BoolVar(&o.keep, "keep", false, "keep each row's folder, with ossfs's log")
 	pflag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -51,6 +53,9 @@ func fail(err error) {
 }
 
 func runAll(ctx context.Context, o options) error {
+	if o.peer != "" && (o.memory != "" || len(o.flags) > 0) {
+		return errors.New("--peer: --memory and --flag are of ossfs; put the peer's own into its command line")
+	}
 	only, err := regexp.Compile(o.only)
 	if err != nil {
 		return err
@@ -66,8 +71,11 @@ func runAll(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	report := report{Machine: machine()}
+	report := report{Machine: machine(), Peer: o.peer}
 	fmt.Println(report.Machine)
+	if o.peer != "" {
+		fmt.Println("by", o.peer)
+	}
 	var failures []error
 	for _, r := range slices.Concat(listRows(), readRows(), writeRows()) {
 		if !only.MatchString(r.name) || ctx.Err() != nil {
@@ -90,7 +98,7 @@ func median(ctx context.Context, r row, o options, program, tmp string) (result,
 	var all []result
 	for i := range max(o.runs, 1) {
 		dir := filepath.Join(tmp, strings.ReplaceAll(r.name, "/", "-")+fmt.Sprint(i))
-		res, err := runOnce(ctx, r, &bench{ctx: ctx, program: program, tmp: dir, memory: o.memory, extra: o.flags})
+		res, err := runOnce(ctx, r, &bench{ctx: ctx, program: program, tmp: dir, memory: o.memory, extra: o.flags, peer: o.peer})
 		if err != nil {
 			return res, err
 		}

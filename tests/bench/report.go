@@ -15,6 +15,7 @@ import (
 // report is everything that one call of the program measured.
 type report struct {
 	Machine string      `json:"machine"`
+	Peer    string      `json:"peer,omitempty"` // the other program that was measured
 	Rows    []reportRow `json:"rows"`
 }
 

@@ -42,7 +42,10 @@ const beyondBudget = 100 << 20
 // usage adds what the mount's process used between two looks at it, its memory beside what the budget allows.
 func (r *result) usage(before, after usage, budget int64) {
 	r.add("cpu", (after.cpu - before.cpu).Seconds(), "s")
-	r.add("peak RSS", float64(after.peakRSS)/(1<<20), "MiB").atMost(float64(budget+beyondBudget) / (1 << 20))
+	rss := r.add("peak RSS", float64(after.peakRSS)/(1<<20), "MiB")
+	if budget != 0 {
+		rss.atMost(float64(budget+beyondBudget) / (1 << 20))
+	}
 }
 
 func (f *figure) atMost(v float64) *figure  { f.Most = v; return f }
