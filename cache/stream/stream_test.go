@@ -405,7 +405,9 @@ func TestFailedGetIsTriedAgain(t *testing.T) {
 		if _, err := f.ReadAt(t.Context(), make([]byte, 10), 0); !errors.Is(err, ossclient.ErrThrottled) {
 			t.Errorf("ReadAt = %v, want the client's error", err)
 		}
+		b.mu.Lock()
 		b.fail = nil
+		b.mu.Unlock()
 		b.check(t, f, 0, mib)
 	})
 }
