@@ -54,6 +54,7 @@ const (
 	indexFlush    = 10 * time.Second // after this time what is written is also flushed
 	indexCache    = 4 << 20
 	indexMemTable = 1 << 20
+	indexBehind   = 4 * indexMemTable // bytes of memory that wait to be written to the disk, at most
 	indexFiles    = 64
 	indexPrefix   = 5 // bytes before the key: kind and generation
 	kindMeta      = 0

@@ -56,10 +56,11 @@ func (x *Index) open() (err error) {
 	return nil
 }
 
-// options ask for little memory, and that no fault ends the program: this is a cache.
+// options ask for little memory, that no fault ends the program, and that no write waits in pebble, which for a store that is gone would
+// be for ever: this is a cache.
 func (x *Index) options() *pebble.Options {
 	o := &pebble.Options{
-		CacheSize: indexCache, MemTableSize: indexMemTable, MemTableStopWritesThreshold: 4, MaxOpenFiles: indexFiles,
+		CacheSize: indexCache, MemTableSize: indexMemTable, MemTableStopWritesThreshold: 1 << 20, L0StopWritesThreshold: 1 << 20, MaxOpenFiles: indexFiles,
 		FS:         vfs.Default, // without pebble's own checks of the disk's health, whose goroutine outlives an Open that fails
 		DisableWAL: true, FormatMajorVersion: pebble.FormatNewest, Logger: indexLogger{x},
 		EventListener: &pebble.EventListener{
@@ -204,7 +205,11 @@ func (x *Index) write() bool {
 	if db == nil { // writing and queued are all there is: two generations in memory
 		return true
 	}
-	size, err := x.apply(db)
+	var size int64
+	err := x.room(db)
+	if err == nil {
+		size, err = x.apply(db)
+	}
 	if err == nil {
 		err = x.turn(db, size)
 	}
@@ -215,6 +220,20 @@ func (x *Index) write() bool {
 	x.writing = nil
 	x.mu.Unlock()
 	return true
+}
+
+// room waits until so much is on the disk that more may be written, or the store is broken.
+func (x *Index) room(db *pebble.DB) error {
+	for db.Metrics().MemTable.Size >= indexBehind {
+		x.mu.Lock()
+		broken := x.broken
+		x.mu.Unlock()
+		if broken != nil {
+			return broken
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return nil
 }
 
 // apply commits writing, of which nobody changes anything.
@@ -276,7 +295,7 @@ func (x *Index) flush(wait bool) {
 	func() {
 		defer recovered(&err)
 		if wait {
-			err = db.Flush()
+			err = x.flushLast(db)
 			return
 		}
 		_, err = db.AsyncFlush()
@@ -286,7 +305,7 @@ func (x *Index) flush(wait bool) {
 	}
 }
 
-// flushLast writes everything to the disk, or says why that cannot be.
+// flushLast writes everything to the disk, or says why that cannot be: of a store whose files are gone pebble would try for ever.
 func (x *Index) flushLast(db *pebble.DB) (err error) {
 	defer recovered(&err)
 	flushed, err := db.AsyncFlush()
@@ -302,6 +321,7 @@ func (x *Index) flushLast(db *pebble.DB) (err error) {
 		}
 		select {
 		case <-flushed:
+			x.signal() // what has woken us may have been something to be written
 			return nil
 		case <-x.wake: // by a breakdown, for one
 		}
