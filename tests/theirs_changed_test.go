@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ossfs/ossfs/tests/harness"
+	"github.com/ossfs/ossfs/writeback"
 )
 
 // Who changes a file by its name means what others have put there, when he has looked since: nothing of it is lost, and nothing taken for a conflict.
@@ -60,7 +61,7 @@ func TestTheirsIsChanged(t *testing.T) {
 	} {
 		for before, prepare := range befores {
 			t.Run(name+", "+before, func(t *testing.T) {
-				b := harness.New(t, func(o *fsOptions) { o.TTL, o.WriteBack = 0, time.Hour })
+				b := harness.New(t, func(o *fsOptions) { o.TTL, o.WriteBack, o.OnConflict = 0, time.Hour, writeback.Fail })
 				prepare(b)
 				must(t, c.do(b))
 				b.Flush()

@@ -83,16 +83,16 @@ func (s *Store) SetAttr(key Key, base Seen, class, target string, a attr.Attr) e
 	s.change.Lock()
 	defer s.change.Unlock()
 	f := s.liveFile(key)
-	old := s.get(key)
+	old, shown := s.get(key), s.shownLocked(key, base)
 	var e *entry
 	switch {
 	case old != nil && old.kind == Absent:
 		return fmt.Errorf("writeback: attributes of %q: %w", key, ossclient.ErrNotExist)
-	case old != nil:
+	case old != nil && (old.kind == Content || shown.ETag == "" || shown.ETag == old.version().ETag):
 		e = old.clone()
 		e.attr, e.seq = packed, s.nextSeqLocked()
 	default:
-		e = s.replaceLocked(key, Attributes, nil, s.shownLocked(key, base))
+		e = s.replaceLocked(key, Attributes, old, shown)
 		e.attr, e.size, e.class, e.body = packed, e.version().Size, class, target
 	}
 	if err := s.startLocked(op{code: opSet, entry: e}); err != nil {
