@@ -61,10 +61,13 @@ func (x *shared) interrupted(p *sharer) (during func(), what string) {
 	return func() {}, "nothing"
 }
 
-// renameCutShort is a rename of which nobody knows how far it comes: what it may have replaced is no longer owed.
+// renameCutShort is a rename of which nobody knows how far it comes: what it may have replaced is no longer owed. What cannot be read is left alone.
 func (x *shared) renameCutShort(p *sharer, from, to string) func() {
-	target, _ := x.shows(p.path(to))
+	target, ok := x.shows(p.path(to))
 	return func() {
+		if !ok {
+			return
+		}
 		if err := os.Rename(p.path(from), p.path(to)); !errors.Is(err, os.ErrNotExist) {
 			x.replaced(p, to, target, "")
 		}
@@ -75,7 +78,10 @@ func (x *shared) renameCutShort(p *sharer, from, to string) func() {
 func (x *shared) removalCutShort(p *sharer, name string) func() {
 	old, ok := x.shows(p.path(name))
 	return func() {
-		if err := os.Remove(p.path(name)); ok && !errors.Is(err, os.ErrNotExist) {
+		if !ok {
+			return
+		}
+		if err := os.Remove(p.path(name)); !errors.Is(err, os.ErrNotExist) {
 			p.taken[name] = true
 			x.removed(old)
 		}
