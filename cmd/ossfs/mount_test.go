@@ -289,7 +289,7 @@ func TestUmountInterrupted(t *testing.T) {
 	r := newRig(t)
 	r.mount("--write-back", "1h")
 	r.write("hello", "world")
-	r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Stall, Count: 1})
+	r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Stall, Stall: 6 * time.Second, Count: 1}) // it has heard that umount is gone when that is over
 	cmd := r.command("ossfs", "umount", r.mnt)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -302,7 +302,6 @@ func TestUmountInterrupted(t *testing.T) {
 	if cmd.ProcessState.ExitCode() != exitUnsent || !strings.Contains(stderr.String(), "they are safe in ") {
 		t.Errorf("got %d %q", cmd.ProcessState.ExitCode(), stderr.String())
 	}
-	r.server.SetFaults()
 	eventually(t, "it is sent all the same", func() bool { _, there := r.object("hello"); return there })
 	for i := range 20 { // an unmount that went on would be here by then
 		name := fmt.Sprint("more", i)
