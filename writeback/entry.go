@@ -27,6 +27,7 @@ type entry struct {
 	stage  uint64 // the number of its staged file; 0: none
 	class  string // of attributes: the storage class of base, when known; not journaled, since it can be asked for
 	after  bool   // it must be durable before it is sent: it took the place of a state that a loss of power may bring back; not journaled
+	copied bool   // of an absence: a rename has just copied base, as it was; not journaled: the next process looks what is there
 	sum    uint64 // CRC-64 of the staged file, with flagSum
 	kind   Kind
 	flags  flags

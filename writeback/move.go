@@ -171,7 +171,7 @@ func (s *Store) endMove(m *move, c *Confirmation) error {
 	s.change.Lock()
 	defer s.change.Unlock()
 	ops := m.ended(m.then)
-	gone := s.replaceLocked(m.from, Absent, nil, c.Source)
+	gone := s.leftLocked(nil, c.Source)
 	var next *entry
 	if cur := s.get(m.from); cur != nil && cur.kind != Absent {
 		next = cur.onto(c.Object.Version)

@@ -291,7 +291,7 @@ func (s *Store) movePage(ctx context.Context, m *move, objects []ossclient.Objec
 func (s *Store) movedOps(from, to ossclient.Version, seq *uint64) (ops []op) {
 	s.recent.note(to.Key, nil, to)
 	if old := s.get(from.Key); old == nil || old.kind == Absent { // else it was made anew since
-		gone := s.replaceLocked(from.Key, Absent, old, from)
+		gone := s.leftLocked(old, from)
 		gone.seq, gone.since, *seq = *seq, *seq, *seq+1
 		ops = append(ops, op{code: opSet, entry: gone})
 	}

@@ -54,11 +54,31 @@ func (s *Store) mayDelete(ctx context.Context, list []*entry) (may []*entry, oth
 	return may, others, nil
 }
 
+// copiedFor is how long the copy that a rename makes, of one version and no other, is as good as a look at the old name.
+const copiedFor = 2 * time.Second
+
 // sure says whether a removal needs no look: it is young. One of what nobody here knew is no exception: what it finds late is another client's.
+// Who renames means one object, and not the name: the old one is sure as long as the copy of it is fresh.
 func (s *Store) sure(e *entry, now time.Time) bool {
 	age := e.age(now)
 	young := age >= 0 && age < s.opt.Believe
-	return (young || s.opt.OnConflict == Overwrite) && !e.has(flagSuspect) || e.isDir()
+	switch {
+	case e.isDir():
+		return true
+	case e.has(flagSuspect):
+		return young && e.copied && age < copiedFor
+	}
+	return young || s.opt.OnConflict == Overwrite
+}
+
+// leftLocked is the absence that the copy of an object leaves at its old key. Nobody waits for it while the Store is being opened: then it is looked
+// at. It needs change.
+func (s *Store) leftLocked(old *entry, source ossclient.Version) *entry {
+	gone := s.replaceLocked(source.Key, Absent, old, source)
+	if gone.copied = s.opened.Load(); s.opt.OnConflict != Overwrite { // what another client has put there is not what was moved
+		gone.flags |= flagSuspect
+	}
+	return gone
 }
 
 // removes says whether an object is what was removed, or what was sent before that.

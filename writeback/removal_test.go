@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ossfs/ossfs/internal/attr"
+	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/ossclient/crc"
 )
 
@@ -80,6 +82,68 @@ func TestRenamedFromWhatOthersHavePut(t *testing.T) {
 		if got := r.all(); !maps.Equal(got, map[string]string{"d/a": "theirs", "e/a": "ours"}) {
 			t.Errorf("tree %v: the bucket has %q", tree, got)
 		}
+	}
+}
+
+// The old name of an object that was renamed is looked at by the process that finds its removal in the journal: it may have been sent already, and another
+// client have put something there since. The process that made the copy does not look, as long as that is fresh.
+// SEMANTICS 5.2
+func TestOldNameIsLookedAtAgain(t *testing.T) {
+	for _, tree := range []bool{false, true} {
+		for _, policy := range []Conflict{KeepBoth, Overwrite} {
+			r := newRig(t)
+			r.opt.Delay, r.opt.Believe, r.opt.OnConflict = 1<<40, time.Hour, policy
+			s := r.open()
+			base := r.put("d/a", "moved")
+			s.Hold("d/a") // it is not deleted meanwhile
+			var err error
+			if tree {
+				err = s.RenameTree(t.Context(), "d/", "e/", Seen{})
+			} else {
+				err = s.Rename(t.Context(), "d/a", "e/a", RenameSource{Version: base, Attr: fileAttr()}, Seen{})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := s.get("d/a")
+			copied := time.Unix(0, e.when)
+			if !s.sure(e, copied) || s.sure(e, copied.Add(copiedFor)) != (policy == Overwrite) {
+				t.Errorf("tree %v, policy %d: sure at once %v, later %v", tree, policy, s.sure(e, copied), s.sure(e, copied.Add(copiedFor)))
+			}
+			if err := s.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r.put("d/a", "theirs")
+			r.flush(r.open())
+			want := map[string]string{"e/a": "moved", "d/a": "theirs"}
+			if policy == Overwrite {
+				delete(want, "d/a")
+			}
+			if got := r.all(); !maps.Equal(got, want) {
+				t.Errorf("tree %v, policy %d: the bucket has %q, want %q", tree, policy, got, want)
+			}
+		}
+	}
+}
+
+// So it is by the process that completes a rename which a crash interrupted: nobody waits for it.
+// SEMANTICS 5.2
+func TestOldNameOfACompletedRename(t *testing.T) {
+	r, mem, s := onMem(t)
+	r.opt.Believe = time.Hour
+	m := &move{from: "a", to: "b", source: r.put("a", "moved"), attr: packAttr(&attr.Attr{})}
+	if begun, _, err := s.beginObject(t.Context(), m, Seen{}); begun == nil || err != nil {
+		t.Fatal(begun, err)
+	}
+	r.opt.Bucket = &copyHook{r.bucket, func(_ ossclient.CopyRequest, after bool) {
+		if after {
+			r.put("a", "theirs")
+		}
+	}}
+	_, next := r.killed(mem)
+	r.flush(next)
+	if got := r.all(); !maps.Equal(got, map[string]string{"a": "theirs", "b": "moved"}) {
+		t.Errorf("the bucket has %q", got)
 	}
 }
 
