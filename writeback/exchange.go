@@ -171,12 +171,31 @@ func (s *Store) carryOn(ctx context.Context, m *move, err error, again func(erro
 		default:
 			return errors.Join(failed, err, s.postpone(m))
 		}
+		if gone && !taken && m.then != nil && next == nil {
+			if err := s.clearAside(ctx, m); err != nil {
+				return errors.Join(failed, err, s.postpone(m))
+			}
+		}
 		if err := s.giveUp(m, next); err != nil {
 			return errors.Join(failed, err)
 		}
 		m = next
 	}
 	return failed
+}
+
+// clearAside has removed what the first leg of an exchange, of an object that another client has taken away since, has copied: the process may have died
+// before it noted that, and nobody else knows the name.
+func (s *Store) clearAside(ctx context.Context, m *move) error {
+	at := s.Now()
+	o, err := s.bucket.Head(ctx, m.to)
+	if errors.Is(err, ossclient.ErrNotExist) && noSuchKey(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.Remove(m.to, Seen{o.Version, at})
 }
 
 // carryOut begins a move of the journal, if it has not begun, and finishes it.

@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -43,6 +44,36 @@ func TestPowerFailsWhenTheBucketHasWhatIsAside(t *testing.T) {
 					t.Errorf("the bucket has %q", keys)
 				}
 			})
+		}
+	}
+}
+
+// The process dies when the first side of an exchange has just been put aside, and another client deletes, or replaces, that object: nothing is left
+// under the name that nobody but the exchange knows.
+// SEMANTICS 6.3
+func TestOthersTakeWhatIsAside(t *testing.T) {
+	for _, theirs := range []string{"", "theirs"} {
+		for _, believe := range []time.Duration{0, time.Hour} {
+			r, mem, s := onMem(t)
+			r.opt.Believe = believe
+			a := Side{RenameSource{Version: r.put("a", "was a"), Attr: fileAttr()}, "b"}
+			b := Side{RenameSource{Version: r.put("b", "was b"), Attr: fileAttr()}, "a"}
+			if _, _, err := s.beginMove(t.Context(), s.legs(a, b, "aside")); err != nil {
+				t.Fatal(err)
+			}
+			r.put("aside", "was a") // its copy
+			want := map[string]string{"b": "was b"}
+			if theirs != "" {
+				r.put("a", theirs)
+				want["a"] = theirs
+			} else {
+				r.server.Delete(ossservertest.Bucket, "a")
+			}
+			_, next := r.killed(mem)
+			r.flush(next)
+			if got := r.all(); !maps.Equal(got, want) {
+				t.Errorf("theirs %q: the bucket has %q, want %q", theirs, got, want)
+			}
 		}
 	}
 }
