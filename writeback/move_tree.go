@@ -182,16 +182,23 @@ func (s *Store) journalTree(m *move, over *Seen) (*move, error) {
 // target is the new key of what had key.
 func (m *move) target(key Key) Key { return m.to + key[len(m.from):] }
 
-// rekeyTree gives the Files below a directory their new keys. It needs change.
+// rekeyTree gives the Files below a directory their new keys. Those that had these are of what is replaced, such as of objects that another client has
+// deleted. It needs change.
 func (s *Store) rekeyTree(m *move) {
 	s.mu.RLock()
-	var keys []Key
+	var keys, replaced []Key
 	for key := range s.live {
-		if strings.HasPrefix(string(key), string(m.from)) {
+		switch {
+		case strings.HasPrefix(string(key), string(m.from)):
 			keys = append(keys, key)
+		case strings.HasPrefix(string(key), string(m.to)):
+			replaced = append(replaced, key)
 		}
 	}
 	s.mu.RUnlock()
+	for _, key := range replaced {
+		s.detach(key)
+	}
 	for _, key := range keys {
 		s.rekey(key, m.target(key))
 	}

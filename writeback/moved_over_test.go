@@ -3,6 +3,7 @@ package writeback
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -86,6 +87,40 @@ func TestPowerFailsWhenADirectoryIsRenamedOverWhatWaits(t *testing.T) {
 		r.want("e/a", "anew")
 		if keys := r.server.Keys(ossservertest.Bucket); len(keys) != 1 {
 			t.Errorf("seed %d: the bucket has %q", seed, keys)
+		}
+	}
+}
+
+// Somebody has a file open that another client has deleted since, and a directory takes the place of the one that it was in: the name is that of what moves
+// there, pending or in the bucket, and who writes to what he has open writes to a file without a name.
+// SEMANTICS 6.2
+func TestDirectoryMovedOverAnOpenFileThatOthersDeleted(t *testing.T) {
+	for _, pending := range []bool{false, true} {
+		r := newRig(t)
+		r.opt.Delay = 1 << 40
+		s := r.open()
+		if pending {
+			r.write(s, "d/a", "moved")
+		} else {
+			r.put("d/a", "moved")
+		}
+		old := must(s.Edit("e/a", Seen{Version: r.put("e/a", "deleted")}, fileAttr(), nil))(t)
+		r.server.Delete(ossservertest.Bucket, "e/a")
+		if err := s.RenameTree(t.Context(), "d/", "e/", Seen{}); err != nil {
+			t.Fatal(err)
+		}
+		f, there := s.OpenContent("e/a")
+		if !there {
+			f = must(s.Edit("e/a", Seen{Version: r.version("e/a"), At: s.Now()}, fileAttr(), nil))(t)
+		}
+		r.grow(f, "moved, and added to", len("moved"))
+		r.close(f)
+		if _, err := old.WriteAt(t.Context(), []byte("DELETED"), 0); err == nil {
+			r.close(old)
+		}
+		r.flush(s)
+		if got := r.all(); !maps.Equal(got, map[string]string{"e/a": "moved, and added to"}) {
+			t.Errorf("pending %v: the bucket has %q", pending, got)
 		}
 	}
 }
