@@ -77,6 +77,50 @@ func TestAttributesSetOnWhatOthersHavePut(t *testing.T) {
 	}
 }
 
+// So it is when the process died before it noted that they were set on what another client had put there: the next finds them there.
+// SEMANTICS 5.2
+func TestAttributesFoundOnWhatOthersHavePut(t *testing.T) {
+	const theirs = "theirs, and longer"
+	for what, do := range map[string]func(s *Store, v ossclient.Version) error{
+		"removed": func(s *Store, v ossclient.Version) error { return s.Remove("a", Seen{Version: v}) },
+		"replaced": func(s *Store, v ossclient.Version) error {
+			return s.Rename(t.Context(), "b", "a", RenameSource{Version: ossclient.Version{Key: "b"}}, Seen{Version: v})
+		},
+	} {
+		r, mem, s := onMem(t)
+		r.write(s, "a", "first")
+		r.write(s, "b", "ours")
+		if err := s.Sync(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		v := r.version("a")
+		if err := s.SetAttr("a", Seen{Version: v}, "", "", fileAttr()); err != nil {
+			t.Fatal(err)
+		}
+		r.put("a", theirs)
+		left := mem.Killed()
+		if err := s.Sync(t.Context(), "a"); err != nil { // the attributes
+			t.Fatal(err)
+		}
+		r.opt.Disk = left
+		next := r.open()
+		if err := next.Sync(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		if err := do(next, v); err != nil {
+			t.Fatal(err)
+		}
+		r.flush(next)
+		kept := false
+		for _, content := range r.all() {
+			kept = kept || content == theirs
+		}
+		if !kept {
+			t.Errorf("%s: the bucket has %q", what, r.all())
+		}
+	}
+}
+
 // An object that another client deletes while attributes are sent, and it is written to, is not made anew with zeros in place of what it had.
 func TestWrittenToWhileItsAttributesAreSentAndOthersDelete(t *testing.T) {
 	r := newRig(t)

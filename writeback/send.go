@@ -261,7 +261,11 @@ func (s *Store) sendAttributes(ctx context.Context, e *entry) error {
 		case herr != nil:
 			return s.vanished(e, herr)
 		case stands(&now, m, a.StorageClass): // the answer to an earlier request was lost, or nothing is left to be done
-			return s.confirm(e, nil, Confirmation{Key: e.key, Object: now, Exact: true, Attr: a, Foreign: now.Size != source.Size})
+			foreign := now.Size != source.Size
+			if foreign { // an earlier attempt has set them on what is there now
+				e = e.onto(now.Version)
+			}
+			return s.confirm(e, nil, Confirmation{Key: e.key, Object: now, Exact: true, Attr: a, Foreign: foreign})
 		case s.opt.OnConflict == Fail:
 			return &ConflictError{Key: e.key, Base: source, Now: now.Version}
 		}
