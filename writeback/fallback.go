@@ -16,12 +16,14 @@ import (
 //   - a move of an object when there is content under its key that the object is not the base of: what had taken that away was passed over, and it
 //     would go along with the object, and overwrite it;
 //   - what came later of content whose move was passed over, unless the state that it has where it was does not count: two keys
-//     would speak of one staged file.
+//     would speak of one staged file;
+//   - what came later at the key where such content still is: it was made there, or removed, by who knew the content elsewhere, where it is not.
 type fallback struct {
 	s      *Store
 	torn   map[uint64]bool // staged files in which a state was being overwritten after they were looked at
 	passed map[uint64]bool // moves that were to follow one that is passed over
 	at     map[uint64]Key  // where the content of a staged file is, or was last
+	left   map[uint64]bool // content that has stayed where it was, as what moved it was passed over
 
 	// Of the record that is looked at:
 	moved  []*entry // states whose content it has elsewhere, as what moved it was passed over; they do not count
@@ -31,7 +33,7 @@ type fallback struct {
 // fallBack applies what counts of the records. It returns the staged files that may be torn all the same, since a state in them was
 // being overwritten.
 func (s *Store) fallBack(tail [][]op) (torn map[uint64]bool) {
-	fb := &fallback{s: s, torn: make(map[uint64]bool), passed: make(map[uint64]bool), at: make(map[uint64]Key)}
+	fb := &fallback{s: s, torn: make(map[uint64]bool), passed: make(map[uint64]bool), at: make(map[uint64]Key), left: make(map[uint64]bool)}
 	s.v.tree.Scan(func(key Key, e *entry) bool {
 		fb.at[e.stage] = key
 		return true
@@ -56,6 +58,10 @@ func (fb *fallback) look(ops []op) bool {
 			fb.torn[o.stage] = true
 		case opMove, opMoved:
 			whole = whole && !fb.passed[o.move.id] && (o.code == opMoved || !fb.ofAnother(o.move))
+		case opSet:
+			whole = whole && !fb.buries(o.entry.key, ops)
+		case opDel:
+			whole = whole && !fb.buries(o.key, ops)
 		}
 		e := ops[i].entry
 		if e == nil || e.stage == 0 {
@@ -77,6 +83,15 @@ func (fb *fallback) look(ops []op) bool {
 func (fb *fallback) ofAnother(m *move) bool {
 	e := fb.s.get(m.from)
 	return !m.tree && !m.waiting && e != nil && e.kind == Content && !(e.known() && e.base.ETag == m.source.ETag)
+}
+
+// buries says whether a record takes the last mention away of content that has stayed at a key, and counts.
+func (fb *fallback) buries(key Key, ops []op) bool {
+	e := fb.s.get(key)
+	if e == nil || !fb.left[e.stage] || !fb.s.counts(e, fb.torn[e.stage]) {
+		return false
+	}
+	return !slices.ContainsFunc(ops, func(o op) bool { return o.code == opSet && o.entry.stage == e.stage })
 }
 
 // elsewhere is the state of another key, which the record leaves as it is, that speaks of the same staged file; nil: there is none.
@@ -128,6 +143,7 @@ func (fb *fallback) accept(ops []op) {
 	for i := range ops {
 		if e := ops[i].entry; e != nil && e.stage != 0 {
 			fb.at[e.stage] = e.key
+			delete(fb.left, e.stage)
 		}
 	}
 }
@@ -136,6 +152,10 @@ func (fb *fallback) pass(ops []op) {
 	for i := range ops {
 		if ops[i].code == opMove {
 			fb.passed[ops[i].move.id] = true
+		}
+		if e := ops[i].entry; e != nil && e.stage != 0 {
+			at, known := fb.at[e.stage]
+			fb.left[e.stage] = fb.left[e.stage] || known && at != e.key
 		}
 		fb.s.holds(&ops[i])
 	}

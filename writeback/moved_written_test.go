@@ -104,3 +104,62 @@ func TestStillWhileItIsMoved(t *testing.T) {
 	}
 	f.mu.Unlock()
 }
+
+// A file that is durable is added to and renamed, and something else is made at its old name, or the uploader notes something there; then the power fails, and
+// what was added is lost, so that the rename is passed over. What was durable is there: at the old name, which is not given to what was made since.
+// SEMANTICS 1.2
+func TestMadeWhereSomethingWasRenamedBeforeAPowerCut(t *testing.T) {
+	first, added := noise(50000, 1), "added"
+	for name, then := range map[string]func(r *rig, s *Store){
+		"made anew":           func(r *rig, s *Store) { r.write(s, "a", "anew") },
+		"made anew, and sent": func(r *rig, s *Store) { r.write(s, "a", "anew"); s.send(t.Context(), "a", true) },
+		"another renamed to it": func(r *rig, s *Store) {
+			r.write(s, "c", "another")
+			if err := s.Rename(t.Context(), "c", "a", RenameSource{}, Seen{}); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"noted what was sent": func(r *rig, s *Store) {
+			if err := s.noteTrial(&entry{key: "a", kind: Content}, &trial{seq: 2, size: 50000, sum: sumOfString(first)}); err != nil {
+				t.Fatal(err)
+			}
+			r.put("a", first)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(40) {
+				r := newRig(t)
+				mem := disktest.New()
+				r.opt.Disk, r.opt.Delay, r.opt.smallMost = mem, time.Hour, 1000
+				s := r.open()
+				r.write(s, "a", first)
+				if err := s.sync.flush(); err != nil {
+					t.Fatal(err)
+				}
+				if name == "noted what was sent" { // it is on its way
+					s.mu.Lock()
+					s.inflight["a"] = flight{seq: s.v.seq, done: make(chan struct{})}
+					s.mu.Unlock()
+				}
+				f, _ := s.OpenContent("a")
+				defer f.Release()
+				_, err := f.WriteAt(t.Context(), []byte(added), int64(len(first)))
+				if err = errors.Join(err, f.Commit(), s.Rename(t.Context(), "a", "b", RenameSource{}, Seen{})); err != nil {
+					t.Fatal(err)
+				}
+				then(r, s)
+				r.opt.Disk = mem.PowerCut(rand.New(rand.NewPCG(seed, 2)))
+				r.flush(r.open())
+				n := 0
+				for _, content := range r.all() {
+					if content == first || content == first+added {
+						n++
+					}
+				}
+				if n != 1 {
+					t.Errorf("seed %d: it is there %d times, in %q", seed, n, r.server.Keys(ossservertest.Bucket))
+				}
+			}
+		})
+	}
+}
