@@ -21,8 +21,38 @@ import (
 // traced is a patient Bucket that keeps what changed objects.
 type traced struct {
 	patient
-	mu   sync.Mutex
-	said strings.Builder
+	mu    sync.Mutex
+	said  strings.Builder
+	stops *rand.Rand // says after which requests the disk stops; nil: after none
+	disk  *disktest.Mem
+}
+
+// stopsAfter has the disk stop after one in twelve of the requests that change objects, or after none: exactly before it is noted what
+// was answered.
+func (b *traced) stopsAfter(requests bool, seed uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stops = nil; requests {
+		b.stops = rand.New(rand.NewPCG(seed, 13))
+	}
+}
+
+// on says what the disk is.
+func (b *traced) on(disk *disktest.Mem) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.disk = disk
+}
+
+// did says what has changed objects.
+func (b *traced) did(format string, args ...any) {
+	b.say(format, args...)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stops != nil && b.stops.IntN(12) == 0 {
+		fmt.Fprintln(&b.said, "the disk stops")
+		b.disk.StopNext()
+	}
 }
 
 func (b *traced) say(format string, args ...any) {
@@ -39,25 +69,25 @@ func (b *traced) Write(p []byte) (int, error) {
 
 func (b *traced) Put(ctx context.Context, q ossclient.PutRequest) (ossclient.PutResult, error) {
 	r, err := b.patient.Put(ctx, q)
-	b.say("put %s of %d (exclusive %v): %s %v", q.Key, q.Size, q.NoOverwrite, r.ETag, err)
+	b.did("put %s of %d (exclusive %v): %s %v", q.Key, q.Size, q.NoOverwrite, r.ETag, err)
 	return r, err
 }
 
 func (b *traced) CompleteUpload(ctx context.Context, c ossclient.CompleteRequest) (ossclient.PutResult, error) {
 	r, err := b.patient.CompleteUpload(ctx, c)
-	b.say("complete %s of %d parts (exclusive %v): %s %v", c.Key, len(c.Parts), c.NoOverwrite, r.ETag, err)
+	b.did("complete %s of %d parts (exclusive %v): %s %v", c.Key, len(c.Parts), c.NoOverwrite, r.ETag, err)
 	return r, err
 }
 
 func (b *traced) DeleteMany(ctx context.Context, keys []Key) error {
 	err := b.patient.DeleteMany(ctx, keys)
-	b.say("delete %q: %v", keys, err)
+	b.did("delete %q: %v", keys, err)
 	return err
 }
 
 func (b *traced) Copy(ctx context.Context, q ossclient.CopyRequest) (ossclient.CopyResult, error) {
 	r, err := b.patient.Copy(ctx, q)
-	b.say("copy %s %s to %s: %s %v", q.Source.Key, q.Source.ETag, q.Key, r.ETag, err)
+	b.did("copy %s %s to %s: %s %v", q.Source.Key, q.Source.ETag, q.Key, r.ETag, err)
 	return r, err
 }
 

@@ -17,10 +17,17 @@ type shared struct {
 
 	at     sync.Mutex // guards the fields below
 	clock  int
-	looks  map[Key]int // when the Store has looked last, and has sent nothing since
+	looks  map[look]int // when the Store has looked last, and has sent nothing since
 	theirs []theirChange
 	late   map[Key]bool // a request was given up when its process died: the server may get to it still
 	taken  map[Key]bool // removed by name, and the delete not noted as done yet
+	copied map[Key]int  // when this process has copied it, and the same
+}
+
+// look is a look at a key. Who sends a state does it all under one Context; others look, too, such as for the bytes of an edit that is kept beside the object.
+type look struct {
+	ctx context.Context
+	key Key
 }
 
 // theirChange is what the other client has put somewhere.
@@ -33,7 +40,7 @@ type theirChange struct {
 func (b *shared) Head(ctx context.Context, key Key) (ossclient.Object, error) {
 	b.at.Lock()
 	b.clock++
-	b.looks[key] = b.clock
+	b.looks[look{ctx, key}] = b.clock
 	b.at.Unlock()
 	b.turn.RLock()
 	defer b.turn.RUnlock()
@@ -44,7 +51,7 @@ func (b *shared) Head(ctx context.Context, key Key) (ossclient.Object, error) {
 func (b *shared) changes(ctx context.Context, key Key, do func() error) error {
 	b.turn.RLock()
 	defer b.turn.RUnlock()
-	b.overtaken(key)
+	b.overtaken(ctx, key)
 	err := do()
 	b.at.Lock()
 	defer b.at.Unlock()
@@ -52,19 +59,28 @@ func (b *shared) changes(ctx context.Context, key Key, do func() error) error {
 	return err
 }
 
-// overtaken notes that what the other client has put to a key since the last look may be overwritten.
-func (b *shared) overtaken(key Key) {
+// overtaken notes that what the other client has put to a key since the last look of who sends may be overwritten.
+func (b *shared) overtaken(ctx context.Context, key Key) {
 	b.at.Lock()
-	when, looked := b.looks[key]
-	delete(b.looks, key)
+	when, looked := b.looks[look{ctx, key}]
+	delete(b.looks, look{ctx, key})
+	b.at.Unlock()
+	if looked {
+		b.goesSince(when, key, "a look")
+	}
+}
+
+// goesSince notes that what the other client has put to a key since something was done may go.
+func (b *shared) goesSince(when int, key Key, what string) {
+	b.at.Lock()
 	var between []int
 	for _, c := range b.theirs {
-		if looked && c.key == key && c.when > when {
+		if c.key == key && c.when > when {
 			between = append(between, c.line)
 		}
 	}
 	b.at.Unlock()
-	b.m.goes(between, "between a look at %s and a request", key)
+	b.m.goes(between, "between %s at %s and a request", what, key)
 }
 
 func (b *shared) Put(ctx context.Context, q ossclient.PutRequest) (r ossclient.PutResult, err error) {
@@ -84,6 +100,10 @@ func (b *shared) CompleteUpload(ctx context.Context, c ossclient.CompleteRequest
 }
 
 func (b *shared) Copy(ctx context.Context, q ossclient.CopyRequest) (r ossclient.CopyResult, err error) {
+	b.at.Lock()
+	b.clock++
+	b.copied[q.Source.Key] = b.clock
+	b.at.Unlock()
 	err = b.changes(ctx, q.Key, func() error {
 		r, err = b.traced.Copy(ctx, q)
 		return err
@@ -97,12 +117,16 @@ func (b *shared) DeleteMany(ctx context.Context, keys []Key) error {
 	for _, key := range keys {
 		b.at.Lock()
 		taken := b.taken[key]
+		when, copied := b.copied[key]
 		b.at.Unlock()
+		if copied { // its copy is as good as a look, for a moment
+			b.goesSince(when, key, "the copy")
+		}
 		if taken {
 			_, list := b.m.note(key)
 			b.m.goes(list, "%s was removed, whatever it had", key)
 		}
-		b.overtaken(key)
+		b.overtaken(ctx, key)
 	}
 	return b.traced.DeleteMany(ctx, keys)
 }
@@ -120,13 +144,16 @@ func (b *shared) settled(pending func(Key) bool) {
 	b.at.Lock()
 	defer b.at.Unlock()
 	maps.DeleteFunc(b.taken, func(key Key, _ bool) bool { return !pending(key) })
+	maps.DeleteFunc(b.copied, func(key Key, _ int) bool { return !pending(key) })
 }
 
-// lost notes that the power has failed: all that waited is looked at before it is deleted.
-func (b *shared) lost() {
+// died notes that the process has died, or the power failed: what waited then is looked at before it is deleted, but what was removed by name and not long ago.
+func (b *shared) died(power bool) {
 	b.at.Lock()
 	defer b.at.Unlock()
-	clear(b.taken)
+	if clear(b.copied); power {
+		clear(b.taken)
+	}
 }
 
 // put is what the other client does; line < 0: a removal.

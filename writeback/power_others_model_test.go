@@ -149,9 +149,7 @@ func (m *othersModel) dies(power bool) {
 		}
 	}
 	m.twice = m.twice || power && m.moved
-	if power {
-		m.b.lost()
-	}
+	m.b.died(power)
 	m.files, m.holds = nil, nil
 	m.seen = make(map[Key]Seen)
 }

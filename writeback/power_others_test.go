@@ -24,7 +24,8 @@ func newOthersModel(t *testing.T, seed uint64) *othersModel {
 	r := newRig(t)
 	m := &othersModel{t: t, r: r, seed: seed, mem: disktest.New(), rng: rand.New(rand.NewPCG(seed, 12)),
 		inside: map[ossclient.ETag][]int{}, seen: map[Key]Seen{}}
-	m.b = &shared{traced: traced{patient: patient{r.bucket}}, m: m, looks: map[Key]int{}, taken: map[Key]bool{}, late: map[Key]bool{}}
+	m.b = &shared{traced: traced{patient: patient{r.bucket}}, m: m, looks: map[look]int{}, taken: map[Key]bool{}, late: map[Key]bool{}, copied: map[Key]int{}}
+	m.b.stopsAfter(m.rng.IntN(2) == 0, seed)
 	o := r.opt
 	o.Bucket, o.Logger, o.Confirmed = m.b, slog.New(slog.NewTextHandler(m.b, nil)), m.confirmed
 	o.Delay = []time.Duration{time.Hour, time.Millisecond, 20 * time.Millisecond}[seed%3]
@@ -46,6 +47,7 @@ func newOthersModel(t *testing.T, seed uint64) *othersModel {
 func (m *othersModel) begin(n int) bool {
 	m.ctx, m.stop = context.WithTimeout(m.t.Context(), time.Minute)
 	m.mem.StopAt(n, m.stop)
+	m.b.on(m.mem)
 	m.opt.Disk, m.s = m.mem, nil
 	s, err := Open(m.ctx, m.opt)
 	if err != nil {
@@ -116,6 +118,7 @@ func (m *othersModel) works() {
 // ends has all sent on a sound disk, and looks for all lines.
 func (m *othersModel) ends() {
 	m.r.server.SetFaults()
+	m.b.stopsAfter(false, 0)
 	if !m.begin(-1) {
 		return
 	}

@@ -65,6 +65,15 @@ func (m *Mem) StopAt(n int, onStop func()) {
 	m.changes, m.stopAt, m.onStop, m.stopped = 0, n, onStop, false
 }
 
+// StopNext makes the next change fail, as StopAt does, unless the disk has stopped.
+func (m *Mem) StopNext() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.stopped {
+		m.stopAt = m.changes
+	}
+}
+
 // Stopped says whether the change has come.
 func (m *Mem) Stopped() bool {
 	m.mu.Lock()
