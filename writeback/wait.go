@@ -176,7 +176,13 @@ func (s *Store) flush(ctx context.Context, prefix Key, report func(Progress)) er
 	}
 }
 
+// unsent is the error of a flush. A waiter that has not been told is the loop's still: who waited for it has gone away.
 func (s *Store) unsent(w *waiter, err error) error {
+	select {
+	case <-w.done:
+	default:
+		return err
+	}
 	if err != nil && w.failed > 0 {
 		return &Unsent{w.failed, err}
 	}

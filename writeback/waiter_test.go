@@ -207,3 +207,16 @@ func TestUnsentTellsTheFirst(t *testing.T) {
 		t.Errorf("the bucket has %d objects, want 3", n)
 	}
 }
+
+// Who goes away before he is told does not look at what the loop still counts for him.
+func TestWhoGoesAwayCountsNothing(t *testing.T) {
+	s, gone := &Store{}, errors.New("gone")
+	w := &waiter{failed: 1, done: make(chan struct{})}
+	if err := s.unsent(w, gone); errors.As(err, new(*Unsent)) {
+		t.Errorf("before he was told: %v", err)
+	}
+	close(w.done)
+	if err := s.unsent(w, gone); !errors.As(err, new(*Unsent)) {
+		t.Errorf("when he was told: %v", err)
+	}
+}
