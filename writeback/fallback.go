@@ -2,6 +2,8 @@ package writeback
 
 import (
 	"cmp"
+	"errors"
+	"io/fs"
 	"slices"
 
 	"github.com/ossfs/ossfs/ossclient/crc"
@@ -189,6 +191,9 @@ func outgrown(ops []op, i int) bool {
 // intact says whether a staged file has the content its entry says it has, as far as can be seen.
 func (s *Store) intact(e *entry, open func(stage uint64) (disk.File, error)) bool {
 	f, err := open(e.stage)
+	if errors.Is(err, fs.ErrNotExist) && e.size == 0 { // it need not have come to the disk
+		return true
+	}
 	if err != nil {
 		return false
 	}

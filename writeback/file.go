@@ -8,7 +8,6 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/ossclient"
@@ -347,7 +346,7 @@ func (f *File) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if err == nil && f.size > f.s.opt.SinglePut {
 		f.streamLocked()
 	}
-	if errors.Is(err, syscall.ENOSPC) {
+	if noRoom(err) {
 		f.s.full()
 	}
 	return n, err

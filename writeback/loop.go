@@ -8,7 +8,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/ossfs/ossfs/ossclient"
@@ -458,7 +457,7 @@ func (l *loop) pressure() {
 		_, held := l.held[e.key]
 		switch {
 		case e.staged() == 0 && !e.has(flagDirty), l.active[e.key] != nil:
-		case t != nil && t.seq == e.seq && (t.permanent || errors.Is(t.err, syscall.ENOSPC)):
+		case t != nil && t.seq == e.seq && (t.permanent || noRoom(t.err)):
 		case t != nil && t.seq == e.seq && !held:
 			hope = true // it has its time
 		case e.has(flagDirty):

@@ -24,14 +24,18 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{opt: o, fs: o.Disk, log: o.Logger, bucket: o.Bucket, lock: lock, v: newView(), files: make(map[uint64]*File),
+	s := &Store{opt: o, log: o.Logger, bucket: o.Bucket, lock: lock, v: newView(), files: make(map[uint64]*File),
 		live: make(map[Key]*File), inflight: make(map[Key]flight), tried: make(map[Key]*trial), parts: make(chan struct{}, partsAtOnce), told: make(map[Key]struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.loop, s.sync = newLoop(s), newSyncer(s)
 	s.space = &space{total: o.StageBudget, relieve: s.relieve, urge: s.full, of: make(map[uint64]int64)}
-	if err := s.recover(); err != nil {
+	rd := &reader{s: s}
+	room := &thrifty{o.Disk, rd.spare}
+	s.fs = room
+	if err := s.recover(rd); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
+	room.spare = s.sync.spare
 	forgotten, intents := s.forgotten(), s.intents() // before new ones are made
 	s.wg.Go(func() {
 		if err := s.sync.flush(); err == nil { // a loss of power must not bring back what they were of
@@ -53,11 +57,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 // recover reads the journal and looks after the staged files.
-func (s *Store) recover() error {
+func (s *Store) recover(rd *reader) error {
 	if err := s.fs.MkdirAll("staged"); err != nil {
 		return err
 	}
-	rd := &reader{s: s}
 	var report journal.Report
 	var err error
 	s.journal, report, err = journal.Open(s.fs, "journal", rd)
@@ -413,12 +416,5 @@ func (s *Store) resumeMoves(ctx context.Context) {
 func (s *Store) tell(c Confirmation) {
 	if s.opened.Load() {
 		s.opt.Confirmed(c)
-	}
-}
-
-// full is called when the disk, or the stage, is full: what can be sent now makes room.
-func (s *Store) full() {
-	if !s.pressing.Swap(true) {
-		s.loop.post(s.loop.pressure)
 	}
 }

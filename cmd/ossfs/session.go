@@ -324,8 +324,8 @@ func explainMount(err error, path, dir string) error {
 		return failf("mountpoint %s: it is busy: choose another directory", path)
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return failf("mountpoint %s: not allowed to mount (%w): run as root, or install fuse3 (apt-get install fuse3)", path, err)
-	case errors.Is(err, unix.ENOSPC):
-		return failf("state directory %s: its disk is full: free some space, or give another --state-dir", dir)
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return failf("state directory %s: its disk is full, or has no room for more files (df -h, df -i): free some space, or give another --state-dir", dir)
 	default:
 		return failf("%w", err)
 	}

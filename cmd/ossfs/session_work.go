@@ -27,7 +27,7 @@ func (x *session) flush(ctx context.Context, path string, report func(control.Pr
 			result.Reason = oneLine(left.Err.Error())
 		}
 		return result, nil
-	case errors.Is(err, unix.ENOSPC):
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		return x.unsent(), failf("what was written last is not closed yet: the disk of state directory %s is full: free some space", x.dir)
 	case err != nil:
 		return x.unsent(), err

@@ -34,6 +34,7 @@ type Mem struct {
 	stopAt   int // this change fails; -1: none
 	stopped  bool
 	full     int64 // bytes that may still be written; negative: no limit
+	files    int   // files that may still be made; negative: no limit
 	locked   bool
 	onStop   func()
 	failSync int // the sync that fails, the next is 1; 0: none
@@ -54,7 +55,7 @@ var (
 
 // New is an empty disk.
 func New() *Mem {
-	return &Mem{names: make(map[string]*inode), durable: make(map[string]*inode), dirs: map[string]bool{"": true, ".": true}, stopAt: -1, full: -1}
+	return &Mem{names: make(map[string]*inode), durable: make(map[string]*inode), dirs: map[string]bool{"": true, ".": true}, stopAt: -1, full: -1, files: -1}
 }
 
 // StopAt makes the n-th change from now, and all after it, fail; the n-th, if it is a write, half done. Then
@@ -86,6 +87,13 @@ func (m *Mem) Fill(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.full = n
+}
+
+// FillFiles leaves room for n files more, and for as many as are removed; negative: no limit.
+func (m *Mem) FillFiles(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.files = n
 }
 
 // Killed is the disk as the next process finds it after this one was killed.
@@ -184,9 +192,13 @@ func (m *Mem) Create(name string) (disk.File, error) {
 	if m.names[name] != nil {
 		return nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
 	}
+	if m.files == 0 {
+		return nil, &fs.PathError{Op: "create", Path: name, Err: syscall.ENOSPC}
+	}
 	if err := m.changeLocked(); err != nil {
 		return nil, err
 	}
+	m.files = max(m.files-1, -1)
 	i := &inode{}
 	m.names[name] = i
 	return &file{m, i}, nil
@@ -227,6 +239,9 @@ func (m *Mem) Remove(name string) error {
 		return err
 	}
 	delete(m.names, name)
+	if m.files >= 0 {
+		m.files++
+	}
 	return nil
 }
 
