@@ -78,3 +78,15 @@ func TestNoRoomForMoreFiles(t *testing.T) {
 		t.Errorf("the bucket has %q of what was journaled alone", got)
 	}
 }
+
+// After a loss of power a state without content counts, whether its staged file is there or not: the next process may have removed it, for the room, when
+// nothing spoke of it, and the loss have brought back what does.
+func TestStateWithoutContentNeedsNoFile(t *testing.T) {
+	s := newRig(t).open()
+	for size, want := range map[int64]bool{0: true, 1: false} {
+		e := &entry{key: "a", kind: Content, stage: 1 << 40, size: size, flags: flagSum}
+		if got := s.intact(e, s.openStage); got != want {
+			t.Errorf("%d bytes, and no staged file: counts %v, want %v", size, got, want)
+		}
+	}
+}
