@@ -49,6 +49,15 @@ func (s *Store) copyWith(ctx context.Context, source ossclient.Version, to Key, 
 	return c, err
 }
 
+// copyPart has a part of an upload copied.
+func (s *Store) copyPart(ctx context.Context, u *upload, p ossclient.CopyPartRequest) (ossclient.Part, error) {
+	if err := s.name(u); err != nil {
+		return ossclient.Part{}, err
+	}
+	p.Key, p.Upload = u.key, u.id
+	return s.bucket.CopyPart(ctx, p)
+}
+
 // copyByParts copies an object with a multipart upload.
 func (s *Store) copyByParts(ctx context.Context, source ossclient.Version, to Key, m ossclient.Metadata, o ossclient.ObjectOptions, exclusive bool) (ossclient.PutResult, error) {
 	// Journaled as the upload of a staged file that is not there: after a crash Open gives it up.
@@ -70,7 +79,7 @@ func (s *Store) copyByParts(ctx context.Context, source ossclient.Version, to Ke
 		off := int64(i) * n
 		g.Go(func() error {
 			var err error
-			parts[i], err = s.bucket.CopyPart(gctx, ossclient.CopyPartRequest{Key: to, Upload: u.id, Number: i + 1, Source: source, Offset: off, Length: min(n, source.Size-off)})
+			parts[i], err = s.copyPart(gctx, u, ossclient.CopyPartRequest{Number: i + 1, Source: source, Offset: off, Length: min(n, source.Size-off)})
 			return err
 		})
 	}

@@ -42,8 +42,8 @@ func (s *Store) intend(key Key) (*intent, error) {
 	return in, s.commitLocked(op{code: opIntend, intent: in})
 }
 
-// beginUpload begins an upload. note journals it, together with the ops it is given. Both that and the intent are durable before what follows them:
-// an upload of which a loss of power took the name is never given up when it has parts, and not looked for without the intent.
+// beginUpload begins an upload. note journals it, together with the ops it is given. Both that and the intent are durable before what follows them
+// (see name): an upload of which a loss of power took the name is never given up when it has parts, and not looked for without the intent.
 func (s *Store) beginUpload(ctx context.Context, q ossclient.UploadRequest, note func(id ossclient.UploadID, done []op) error) error {
 	in, err := s.intend(q.Key)
 	if err != nil {
@@ -79,10 +79,25 @@ func (s *Store) beginUpload(ctx context.Context, q ossclient.UploadRequest, note
 	if doubt {
 		s.spawn(func() { s.settleIntent(s.ctx, in) })
 	}
-	if err == nil {
-		err = s.sync.ahead()
-	}
 	return err
+}
+
+// name makes the name of an upload durable, before anything is sent to it: whoever finds the upload in the map may be ahead of who has
+// begun it.
+func (s *Store) name(u *upload) error {
+	s.mu.RLock()
+	named := u.named
+	s.mu.RUnlock()
+	if named {
+		return nil
+	}
+	if err := s.sync.ahead(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	u.named = true
+	s.mu.Unlock()
+	return nil
 }
 
 func (s *Store) commitOps(ops ...op) error {

@@ -59,6 +59,7 @@ type upload struct {
 	tried *trial // states that it may have been completed as without our knowing, the last first
 
 	distrusted bool // its parts were sent again, those that could be; not journaled
+	named      bool // a loss of power leaves its name in the journal; not journaled itself
 }
 
 func encodeOps(ops []op) []byte {

@@ -112,7 +112,7 @@ func (s *Store) sendPiece(ctx context.Context, e *entry, f *File, u *upload, num
 		return ossclient.Part{}, ErrLost
 	}
 	if p.copied {
-		return s.bucket.CopyPart(ctx, ossclient.CopyPartRequest{Key: u.key, Upload: u.id, Number: number, Source: *e.base, Offset: p.off, Length: p.n})
+		return s.copyPart(ctx, u, ossclient.CopyPartRequest{Number: number, Source: *e.base, Offset: p.off, Length: p.n})
 	}
 	if err := f.complete(ctx, p.off, p.off+p.n); err != nil {
 		return ossclient.Part{}, err
@@ -122,7 +122,7 @@ func (s *Store) sendPiece(ctx context.Context, e *entry, f *File, u *upload, num
 	}
 	// Another attempt may cut it otherwise: the part is not journaled, and passes until all have arrived.
 	body := s.passing.begin(e.stage, content{f, p.off, f.sent})
-	part, err := s.uploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: body, Size: p.n})
+	part, err := s.uploadPart(ctx, u, ossclient.PartRequest{Number: number, Body: body, Size: p.n})
 	if err != nil {
 		s.passing.end(e.stage, body)
 	}
@@ -292,9 +292,8 @@ func (s *Store) disown(stage uint64, u *upload) error {
 // unwantedLocked are the ops that give an upload of a staged file a number that no file has. It needs change.
 func (s *Store) unwantedLocked(stage uint64, u *upload) (number uint64, ops []op) {
 	s.lastStage++
-	unwanted := *u
-	unwanted.parts = make(map[int]sentPart)
-	return s.lastStage, []op{{code: opUploaded, stage: stage}, {code: opUpload, stage: s.lastStage, upload: &unwanted}}
+	unwanted := &upload{key: u.key, id: u.id, attr: u.attr, begun: u.begun, base: u.base, tried: u.tried, parts: make(map[int]sentPart)}
+	return s.lastStage, []op{{code: opUploaded, stage: stage}, {code: opUpload, stage: s.lastStage, upload: unwanted}}
 }
 
 // unwanted is unwantedLocked for the upload of a staged file, if it has one.

@@ -231,8 +231,12 @@ func (f *File) unseal() {
 	f.stream = streamState{}
 }
 
-// uploadPart sends a part within the memory there is for it.
-func (s *Store) uploadPart(ctx context.Context, p ossclient.PartRequest) (ossclient.Part, error) {
+// uploadPart sends a part of an upload within the memory there is for it.
+func (s *Store) uploadPart(ctx context.Context, u *upload, p ossclient.PartRequest) (ossclient.Part, error) {
+	if err := s.name(u); err != nil {
+		return ossclient.Part{}, err
+	}
+	p.Key, p.Upload = u.key, u.id
 	giveBack, err := s.borrow(ctx, bodyMemory(p.Size))
 	if err != nil {
 		return ossclient.Part{}, err
@@ -251,7 +255,7 @@ func (s *Store) uploadPiece(ctx context.Context, f *File, number int, p *flyingP
 	}
 	body := s.passing.begin(f.stage, content{f, p.off, nil})
 	defer s.passing.end(f.stage, body)
-	part, err := s.uploadPart(ctx, ossclient.PartRequest{Key: u.key, Upload: u.id, Number: number, Body: body, Size: p.n})
+	part, err := s.uploadPart(ctx, u, ossclient.PartRequest{Number: number, Body: body, Size: p.n})
 	if err != nil {
 		return part, err
 	}
