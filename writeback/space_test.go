@@ -32,29 +32,22 @@ func TestStageIsCountedRight(t *testing.T) {
 		}
 		return r, next
 	}
-	empty := func(t *testing.T, s *Store) {
+	empty := func(t *testing.T, r *rig, s *Store) {
 		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), enough)
-		defer cancel()
-		for s.space.usage() != 0 { // whoever was about to send it ends its use in its own time
-			if ctx.Err() != nil {
-				t.Fatalf("%d bytes are staged, want none", s.space.usage())
-			}
-			time.Sleep(time.Millisecond)
-		}
+		r.until("no bytes are staged", s.unused)
 	}
 	t.Run("sent", func(t *testing.T) {
 		r, s := passing(t)
 		r.flush(s)
 		r.want("a", content)
-		empty(t, s)
+		empty(t, r, s)
 	})
 	t.Run("removed", func(t *testing.T) {
-		_, s := passing(t)
+		r, s := passing(t)
 		if err := s.Remove("a", Seen{}); err != nil {
 			t.Fatal(err)
 		}
-		empty(t, s)
+		empty(t, r, s)
 	})
 	t.Run("an edit used again", func(t *testing.T) {
 		r, _, s := onMem(t)
@@ -78,7 +71,7 @@ func TestStageIsCountedRight(t *testing.T) {
 			f.Release()
 		}
 		r.flush(s)
-		empty(t, s)
+		empty(t, r, s)
 	})
 }
 

@@ -78,9 +78,7 @@ func TestYoungPartsLeaveTheStage(t *testing.T) {
 	r.want("a", "HEADER"+content[6:])
 	r.counts(map[string]int64{"CompleteMultipartUpload": 1, "UploadPart": 2, "HeadObject": 0}) // the first, and what was the end
 	r.noUploads()
-	if got := s.space.usage(); got != 0 {
-		t.Errorf("%d bytes are staged when all is sent", got)
-	}
+	r.until("no bytes are staged when all is sent", s.unused)
 }
 
 // What is changed or read again of a file whose parts have left the stage is right.
@@ -302,6 +300,9 @@ func atTheGate(t *testing.T) (r *rig, g *gate, opened func(), s *Store, f *File)
 	t.Cleanup(opened) // before the Store is closed, which waits for the parts
 	return r, g, opened, s, must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
 }
+
+// unused says whether no byte of the stage is taken: who has sent a file, and told of it, ends its use in his own time.
+func (s *Store) unused() bool { return s.space.usage() == 0 }
 
 // until waits for what is to come.
 func (r *rig) until(what string, ok func() bool) {
