@@ -15,11 +15,17 @@ import (
 // needed, also for a mount after a kill.
 // SEMANTICS 1.9
 func TestNoRoomForMoreFiles(t *testing.T) {
+	for _, none := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT} {
+		t.Run(none.Error(), func(t *testing.T) { noRoomForMoreFiles(t, none) })
+	}
+}
+
+func noRoomForMoreFiles(t *testing.T, none syscall.Errno) {
 	r := newRig(t)
 	mem := disktest.New()
 	r.opt.Disk, r.opt.Delay, r.opt.smallMost = mem, time.Hour, 1000
 	s := r.open()
-	mem.FillFiles(4)
+	mem.FillFiles(4, none)
 	content := noise(9000, 1)
 	write := func(s *Store, name string) error {
 		f := must(s.Create(Key(name), fileAttr(), ossclient.Version{}))(t)
@@ -32,8 +38,8 @@ func TestNoRoomForMoreFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := write(s, "too many"); !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("one file more than there is room for: %v, want ENOSPC", err)
+	if err := write(s, "too many"); !errors.Is(err, none) {
+		t.Fatalf("one file more than there is room for: %v, want %v", err, none)
 	}
 	idle := func(s *Store) { // all is sent, and the staged files wait to be used again
 		t.Helper()
@@ -62,7 +68,7 @@ func TestNoRoomForMoreFiles(t *testing.T) {
 	idle(s)
 	r.write(s, "unsent", "a few bytes")
 	left := mem.Killed()
-	left.FillFiles(0)
+	left.FillFiles(0, none)
 	r.opt.Disk = left
 	next := r.open()
 	if err := write(next, "third"); err != nil {

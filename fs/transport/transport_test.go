@@ -100,8 +100,8 @@ func mounted(t *testing.T, root fusefs.InodeEmbedder) (dir string, c *Conn, serv
 	return dir, c, serve()
 }
 
-// unserved mounts a tree that answers when it is told to.
-func unserved(t *testing.T, root fusefs.InodeEmbedder) (dir string, c *Conn, serve func() (served chan struct{})) {
+// mayMount skips a test where it was said that nothing can be mounted, and for who may not.
+func mayMount(t *testing.T) {
 	t.Helper()
 	if os.Getenv("OSSFS_TEST_NO_FUSE") != "" {
 		t.Skip("OSSFS_TEST_NO_FUSE is set")
@@ -109,6 +109,12 @@ func unserved(t *testing.T, root fusefs.InodeEmbedder) (dir string, c *Conn, ser
 	if os.Geteuid() != 0 {
 		t.Skip("only root may mount without fusermount3")
 	}
+}
+
+// unserved mounts a tree that answers when it is told to.
+func unserved(t *testing.T, root fusefs.InodeEmbedder) (dir string, c *Conn, serve func() (served chan struct{})) {
+	t.Helper()
+	mayMount(t)
 	dir = t.TempDir()
 	o := &fusefs.Options{MountOptions: fuse.MountOptions{DirectMountStrict: true, MaxWrite: 1 << 20, MaxBackground: 64, FsName: "transport", Name: "test"}}
 	c, err := Mount(fusefs.NewNodeFS(root, o), dir, &o.MountOptions, slog.New(slog.NewTextHandler(t.Output(), nil)))

@@ -35,6 +35,7 @@ type Mem struct {
 	stopped  bool
 	full     int64 // bytes that may still be written; negative: no limit
 	files    int   // files that may still be made; negative: no limit
+	noFiles  error // what is said then
 	locked   bool
 	onStop   func()
 	failSync int // the sync that fails, the next is 1; 0: none
@@ -89,11 +90,11 @@ func (m *Mem) Fill(n int64) {
 	m.full = n
 }
 
-// FillFiles leaves room for n files more, and for as many as are removed; negative: no limit.
-func (m *Mem) FillFiles(n int) {
+// FillFiles leaves room for n files more, and for as many as are removed, and says err when there is none; negative: no limit.
+func (m *Mem) FillFiles(n int, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.files = n
+	m.files, m.noFiles = n, err
 }
 
 // Killed is the disk as the next process finds it after this one was killed.
@@ -193,7 +194,7 @@ func (m *Mem) Create(name string) (disk.File, error) {
 		return nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
 	}
 	if m.files == 0 {
-		return nil, &fs.PathError{Op: "create", Path: name, Err: syscall.ENOSPC}
+		return nil, &fs.PathError{Op: "create", Path: name, Err: m.noFiles}
 	}
 	if err := m.changeLocked(); err != nil {
 		return nil, err
