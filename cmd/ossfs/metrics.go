@@ -156,6 +156,7 @@ func (m *metricsServer) serve(figures prometheus.Collector) {
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	m.http = &http.Server{Handler: mux, ReadHeaderTimeout: metricsHeaderTimeout}
 	m.done = make(chan struct{})
+	m.log.Info("metrics are served", "address", m.listener.Addr().String()) // which of port 0 nobody knows else
 	go func() {
 		defer close(m.done)
 		if err := m.http.Serve(m.listener); !errors.Is(err, http.ErrServerClosed) {

@@ -28,6 +28,19 @@ const (
 	fileSize = 24 << 20 // more than what was just let go keeps in hand
 )
 
+// anyAddress has a mount choose the port of its metrics: one that a test finds free is another's before the mount takes it.
+const anyAddress = "127.0.0.1:0"
+
+// metricsAddress is where the mount answers that was given anyAddress.
+func (r *rig) metricsAddress() string {
+	r.t.Helper()
+	found := regexp.MustCompile(`"metrics are served" address=(\S+)`).FindStringSubmatch(r.log())
+	if found == nil {
+		r.t.Fatalf("the log does not say where the metrics are:\n%s", r.log())
+	}
+	return found[1]
+}
+
 // scrape gets and parses a mount's metrics as Prometheus does.
 func scrape(t *testing.T, addr string) map[string]*dto.MetricFamily {
 	t.Helper()
@@ -70,11 +83,11 @@ func metric(families map[string]*dto.MetricFamily, name string, labels ...string
 func busyMount(t *testing.T) (r *rig, addr string) {
 	t.Helper()
 	r = newRig(t)
-	addr = freeAddress(t)
 	if err := r.server.Put(ossservertest.Bucket, "large", make([]byte, fileSize), nil); err != nil {
 		t.Fatal(err)
 	}
-	r.mount("--metrics", addr, "--write-back", "1h")
+	r.mount("--metrics", anyAddress, "--write-back", "1h")
+	addr = r.metricsAddress()
 	t.Cleanup(func() {
 		if got := r.run("umount", "--now", r.mnt); got.status != exitUnsent {
 			t.Errorf("umount: got %d %q", got.status, got.err)

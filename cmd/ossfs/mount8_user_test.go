@@ -5,9 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
-	"github.com/ossfs/ossfs/internal/ossserver"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 )
 
@@ -35,8 +33,8 @@ func TestUserMountsFromFstab(t *testing.T) {
 		"OSSFS_LOG_FILE="+filepath.Join(own, "log"))
 	for _, way := range []string{"through mount.fuse", "through links of its own"} {
 		t.Run(way, func(t *testing.T) {
-			r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Stall, Stall: time.Second}) // who does not wait is seen
-			got := r.installed(`
+			script := func() processResult {
+				return r.installed(`
 				mount --bind "$FSTAB" /etc/fstab
 				if [ "$WAY" != "through mount.fuse" ]; then`+withLinks+`fi
 				mount -t tmpfs none /dev
@@ -49,7 +47,7 @@ func TestUserMountsFromFstab(t *testing.T) {
 					echo one > "$MNT/first"
 					kill -9 $(field pid)
 					while ls "$MNT" 2> /dev/null; do sleep 0.05; done
-					ossfs mount "$SRC" "$MNT" 2> "$HOME/replaced"
+					ossfs mount -o write_back=1h "$SRC" "$MNT" 2> "$HOME/replaced"
 					grep -q "a dead mount was there" "$HOME/replaced"
 					[ "$(cat "$MNT/first")" = one ]
 					echo two > "$MNT/second"
@@ -58,6 +56,13 @@ func TestUserMountsFromFstab(t *testing.T) {
 					if grep " $MNT " /proc/self/mounts; then exit 1; fi
 					if [ "$WAY" = "through mount.fuse" ]; then while kill -0 $pid 2> /dev/null; do sleep 0.05; done; fi
 					if grep "State:.[RSD]" /proc/$pid/status 2> /dev/null; then exit 1; fi'`, "FSTAB="+fstab, "LINKS="+t.TempDir(), "WAY="+way)
+			}
+			var got processResult
+			if way == "through mount.fuse" { // the script waits
+				got = script()
+			} else {
+				got = r.untilSent(2, "second", script)
+			}
 			if got.status != 0 {
 				log, err := os.ReadFile(filepath.Join(own, "log"))
 				t.Errorf("got %d %q\n%s", got.status, got.err, errors.Join(errors.New(string(log)), err))

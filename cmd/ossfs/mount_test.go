@@ -132,13 +132,12 @@ func TestSecondSignal(t *testing.T) {
 	r.server.SetLatency(time.Hour)
 	signalTo(t, cmd, syscall.SIGTERM)
 	eventually(t, "the first signal is heard", func() bool { return strings.Contains(r.log(), "ending") })
-	start := time.Now()
 	signalTo(t, cmd, syscall.SIGTERM)
 	err := cmd.Wait()
-	if cmd.ProcessState.ExitCode() != exitUnsent || time.Since(start) > slowest {
-		t.Errorf("got %v after %v, want status 3 at once", err, time.Since(start))
+	if cmd.ProcessState.ExitCode() != exitUnsent {
+		t.Errorf("got %v, want status 3", err)
 	}
-	if want := "1 files (5B) are unsent: they are kept in "; !strings.Contains(stderr.String(), want) {
+	if want := "ended at once: 1 files (5B) are unsent: they are kept in "; !strings.Contains(stderr.String(), want) {
 		t.Errorf("got %q, want %q", stderr, want)
 	}
 	r.server.SetLatency(0)
@@ -158,7 +157,7 @@ func TestSignalWithoutNetwork(t *testing.T) {
 	start := time.Now()
 	signalTo(t, cmd, syscall.SIGTERM)
 	err := cmd.Wait()
-	if took := time.Since(start); cmd.ProcessState.ExitCode() != exitUnsent || took < exitSilence || took > 3*exitSilence {
+	if took := time.Since(start); cmd.ProcessState.ExitCode() != exitUnsent || took < exitSilence {
 		t.Errorf("got %v after %v, want status 3 some time after %v", err, took, exitSilence)
 	}
 	if want := "OSS does not answer: 1 files (5B) are unsent: they are kept in "; !strings.Contains(stderr.String(), want) {
@@ -177,12 +176,14 @@ func TestSignalAfterForeignUmount(t *testing.T) {
 	r := newRig(t)
 	cmd, stderr := r.foreground("--write-back", "1h")
 	r.write("hello", "world")
-	r.server.SetLatency(time.Second)
+	r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Stall, Count: 1})
 	if err := detach(r.mnt); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the umount is noticed", func() bool { return strings.Contains(r.log(), "sending what is left") })
+	r.sending()
 	signalTo(t, cmd, syscall.SIGTERM)
+	eventually(t, "the signal is heard", func() bool { return strings.Contains(r.log(), "ending") })
+	r.server.SetFaults()
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("got %v, want everything sent\n%s", err, stderr)
 	}
@@ -289,7 +290,8 @@ func TestUmountInterrupted(t *testing.T) {
 	r := newRig(t)
 	r.mount("--write-back", "1h")
 	r.write("hello", "world")
-	r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Stall, Stall: 6 * time.Second, Count: 1}) // it has heard that umount is gone when that is over
+	e, _ := r.entry()
+	r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Stall, Count: 1})
 	cmd := r.command("ossfs", "umount", r.mnt)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -302,6 +304,8 @@ func TestUmountInterrupted(t *testing.T) {
 	if cmd.ProcessState.ExitCode() != exitUnsent || !strings.Contains(stderr.String(), "they are safe in ") {
 		t.Errorf("got %d %q", cmd.ProcessState.ExitCode(), stderr.String())
 	}
+	eventually(t, "the mount has heard that umount is gone", func() bool { return callers(t, e.number) == 0 })
+	r.server.SetFaults()
 	eventually(t, "it is sent all the same", func() bool { _, there := r.object("hello"); return there })
 	for i := range 20 { // an unmount that went on would be here by then
 		name := fmt.Sprint("more", i)

@@ -219,6 +219,62 @@ func (r *rig) sending() {
 	})
 }
 
+// callers are the connections that a mount's process still has to who has called it by its socket.
+func callers(t *testing.T, process int) int {
+	t.Helper()
+	table, err := os.ReadFile("/proc/net/unix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	connected := map[string]bool{} // by what /proc calls them
+	for line := range strings.Lines(string(table)) {
+		if f := strings.Fields(line); len(f) > 6 && f[5] == "03" {
+			connected["socket:["+f[6]+"]"] = true
+		}
+	}
+	fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", process))
+	if err != nil || len(fds) == 0 {
+		t.Fatalf("of process %d we see no files: %v", process, err)
+	}
+	n := 0
+	for _, fd := range fds {
+		if link, err := os.Readlink(fd); err == nil && connected[link] { // an error: it is closed meanwhile
+			n++
+		}
+	}
+	return n
+}
+
+// untilSent is a script, given as a func, that unmounts and shall wait for an object to be sent: the how-manieth of all, which
+// stalls until it was looked at whether the mount is still there.
+func (r *rig) untilSent(nth int64, key string, script func() processResult) processResult {
+	r.t.Helper()
+	r.server.ResetCounts()
+	r.server.SetFaults(ossserver.Fault{Op: "PutObject", KeyPrefix: key, Kind: ossserver.Stall})
+	ended, looked := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(looked)
+		defer r.server.SetFaults()
+		for r.server.Counts()["PutObject"] < nth {
+			select {
+			case <-ended:
+				r.t.Errorf("it has ended before %s was sent", key)
+				return
+			case <-time.After(10 * time.Millisecond): // of real processes: there is no clock to fake
+			}
+		}
+		for _, process := range r.processes() {
+			if table, err := os.ReadFile(filepath.Join(process, "mounts")); err == nil && strings.Contains(string(table), " "+r.mnt+" fuse.ossfs ") {
+				return
+			}
+		}
+		r.t.Errorf("it was unmounted before %s is sent", key)
+	}()
+	defer func() { <-looked }()
+	defer close(ended)
+	return script()
+}
+
 func (r *rig) write(name, text string) {
 	r.t.Helper()
 	if err := os.WriteFile(filepath.Join(r.mnt, name), []byte(text), 0o644); err != nil {

@@ -2,15 +2,12 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 )
@@ -30,7 +27,7 @@ func TestMountsThatCannotBe(t *testing.T) {
 	if err := os.Chmod(open, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	closed := refusingPort(t)
+	closed := ossservertest.Refusing(t)
 	silent := silentPort(t)
 	const src = sourceScheme + ossservertest.Bucket
 	ask := "check --endpoint, --region and the network"
@@ -94,35 +91,6 @@ func TestMountsThatCannotBe(t *testing.T) {
 			}
 		})
 	}
-}
-
-// freeAddress is where a process may listen.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// refusingPort is an endpoint at which nobody listens, and nobody else can: the port is taken.
-func refusingPort(t *testing.T) string {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unix.Close(fd) })
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	addr, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("http://127.0.0.1:%d", addr.(*unix.SockaddrInet4).Port)
 }
 
 // silentPort is an endpoint that takes connections and says nothing.

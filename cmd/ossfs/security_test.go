@@ -21,8 +21,8 @@ import (
 func TestNoSecretIsSeen(t *testing.T) {
 	r := newRig(t)
 	const token = "a-token-that-nobody-may-see"
-	addr := freeAddress(t)
-	r.mount("--log-level", "debug", "--debug", "--metrics", addr, "--write-back", "1h")
+	r.mount("--log-level", "debug", "--debug", "--metrics", anyAddress, "--write-back", "1h")
+	addr := r.metricsAddress()
 	seen := map[string]string{}
 	say := func(what string, got processResult) { seen[what] = got.out + got.err }
 	for _, fault := range []ossserver.Fault{

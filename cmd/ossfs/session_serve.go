@@ -114,6 +114,7 @@ func (x *session) hurry(ctx context.Context, asked bool) error {
 			case asked:
 				return errTwice
 			default:
+				x.log.Info("ending", "signal", sig.String())
 				asked, since = true, time.Now()
 			}
 		case <-tick.C:

@@ -34,14 +34,15 @@ func TestUmount8Waits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
-			r.server.SetFaults(ossserver.Fault{Op: "PutObject", Kind: ossserver.Stall, Stall: time.Second})
-			got := r.installed(withLinks+`
-				mount -t fuse.ossfs "$SRC" "$MNT" -o _netdev,write_back=1h
-				echo world > "$MNT/hello"
-				pid=$(field pid)
-				`+command+`
-				if grep " $MNT " /proc/self/mounts; then exit 1; fi
-				[ ! -e /proc/$pid/exe ]`, "LINKS="+t.TempDir())
+			got := r.untilSent(1, "hello", func() processResult {
+				return r.installed(withLinks+`
+					mount -t fuse.ossfs "$SRC" "$MNT" -o _netdev,write_back=1h
+					echo world > "$MNT/hello"
+					pid=$(field pid)
+					`+command+`
+					if grep " $MNT " /proc/self/mounts; then exit 1; fi
+					[ ! -e /proc/$pid/exe ]`, "LINKS="+t.TempDir())
+			})
 			if body, _ := r.object("hello"); got.status != 0 || body != "world\n" {
 				t.Errorf("got %d %q %q, the bucket has %q\n%s", got.status, got.out, got.err, body, r.log())
 			}
@@ -100,7 +101,11 @@ func TestUmount8Busy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer holder.Close()
-	busy := "umount " + r.mnt + ": target is busy: in use by ossfs.test (pid " + strconv.Itoa(os.Getpid()) + ")"
+	us, err := os.ReadFile("/proc/self/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	busy := "umount " + r.mnt + ": target is busy: in use by " + strings.TrimSpace(string(us)) + " (pid " + strconv.Itoa(os.Getpid()) + ")"
 	for _, flags := range [][]string{nil, {"-r"}, {"-f"}} { // what is open for writing cannot be made read-only
 		wantOneLine(t, "umount", r.command8(append(flags, r.mnt)...), helperFailed, busy)
 	}
@@ -353,7 +358,7 @@ func TestUmount8OfAnotherNamespace(t *testing.T) {
 			echo mounted > "$HOME/mounted"
 			read x < "$HOME/end"
 			if grep " $MNT " /proc/self/mounts; then exit 1; fi' &
-		while [ ! -s "$HOME/mounted" ]; do sleep 0.05; done
+		while [ ! -s "$HOME/mounted" ]; do kill -0 $!; sleep 0.05; done
 		umount -N $! "$MNT" || echo "umount: $?" >&2
 		echo > "$HOME/end"
 		wait $!

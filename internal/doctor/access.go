@@ -283,7 +283,7 @@ func (e *examination) cleanup(ctx context.Context) {
 	}
 	start := time.Now()
 	left := e.Limit - time.Since(e.start) - cleanupTime/10 // the report is to be there at the limit
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), max(left, cleanupTime/2))
+	ctx, cancel := e.within(context.WithoutCancel(ctx), max(left, cleanupTime/2))
 	defer cancel()
 	var failed []string
 	for id, key := range e.uploads {

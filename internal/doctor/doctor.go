@@ -72,6 +72,8 @@ type Options struct {
 	Machine Machine       // the zero value: this one
 	Limit   time.Duration // for everything; 0: [DefaultLimit]
 	Measure time.Duration // for each throughput; 0: [DefaultMeasure]
+
+	within func(context.Context, time.Duration) (context.Context, context.CancelFunc) // nil: a clock's time; a test's own
 }
 
 // DefaultLimit is how long everything may take.
@@ -105,9 +107,12 @@ func Run(ctx context.Context, o Options) Report {
 	}
 	o.Config.RetryBudget = retryBudget
 	o.Machine = o.Machine.orThis()
+	if o.within == nil {
+		o.within = context.WithTimeout
+	}
 	e := &examination{Options: o, start: time.Now(), leftover: map[ossclient.Key]bool{}, uploads: map[ossclient.UploadID]ossclient.Key{}}
 	e.report.Bucket = "oss://" + o.Config.Bucket + "/" + string(o.Prefix)
-	work, cancel := context.WithTimeoutCause(ctx, o.Limit-cleanupTime, context.DeadlineExceeded)
+	work, cancel := o.within(ctx, o.Limit-cleanupTime)
 	defer cancel()
 	e.machine()
 	e.remote(work)

@@ -168,7 +168,7 @@ func TestReadOnly(t *testing.T) {
 
 // Each broken set-up fails in the check that names it, and what follows is not reached.
 func TestBrokenSetUps(t *testing.T) {
-	closed := unusedAddress(t)
+	closed := ossservertest.Refusing(t)
 	for _, test := range []struct {
 		name    string
 		break_  func(t *testing.T, s *ossservertest.Server, o *Options)
@@ -189,7 +189,7 @@ func TestBrokenSetUps(t *testing.T) {
 			check: "bucket", outcome: Fail, found: "no such bucket", cure: "check its name", skipped: "speed"},
 		{name: "wrong region", break_: func(_ *testing.T, _ *ossservertest.Server, o *Options) { o.Config.Region = "cn-beijing" },
 			check: "bucket", outcome: Fail, found: "lies in the region cn-hangzhou, and cn-beijing is asked", cure: "--region cn-hangzhou", skipped: "list"},
-		{name: "nobody listens", break_: func(_ *testing.T, _ *ossservertest.Server, o *Options) { o.Config.Endpoint = "http://" + closed },
+		{name: "nobody listens", break_: func(_ *testing.T, _ *ossservertest.Server, o *Options) { o.Config.Endpoint = closed },
 			check: "connection", outcome: Fail, found: "refuses the connection", cure: "check --endpoint", skipped: "bucket"},
 		{name: "no such name", break_: func(_ *testing.T, _ *ossservertest.Server, o *Options) {
 			o.Config.Endpoint = "http://no-such-host.invalid"
@@ -241,16 +241,6 @@ func deny(op string) func(*testing.T, *ossservertest.Server, *Options) {
 	return func(_ *testing.T, s *ossservertest.Server, _ *Options) {
 		s.SetFaults(ossserver.Fault{Op: op, Status: http.StatusForbidden, Code: "AccessDenied"})
 	}
-}
-
-func unusedAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func TestCredentialsThatFail(t *testing.T) {
@@ -358,11 +348,24 @@ func TestStalledBucket(t *testing.T) {
 	s := ossservertest.NewTest(t, ossserver.Options{})
 	s.SetFaults(ossserver.Fault{Op: "GetObject", Kind: ossserver.Stall})
 	o := healthy(t, s)
-	o.Limit = cleanupTime + 2*time.Second
-	start := time.Now()
+	o.Limit = DefaultLimit
+	var given []time.Duration
+	o.within = func(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+		given = append(given, d)
+		ctx, cancel := context.WithCancelCause(ctx)
+		if len(given) == 1 { // it is over as soon as the bucket hangs
+			go func() {
+				for s.Counts()["GetObject"] == 0 && ctx.Err() == nil {
+					time.Sleep(time.Millisecond) // of a real server: there is no clock to fake
+				}
+				cancel(context.DeadlineExceeded)
+			}()
+		}
+		return ctx, func() { cancel(nil) }
+	}
 	r := run(t, o)
-	if d := time.Since(start); d > o.Limit {
-		t.Errorf("took %v, want at most %v", d, o.Limit)
+	if len(given) != 2 || given[0] != o.Limit-cleanupTime || given[1] < cleanupTime/2 || given[1] >= o.Limit {
+		t.Errorf("the work and the removal got %v, want %v and, of %v, the rest", given, o.Limit-cleanupTime, o.Limit)
 	}
 	if c := check(t, r, "get"); c.Outcome != Fail || !strings.Contains(c.Found, "does not answer in time") {
 		t.Errorf("got %+v, want that it does not answer", c)
