@@ -78,7 +78,7 @@ func open(ctx context.Context, o Options) (*Mount, error) {
 func (m *Mount) openParts(ctx context.Context) (err error) {
 	o := &m.options
 	m.store, err = writeback.Open(ctx, writeback.Options{
-		Dir: o.StateDir, Bucket: o.Bucket, Delay: o.WriteBack, WriteThrough: o.WriteThrough, StageBudget: o.StageSize, SinglePut: o.SinglePut,
+		Dir: o.StateDir, Bucket: o.Bucket, Delay: o.WriteBack, WriteThrough: o.WriteThrough, StageBudget: o.StageSize, SinglePut: o.SinglePut, Young: o.Young,
 		Memory: m.memory, OnConflict: o.OnConflict, Believe: o.TTL, Host: o.Host, NewObjects: o.NewObjects, LocalFsync: o.LocalFsync,
 		Confirmed: m.confirmed, Forget: m.keepTold, Beside: m.beside, Logger: o.Logger,
 	})

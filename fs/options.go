@@ -38,6 +38,7 @@ type Options struct {
 	LocalFsync   bool          // fsync means the local disk
 	Memory       int64         // bytes for ranges, windows and upload buffers; 0: 512 MiB
 	StageSize    int64         // bytes of staged data; 0: no limit but the disk's
+	Young        time.Duration // parts of large files that are sent sooner after their first byte leave the stage then; 0: 5 s
 	SinglePut    int64         // bytes: larger files are sent in parts; 0: 16 MiB
 	OnConflict   writeback.Conflict
 	NewObjects   ossclient.ObjectOptions

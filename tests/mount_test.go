@@ -354,7 +354,7 @@ func TestUnlinkedFilePassingGoesOn(t *testing.T) {
 		"replaced": {time.Hour, func(t *testing.T, b *harness.Bed) { must(t, os.Rename(b.Path("other"), b.Path("f"))) }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := harness.New(t, func(o *fsOptions) { o.SinglePut, o.WriteBack = 1<<20, test.delay })
+			b := harness.New(t, func(o *fsOptions) { o.SinglePut, o.Young, o.WriteBack = 1<<20, time.Hour, test.delay })
 			must(t, os.WriteFile(b.Path("other"), []byte("another file"), 0o644))
 			content := noise(8, 48<<20)
 			f, err := os.OpenFile(b.Path("f"), os.O_WRONLY|os.O_CREATE, 0o644)
@@ -490,7 +490,7 @@ func TestManyFilesInManyDirectories(t *testing.T) {
 // Of a file that is removed while it is only written, nothing is completed, and no upload is left.
 // SEMANTICS 1.6
 func TestUnlinkedFilePassingIsGivenUp(t *testing.T) {
-	b := harness.New(t, func(o *fsOptions) { o.SinglePut = 1 << 20 })
+	b := harness.New(t, func(o *fsOptions) { o.SinglePut, o.Young = 1<<20, time.Hour })
 	f, err := os.Create(b.Path("f"))
 	must(t, err)
 	must(t, f.Close())
@@ -520,7 +520,7 @@ func TestUnlinkedFilePassingIsGivenUp(t *testing.T) {
 // Who aborts the upload of a file that is being written takes what has left the stage: fsync says so.
 // SEMANTICS 1.13
 func TestUploadAbortedByOthers(t *testing.T) {
-	b := harness.New(t, func(o *fsOptions) { o.SinglePut = 1 << 20 })
+	b := harness.New(t, func(o *fsOptions) { o.SinglePut, o.Young = 1<<20, time.Hour })
 	f, err := os.Create(b.Path("f"))
 	must(t, err)
 	defer f.Close()

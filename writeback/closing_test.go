@@ -33,7 +33,7 @@ func TestPowerFailsWhileClosing(t *testing.T) {
 		cut := sync.OnceFunc(func() { left = mem.PowerCut(rand.New(rand.NewPCG(seed, 2))) })
 		r.opt.Bucket = &abortHook{r.bucket, cut}
 		s := young(r)
-		s.opt.youngFor = 1
+		s.opt.Young = 1
 		f := r.givenUp(s, content)
 		f.Release()
 		if err := s.Remove("a", Seen{}); err != nil {

@@ -27,7 +27,7 @@ func TestEmptiedWithPartsGivenUp(t *testing.T) {
 			for k, stopped := 0, true; stopped; k++ {
 				r := newRig(t)
 				mem := disktest.New()
-				r.opt.Disk, r.opt.Delay, r.opt.SinglePut, r.opt.partFirst, r.opt.youngFor = mem, time.Hour, youngPart, youngPart, time.Hour
+				r.opt.Disk, r.opt.Delay, r.opt.SinglePut, r.opt.partFirst, r.opt.Young = mem, time.Hour, youngPart, youngPart, time.Hour
 				s := must(Open(t.Context(), r.opt))(t)
 				f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
 				r.grow(f, content, 0)

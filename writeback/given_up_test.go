@@ -36,7 +36,7 @@ func TestPartAcrossTheEndOfWhatWasClosed(t *testing.T) {
 				r, mem := newRig(t), disktest.New()
 				r.opt.Disk = mem
 				s := young(r)
-				s.opt.youngFor = 1
+				s.opt.Young = 1
 				f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
 				r.grow(f, content[:end], 0)
 				if err := errors.Join(f.Commit(), s.sync.flush()); err != nil {
@@ -74,7 +74,7 @@ func TestOverwrittenAndGivenUpInAPowerCut(t *testing.T) {
 		r, mem := newRig(t), disktest.New()
 		r.opt.Disk = mem
 		s := young(r)
-		s.opt.youngFor = 1
+		s.opt.Young = 1
 		f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
 		r.grow(f, content, 0)
 		if err := errors.Join(f.Commit(), s.sync.flush(), f.Truncate(t.Context(), cut)); err != nil {
@@ -157,7 +157,7 @@ func TestMovedAndGivenUpInAPowerCut(t *testing.T) {
 		r, mem := newRig(t), disktest.New()
 		r.opt.Disk, r.opt.smallMost = mem, -1
 		s := young(r)
-		s.opt.youngFor = 1
+		s.opt.Young = 1
 		f := must(s.Create("d/a", fileAttr(), ossclient.Version{}))(t)
 		r.grow(f, content[:end], 0)
 		if err := errors.Join(f.Commit(), s.sync.flush()); err != nil {

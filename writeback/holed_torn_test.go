@@ -132,7 +132,7 @@ func TestPartOfOtherBytesInAPowerCut(t *testing.T) {
 	r, mem := newRig(t), disktest.New()
 	r.opt.Disk, r.opt.Bucket = mem, &unfinished{Bucket: r.bucket}
 	s := young(r)
-	s.opt.youngFor = 1
+	s.opt.Young = 1
 	content := noise(3<<20, 4)
 	f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
 	r.grow(f, content, 0)

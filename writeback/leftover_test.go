@@ -150,7 +150,7 @@ func TestUploadOfRenamedFile(t *testing.T) {
 	b := &faulty{Bucket: r.bucket}
 	b.aborts.Store(1)
 	b.parts.Store(1)
-	r.opt.Bucket, r.opt.Delay, r.opt.youngFor = b, time.Hour, 1 // what was sent stays in the stage
+	r.opt.Bucket, r.opt.Delay, r.opt.Young = b, time.Hour, 1 // what was sent stays in the stage
 	s := r.open()
 	content := noise(3<<20, 1)
 	r.write(s, "a", content)

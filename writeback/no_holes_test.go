@@ -76,7 +76,7 @@ func TestGivenUpWithoutHoles(t *testing.T) {
 	d := &noHoles{FS: disktest.New()}
 	r.opt.Disk = d
 	s := young(r)
-	s.opt.youngFor = 1
+	s.opt.Young = 1
 	content := noise(3<<20, 3)
 	edit := must(s.Edit("b", Seen{Version: r.put("b", content)}, fileAttr(), nil))(t)
 	if err := edit.complete(t.Context(), 0, edit.Size()); err != nil { // as parts that were sent leave it

@@ -68,6 +68,7 @@ type Options struct {
 	WriteThrough bool          // File.Commit uploads and returns the outcome
 	SinglePut    int64         // up to this size a file is one PutObject; bytes, 0: 16 MiB
 	StageBudget  int64         // bytes staged at most before writers wait; 0: 80 % of what the disk has free
+	Young        time.Duration // the age up to which a part that was sent leaves the stage at once; 0: 5 s
 	Memory       *budget.Budget
 	OnConflict   Conflict
 	Believe      time.Duration // how long a removal holds for whatever the bucket has: what is deleted later is looked at first
@@ -86,7 +87,6 @@ type Options struct {
 	partFirst int64 // bytes of the first parts; tests make it small
 	cell      int64 // bytes; of what an edit sends, the least
 	smallMost int64 // bytes of small content; negative: every content has a staged file
-	youngFor  time.Duration
 }
 
 // directoryFactor is how many times the delay a directory rests unchanged before its object is stored.
@@ -113,8 +113,8 @@ func (o Options) withDefaults() (Options, error) {
 		o.smallMost = smallMost
 	}
 	o.smallMost = min(o.smallMost, o.SinglePut)
-	if o.youngFor == 0 {
-		o.youngFor = youngFor
+	if o.Young == 0 {
+		o.Young = youngFor
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

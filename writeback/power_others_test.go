@@ -33,7 +33,7 @@ func newOthersModel(t *testing.T, seed uint64) *othersModel {
 	o.OnConflict = []Conflict{KeepBoth, KeepBoth, Fail, Overwrite}[m.rng.IntN(4)]
 	o.Believe = []time.Duration{0, time.Hour}[m.rng.IntN(2)]
 	o.SinglePut, o.partFirst, o.cell = 256<<10, 128<<10, 128<<10
-	o.youngFor = []time.Duration{0, time.Hour}[m.rng.IntN(2)]
+	o.Young = []time.Duration{0, time.Hour}[m.rng.IntN(2)]
 	if m.rng.IntN(2) == 0 {
 		o.StageBudget = int64(2+m.rng.IntN(3)) << 20
 	}

@@ -28,7 +28,7 @@ func newPowerModel(t *testing.T, seed uint64) *powerModel {
 	o.smallMost = []int64{-1, 1000, 0}[m.rng.IntN(3)]
 	o.OnConflict = []Conflict{KeepBoth, Overwrite}[m.rng.IntN(2)]
 	o.SinglePut, o.partFirst, o.cell = 256<<10, 128<<10, 128<<10
-	o.youngFor = []time.Duration{0, time.Hour}[m.rng.IntN(2)]
+	o.Young = []time.Duration{0, time.Hour}[m.rng.IntN(2)]
 	if m.tight = m.rng.IntN(2) == 0; m.tight {
 		o.StageBudget = int64(1+m.rng.IntN(3)) << 20
 	}

@@ -46,7 +46,7 @@ func (a *age) next() time.Time {
 func (f *File) dropYoungLocked(number int, p *flyingPart) {
 	s := f.s
 	if f.stream.sealed || f.stream.stay || f.f == nil || f.sent != nil || f.base != nil ||
-		!f.dirty || p.off < f.kept || f.wasRead.Load() || time.Since(p.begun) > s.opt.youngFor {
+		!f.dirty || p.off < f.kept || f.wasRead.Load() || time.Since(p.begun) > s.opt.Young {
 		return
 	}
 	s.mu.RLock()

@@ -19,7 +19,7 @@ const youngPart = 256 << 10 // bytes of each part
 
 // young is a Store whose files are sent in small parts while they are written.
 func young(r *rig) *Store {
-	r.opt.Delay, r.opt.SinglePut, r.opt.partFirst, r.opt.youngFor = time.Hour, youngPart, youngPart, time.Hour
+	r.opt.Delay, r.opt.SinglePut, r.opt.partFirst, r.opt.Young = time.Hour, youngPart, youngPart, time.Hour
 	return r.open()
 }
 
@@ -128,7 +128,7 @@ func TestPartsThatStay(t *testing.T) {
 			r.opt.Bucket = g
 			s := young(r)
 			if test.old {
-				s.opt.youngFor = 1
+				s.opt.Young = 1
 			}
 			f := must(s.Create("a", fileAttr(), ossclient.Version{}))(t)
 			defer f.Release()
@@ -201,7 +201,7 @@ func TestGivenUpInAPowerCut(t *testing.T) {
 	r, mem := newRig(t), disktest.New()
 	r.opt.Disk = mem
 	s := young(r)
-	s.opt.youngFor = 1
+	s.opt.Young = 1
 	content := noise(3<<20, 4)
 	f := r.givenUp(s, content)
 	defer f.Release()
