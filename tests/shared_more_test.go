@@ -45,6 +45,47 @@ func (x *shared) directories(p *sharer) {
 	}
 }
 
+// meet has the other mount make a file in a directory, and send it, while this one renames the directory. What is there already is written to by
+// nobody: see step.
+func (x *shared) meet(p *sharer) {
+	q := x.mounts[0]
+	if q == p {
+		q = x.mounts[1]
+	}
+	for _, o := range x.mounts {
+		if o.sends {
+			x.flush(o)
+			x.look(o)
+		}
+	}
+	list := []string{"d", "e", "f"}
+	i := x.r.IntN(3)
+	from, to := list[i], list[(i+1+x.r.IntN(2))%3]
+	name := from + "/" + string("ab"[x.r.IntN(2)])
+	if _, taken := x.bucket[name]; taken {
+		name = fmt.Sprintf("%s/new-%d", from, x.lines)
+	}
+	what := fmt.Sprintf("%s make %s while %s renames %s to %s", q.name, name, p.name, from, to)
+	id, line := x.line(what)
+	x.made[line] = true
+	must(x.t, os.MkdirAll(q.path(from), 0o755))
+	renamed := make(chan error, 1)
+	time.AfterFunc(time.Duration(x.r.IntN(1<<x.r.IntN(14)))*time.Microsecond, func() { renamed <- os.Rename(p.path(from), p.path(to)) })
+	f, err := os.OpenFile(q.path(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err == nil {
+		_, err = f.WriteString(line)
+		if err = errors.Join(err, f.Close()); err == nil {
+			x.owed[id] = what
+			if err := syncOf(q.path(name)); err != nil {
+				x.log = append(x.log, "  fsync: "+err.Error()) // it is elsewhere by now, or waits as a conflict
+			}
+		}
+	}
+	x.failed(what, err)
+	x.failed(what, <-renamed)
+	x.look(q)
+}
+
 // sync has the bucket get a file, or a directory, or maps a file.
 func (x *shared) sync(p *sharer, op, name string) {
 	switch x.r.IntN(3) {
@@ -96,11 +137,11 @@ func (x *shared) theirs(name string) {
 func (x *shared) flush(p *sharer) {
 	x.log = append(x.log, p.name+" flush")
 	p.unsent, p.sends = p.flush(x.t), x.config.eager()
+	clear(p.own)
 	for _, u := range p.unsent {
+		x.log = append(x.log, "  not sent: "+u.key+": "+u.text)
 		switch {
-		case u.gone:
-			x.forgive(p, u.key)
-		case u.conflict && x.config.OnConflict == writeback.Fail:
+		case u.gone, u.conflict && x.config.OnConflict == writeback.Fail:
 		default:
 			x.t.Errorf("flush of %s: %s", u.key, u.text)
 		}

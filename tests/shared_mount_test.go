@@ -61,6 +61,7 @@ type sharer struct {
 	open    []*held
 	unsent  []unsent        // what the last flush could not send
 	taken   map[string]bool // what it has removed by name
+	own     map[string]bool // names of content of its own that nothing has sent, moved or taken away
 }
 
 // held is a file that a sharer has open.

@@ -30,6 +30,9 @@ func (x *shared) step(p *sharer) {
 	}
 	x.last = p
 	op := p.name + " %s " + name
+	if kill || n >= 54 && n < 74 || n >= 88 { // not only written to
+		clear(p.own)
+	}
 	switch {
 	case kill:
 		x.kill(p)
@@ -45,8 +48,10 @@ func (x *shared) step(p *sharer) {
 		x.sync(p, op, name)
 	case n < 95:
 		x.theirs(name)
-	case n < 97:
+	case n < 96:
 		x.flush(p)
+	case n < 98:
+		x.meet(p)
 	default:
 		x.log = append(x.log, p.name+" is mounted again")
 		for len(p.open) > 0 {
@@ -251,10 +256,13 @@ func nameOf(f *os.File) string {
 	return at
 }
 
-// nameless says whether a file that is open was removed, or replaced, or is no longer known by its name.
+// nameless says whether a file that is open was removed, or replaced, or is no longer known by its name. Where the kernel has let go of its
+// directory it still names the file, so the mount is asked, too.
 func nameless(f *os.File) bool {
 	at := nameOf(f)
-	return at == "" || strings.HasSuffix(at, " (deleted)")
+	var st unix.Statx_t
+	err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH|unix.AT_STATX_FORCE_SYNC, unix.STATX_NLINK, &st)
+	return at == "" || strings.HasSuffix(at, " (deleted)") || err == nil && st.Nlink == 0
 }
 
 // hold opens a file, for later.

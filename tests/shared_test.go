@@ -68,7 +68,7 @@ func newShared(t *testing.T, seed int, program func() string) *shared {
 	x := &shared{t: t, r: r, server: ossservertest.NewTest(t, ossserver.Options{Seed: uint64(seed)}), config: newSharing(r),
 		owed: map[string]string{}, made: map[string]bool{"": true}}
 	for i := range x.mounts {
-		x.mounts[i] = &sharer{name: string("AB"[i]), ttl: time.Duration(r.IntN(2)) * time.Minute, taken: map[string]bool{}}
+		x.mounts[i] = &sharer{name: string("AB"[i]), ttl: time.Duration(r.IntN(2)) * time.Minute, taken: map[string]bool{}, own: map[string]bool{}}
 		x.mounts[i].mount(t, x.server, x.config, program)
 	}
 	if x.last = x.mounts[0]; x.config.Faulty {
@@ -111,13 +111,24 @@ func (x *shared) wrote(id, what, content string) {
 	x.made[content] = true
 }
 
-// forgive notes that what a mount has written to a name cannot be seen: it was an edit of what others have taken away.
-func (x *shared) forgive(p *sharer, name string) {
-	for id, what := range x.owed {
-		if strings.HasPrefix(what, p.name+" ") && strings.HasSuffix(what, name) {
-			delete(x.owed, id)
+// pieces are the lines of a file that can be read one by one: of an edit of what others have taken away, those that are here.
+func (x *shared) pieces(path string) (ids []string) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECT, 0) // of a page of the kernel's all must be there
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil
+	}
+	line := make([]byte, lineSize)
+	for at := int64(0); at < info.Size(); at += lineSize {
+		if n, _ := f.ReadAt(line, at); n > 0 {
+			ids = append(ids, linesOf(string(line[:n]))...)
 		}
 	}
+	return ids
 }
 
 // begun says whether a content is the beginning of one that was being made when the mount was killed.
@@ -131,13 +142,15 @@ func (x *shared) removed(content string) {
 	}
 }
 
-// replaced notes that a name has another content. Who believes what he knew a minute ago means whatever the name has by now.
+// replaced notes that a name has another content. Who believes what he knew a minute ago may have looked again when he was asked to replace it, and
+// means what the name has by now: but not where content of his own waits, unless that is sent by itself, and has given way.
 func (x *shared) replaced(p *sharer, name, seen, by string) {
-	if p.believes() {
+	if p.believes() && (p.sends || !p.own[name]) {
 		now, _, err := x.server.Content(harness.Bucket, name)
 		must(x.t, err)
 		seen += string(now) + x.bucket[name]
 	}
+	p.own[name] = true
 	for _, id := range linesOf(seen) {
 		if !strings.Contains(by, id) {
 			delete(x.owed, id)
@@ -194,7 +207,7 @@ func (x *shared) look(p *sharer) {
 	for key, before := range x.bucket {
 		if _, is := now[key]; !is {
 			news = append(news, key+": gone")
-			if p.believes() {
+			if p.believes() && p.taken[key] {
 				x.removed(before)
 			}
 			x.overwritten(before, "")
@@ -238,12 +251,8 @@ func (x *shared) settle() {
 	}
 	for _, p := range x.mounts {
 		for _, u := range p.unsent { // it is kept here
-			content, ok := x.shows(p.path(u.key))
-			for _, id := range linesOf(content) {
+			for _, id := range x.pieces(p.path(u.key)) {
 				found[id] = true
-			}
-			if !ok { // an edit of a version that is gone
-				x.forgive(p, u.key)
 			}
 		}
 	}
