@@ -48,7 +48,7 @@ func (m *Mount) confirmed(c writeback.Confirmation) {
 	case moves:
 		n.copied(c.Source, c.Object.Version)
 	case c.Foreign:
-		n.lost()
+		n.lost(c.Object.ETag)
 	default:
 		n.confirmed(&c.Object)
 	}

@@ -222,13 +222,13 @@ func (n *node) copied(from, to ossclient.Version) {
 	}
 }
 
-// lost hears that another client's object has the name. Who has the file open goes on with what was written here, which gets another name
-// (Mount.beside).
-func (n *node) lost() {
+// lost hears that another client's object, of this ETag, has the name. Who has the file open goes on with what was written here, which gets another name
+// (Mount.beside); or with that object, when it is what he has opened.
+func (n *node) lost(to ossclient.ETag) {
 	n.mu.Lock()
 	n.changed = n.m.changes.Add(1)
 	n.entry.Until = time.Now()
-	open := n.content != nil
+	open := n.content != nil || n.pages == to
 	if !open {
 		n.pages = ""
 		n.epoch++

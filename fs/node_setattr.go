@@ -156,11 +156,14 @@ func (n *node) tryChange(ctx context.Context, edit func(a *attr.Attr, shown attr
 	case e.Dir && !e.Marker && !e.Staged:
 		err = n.m.store.Keep(key, a)
 	default:
-		target := e.Target
+		rest := writeback.Rest{Class: e.Object.StorageClass, Target: e.Target}
 		if e.Object.Type == ossclient.Symlink { // what a copy makes of it, OSS has to say
-			target = ""
+			rest.Target = ""
 		}
-		err = n.m.store.SetAttr(key, e.Seen(), e.Object.StorageClass, target, a)
+		if e.Object.HasCRC64 {
+			rest.CRC64 = &e.Object.CRC64
+		}
+		err = n.m.store.SetAttr(key, e.Seen(), rest, a)
 	}
 	if err != nil {
 		return true, err

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"bytes"
 	"errors"
 	"maps"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ossfs/ossfs/internal/ossserver"
 	"github.com/ossfs/ossfs/tests/harness"
 	"github.com/ossfs/ossfs/writeback"
 )
@@ -78,5 +80,38 @@ func TestTheirsIsChanged(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Who has opened what others have put there reads and writes on when attributes that waited are set on it, though the copy that sets them has
+// another ETag.
+// SEMANTICS 2.1
+func TestTheirsIsOpenWhenAttributesAreSent(t *testing.T) {
+	b := harness.New(t, func(o *fsOptions) { o.TTL, o.WriteBack = 0, time.Hour })
+	old, theirs := noise(1, 3<<20), noise(2, 4<<20)
+	must(t, b.Server.Put(harness.Bucket, "a", old, nil))
+	must(t, os.Chmod(b.Path("a"), 0o600))
+	must(t, b.Server.Put(harness.Bucket, "a", theirs, nil))
+	f, err := os.OpenFile(b.Path("a"), os.O_RDWR, 0)
+	must(t, err)
+	p := make([]byte, 1000)
+	if _, err := f.ReadAt(p, 0); err != nil || !bytes.Equal(p, theirs[:len(p)]) {
+		t.Fatalf("it reads something else than what was put there (%v)", err)
+	}
+	b.Server.SetFaults(ossserver.Fault{Op: "CopyObject", Kind: ossserver.Error500, Status: 400, Code: "EntityTooLarge"})
+	b.Flush()
+	if o, _ := b.Object("a"); o.Type != "Multipart" {
+		t.Fatalf("it was copied as %s, and this test tests nothing", o.Type)
+	}
+	at := int64(len(theirs) - len(p))
+	if _, err := f.ReadAt(p, at); err != nil || !bytes.Equal(p, theirs[at:]) {
+		t.Errorf("it does not read what was put there (%v)", err)
+	}
+	_, err = f.WriteAt([]byte("ours"), 0)
+	must(t, errors.Join(err, f.Close()))
+	b.Flush()
+	wantObject(t, b, "a", append([]byte("ours"), theirs[4:]...))
+	if keys := b.Server.Keys(harness.Bucket); len(keys) != 1 {
+		t.Errorf("the bucket has %q", keys)
 	}
 }

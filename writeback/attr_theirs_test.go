@@ -2,11 +2,15 @@ package writeback
 
 import (
 	"errors"
+	"math/rand/v2"
 	"testing"
 	"time"
 
+	"github.com/ossfs/ossfs/internal/ossserver"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
+	"github.com/ossfs/ossfs/ossclient/crc"
+	"github.com/ossfs/ossfs/writeback/disk/disktest"
 )
 
 // Attributes that are set on what another client has put there make it nothing that was seen here: it is not written to, replaced or removed by those who
@@ -53,7 +57,7 @@ func TestAttributesSetOnWhatOthersHavePut(t *testing.T) {
 			if do.before != nil {
 				do.before(r, s, v)
 			}
-			if err := s.SetAttr("a", Seen{Version: v}, "Standard", "", fileAttr()); err != nil {
+			if err := s.SetAttr("a", Seen{Version: v}, Rest{Class: "Standard"}, fileAttr()); err != nil {
 				t.Fatal(err)
 			}
 			r.put("a", theirs)
@@ -77,46 +81,56 @@ func TestAttributesSetOnWhatOthersHavePut(t *testing.T) {
 	}
 }
 
-// So it is when the process died before it noted that they were set on what another client had put there: the next finds them there.
+// So it is when the process died, or the power failed, after they were set on what another client had put there, of whatever size: the next finds them there.
 // SEMANTICS 5.2
 func TestAttributesFoundOnWhatOthersHavePut(t *testing.T) {
-	const theirs = "theirs, and longer"
-	for what, do := range map[string]func(s *Store, v ossclient.Version) error{
-		"removed": func(s *Store, v ossclient.Version) error { return s.Remove("a", Seen{Version: v}) },
-		"replaced": func(s *Store, v ossclient.Version) error {
-			return s.Rename(t.Context(), "b", "a", RenameSource{Version: ossclient.Version{Key: "b"}}, Seen{Version: v})
-		},
-	} {
-		r, mem, s := onMem(t)
-		r.write(s, "a", "first")
-		r.write(s, "b", "ours")
-		if err := s.Sync(t.Context(), "a"); err != nil {
-			t.Fatal(err)
-		}
-		v := r.version("a")
-		if err := s.SetAttr("a", Seen{Version: v}, "", "", fileAttr()); err != nil {
-			t.Fatal(err)
-		}
-		r.put("a", theirs)
-		left := mem.Killed()
-		if err := s.Sync(t.Context(), "a"); err != nil { // the attributes
-			t.Fatal(err)
-		}
-		r.opt.Disk = left
-		next := r.open()
-		if err := next.Sync(t.Context(), "a"); err != nil {
-			t.Fatal(err)
-		}
-		if err := do(next, v); err != nil {
-			t.Fatal(err)
-		}
-		r.flush(next)
-		kept := false
-		for _, content := range r.all() {
-			kept = kept || content == theirs
-		}
-		if !kept {
-			t.Errorf("%s: the bucket has %q", what, r.all())
+	for i, theirs := range []string{"theirs, and longer", "theirs, and longer", "other", "other"} {
+		for what, do := range map[string]func(s *Store, v ossclient.Version) error{
+			"removed": func(s *Store, v ossclient.Version) error { return s.Remove("a", Seen{Version: v}) },
+			"replaced": func(s *Store, v ossclient.Version) error {
+				return s.Rename(t.Context(), "b", "a", RenameSource{Version: ossclient.Version{Key: "b"}}, Seen{Version: v})
+			},
+		} {
+			r, mem, s := onMem(t)
+			b := &copyHook{r.bucket, func(ossclient.CopyRequest, bool) {}}
+			s.bucket = b
+			r.write(s, "a", "first")
+			r.write(s, "b", "ours")
+			if err := s.Sync(t.Context(), "a"); err != nil {
+				t.Fatal(err)
+			}
+			v := r.version("a")
+			if err := s.SetAttr("a", Seen{Version: v}, Rest{Class: "Standard"}, fileAttr()); err != nil {
+				t.Fatal(err)
+			}
+			r.put("a", theirs)
+			var left *disktest.Mem
+			b.tell = func(q ossclient.CopyRequest, after bool) {
+				if !after && q.Source.ETag != v.ETag {
+					if left = mem.Killed(); i%2 == 1 {
+						left = mem.PowerCut(rand.New(rand.NewPCG(uint64(i), 0)))
+					}
+				}
+			}
+			if err := s.Sync(t.Context(), "a"); err != nil { // the attributes
+				t.Fatal(err)
+			}
+			r.opt.Disk = left
+			next := r.open()
+			if err := next.Sync(t.Context(), "a"); err != nil {
+				t.Fatal(err)
+			}
+			if err := do(next, v); err != nil {
+				t.Fatal(err)
+			}
+			r.flush(next)
+			kept := false
+			for _, content := range r.all() {
+				kept = kept || content == theirs
+			}
+			if !kept {
+				t.Errorf("%s: the bucket has %q", what, r.all())
+			}
 		}
 	}
 }
@@ -128,7 +142,7 @@ func TestWrittenToWhileItsAttributesAreSentAndOthersDelete(t *testing.T) {
 	r.opt.Delay, r.opt.Bucket = time.Hour, b
 	s := r.open()
 	v := r.put("a", "first")
-	if err := s.SetAttr("a", Seen{Version: v}, "Standard", "", fileAttr()); err != nil {
+	if err := s.SetAttr("a", Seen{Version: v}, Rest{Class: "Standard"}, fileAttr()); err != nil {
 		t.Fatal(err)
 	}
 	b.tell = func(_ ossclient.CopyRequest, after bool) {
@@ -157,5 +171,68 @@ func TestWrittenToWhileItsAttributesAreSentAndOthersDelete(t *testing.T) {
 	}
 	if got := r.all(); len(got) != 0 {
 		t.Errorf("the bucket has %q", got)
+	}
+}
+
+// Who has opened what another client put there goes on with it when the attributes that waited are set on it, though the copy that sets them has another
+// ETag: nobody else has changed it.
+// SEMANTICS 2.1, 5.2
+func TestAttributesSetOnWhatIsOpenOfOthers(t *testing.T) {
+	r := newRig(t)
+	r.opt.Delay = time.Hour
+	s := r.open()
+	v := r.put("a", "first")
+	if err := s.SetAttr("a", Seen{Version: v}, Rest{Class: "Standard"}, fileAttr()); err != nil {
+		t.Fatal(err)
+	}
+	theirs := r.put("a", "theirs, and longer")
+	f := must(s.Edit("a", Seen{theirs, s.Now()}, fileAttr(), nil))(t)
+	r.server.SetFaults(ossserver.Fault{Op: "CopyObject", Kind: ossserver.Error500, Status: 400, Code: "EntityTooLarge"})
+	r.flush(s)
+	if now := r.version("a"); now.ETag == theirs.ETag {
+		t.Fatal("the copy has the ETag that it was made of, and this test tests nothing")
+	}
+	if _, err := f.WriteAt(t.Context(), []byte("OURS"), 0); err != nil {
+		t.Fatal(err)
+	}
+	r.close(f)
+	r.flush(s)
+	r.want("a", "OURSrs, and longer")
+	if n := s.Status().Conflicts; n != 0 {
+		t.Errorf("%d conflicts", n)
+	}
+}
+
+// Attributes that are found where they were to be set are no proof that the bytes are those that were seen: another client may have kept them with others.
+// SEMANTICS 2.1, 5.2
+func TestAttributesKeptByOthersWithOtherBytes(t *testing.T) {
+	r := newRig(t)
+	b := &copyHook{Bucket: r.bucket}
+	r.opt.Delay, r.opt.Bucket = time.Hour, b
+	s := r.open()
+	v := r.put("a", "first")
+	f := must(s.Edit("a", Seen{Version: v}, fileAttr(), nil))(t)
+	a, sum := fileAttr(), crc.Update(0, []byte("first"))
+	if err := s.SetAttr("a", Seen{Version: v}, Rest{Class: "Standard", CRC64: &sum}, a); err != nil {
+		t.Fatal(err)
+	}
+	b.tell = func(_ ossclient.CopyRequest, after bool) {
+		if after {
+			return
+		}
+		m := metadata("a", &a)
+		if _, err := r.bucket.Put(t.Context(), ossclient.PutRequest{Key: "a", Size: 5, Body: stringReader("other"), Metadata: m}); err != nil {
+			t.Error(err)
+		}
+	}
+	r.flush(s)
+	if _, err := f.WriteAt(t.Context(), []byte("OURS"), 0); err != nil {
+		t.Fatal(err)
+	}
+	r.close(f)
+	r.flush(s)
+	r.want("a", "other")
+	if n := s.Status().Conflicts; n != 1 {
+		t.Errorf("%d conflicts", n)
 	}
 }

@@ -73,9 +73,15 @@ func (s *Store) put(key Key, a attr.Attr, body string, followLocked func(old *en
 	return nil
 }
 
-// SetAttr gives a key other attributes: those of its pending content, or of the object, base, in the bucket. class is the
-// object's storage class, and target what it points to when it is a symbolic link, both of which it keeps; "" when that is not known.
-func (s *Store) SetAttr(key Key, base Seen, class, target string, a attr.Attr) error {
+// Rest is what an object keeps that is given other attributes, as far as it is known.
+type Rest struct {
+	Class  string  // its storage class
+	Target string  // what it points to, when it is a symbolic link
+	CRC64  *uint64 // of its bytes
+}
+
+// SetAttr gives a key other attributes: those of its pending content, or of the object, base, in the bucket.
+func (s *Store) SetAttr(key Key, base Seen, rest Rest, a attr.Attr) error {
 	if err := s.usable(); err != nil {
 		return err
 	}
@@ -93,7 +99,10 @@ func (s *Store) SetAttr(key Key, base Seen, class, target string, a attr.Attr) e
 		e.attr, e.seq = packed, s.nextSeqLocked()
 	default:
 		e = s.replaceLocked(key, Attributes, old, shown)
-		e.attr, e.size, e.class, e.body = packed, e.version().Size, class, target
+		e.attr, e.size, e.class, e.body = packed, e.version().Size, rest.Class, rest.Target
+		if shown.ETag == base.ETag {
+			e.baseSum = rest.CRC64
+		}
 	}
 	if err := s.startLocked(op{code: opSet, entry: e}); err != nil {
 		return err

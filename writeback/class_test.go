@@ -43,7 +43,7 @@ func TestCopiesKeepTheStorageClass(t *testing.T) {
 				asked := mode
 				asked.StorageClass = "Standard"
 				set := func(key string, a attr.Attr) {
-					if err := s.SetAttr(Key(key), Seen{Version: put(key, "IA")}, known, "", a); err != nil {
+					if err := s.SetAttr(Key(key), Seen{Version: put(key, "IA")}, Rest{Class: known}, a); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -83,7 +83,7 @@ func TestStorageClassAfterACrash(t *testing.T) {
 	if err := r.server.Put(ossservertest.Bucket, "f", []byte("content"), http.Header{"X-Oss-Storage-Class": {"IA"}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SetAttr("f", Seen{Version: r.version("f")}, "IA", "", fileAttr()); err != nil {
+	if err := s.SetAttr("f", Seen{Version: r.version("f")}, Rest{Class: "IA"}, fileAttr()); err != nil {
 		t.Fatal(err)
 	}
 	_, next := r.killed(mem)

@@ -127,7 +127,7 @@ func (c *crashRun) run(ctx context.Context) {
 	grows := noise(17000, 8) // from small content to a staged file, in the middle of the crash test's sizes
 	_ = c.step(c.store("t1", "one"), set("t1", "one")) &&
 		c.step(rename("t1", "f1"), move("t1", "f1")) &&
-		c.step(func() error { return c.s.SetAttr(c.key("f1"), Seen{Version: c.base("f1")}, "", "", mode) }, func(world) {}) &&
+		c.step(func() error { return c.s.SetAttr(c.key("f1"), Seen{Version: c.base("f1")}, Rest{}, mode) }, func(world) {}) &&
 		c.step(c.store("f1", big), set("f1", big)) &&
 		c.sync() &&
 		c.step(c.store("d/x", "x"), set("d/x", "x")) &&

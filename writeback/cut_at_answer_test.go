@@ -208,7 +208,7 @@ func changedMode(r *rig, s *Store, v ossclient.Version) {
 	r.t.Helper()
 	a := fileAttr()
 	a.SetMode(attr.TypeFile | 0o600)
-	if err := s.SetAttr("a", Seen{Version: v}, "", "", a); err != nil {
+	if err := s.SetAttr("a", Seen{Version: v}, Rest{}, a); err != nil {
 		r.t.Fatal(err)
 	}
 }

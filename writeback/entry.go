@@ -12,25 +12,26 @@ import (
 
 // entry is the state of one key that the bucket does not have. It is immutable once it is in the map.
 type entry struct {
-	key    Key
-	attr   string // packAttr
-	body   string // content that is no staged file
-	base   *ossclient.Version
-	trial  *trial     // states that the bucket may have got without our knowing, the last first
-	edit   *edit      // which bytes of the staged file count; nil: all
-	begins *beginning // the state that it begins with; nil: none, or not known
-	seq    uint64
-	since  uint64 // the seq of the oldest change that the bucket has nothing of
-	rec    uint64 // the number of its record in the journal
-	when   int64  // the time of that change, nanoseconds since 1970
-	size   int64
-	stage  uint64 // the number of its staged file; 0: none
-	class  string // of attributes: the storage class of base, when known; not journaled, since it can be asked for
-	after  bool   // it must be durable before it is sent: it took the place of a state that a loss of power may bring back; not journaled
-	copied bool   // of an absence: a rename has just copied base, as it was; not journaled: the next process looks what is there
-	sum    uint64 // CRC-64 of the staged file, with flagSum
-	kind   Kind
-	flags  flags
+	key     Key
+	attr    string // packAttr
+	body    string // content that is no staged file
+	base    *ossclient.Version
+	trial   *trial     // states that the bucket may have got without our knowing, the last first
+	edit    *edit      // which bytes of the staged file count; nil: all
+	begins  *beginning // the state that it begins with; nil: none, or not known
+	seq     uint64
+	since   uint64 // the seq of the oldest change that the bucket has nothing of
+	rec     uint64 // the number of its record in the journal
+	when    int64  // the time of that change, nanoseconds since 1970
+	size    int64
+	stage   uint64  // the number of its staged file; 0: none
+	class   string  // of attributes: the storage class of base, when known; not journaled, since it can be asked for
+	baseSum *uint64 // of attributes: the CRC-64 of base, when known; not journaled: who has base open is no more after a crash
+	after   bool    // it must be durable before it is sent: it took the place of a state that a loss of power may bring back; not journaled
+	copied  bool    // of an absence: a rename has just copied base, as it was; not journaled: the next process looks what is there
+	sum     uint64  // CRC-64 of the staged file, with flagSum
+	kind    Kind
+	flags   flags
 }
 
 type flags uint8

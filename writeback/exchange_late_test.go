@@ -71,7 +71,7 @@ var done = map[string]func(r *rig, s *Store, key string) (content string){
 	"made anew, sent, and changed": func(r *rig, s *Store, key string) string {
 		r.write(s, key, "new")
 		r.flush(s)
-		if err := s.SetAttr(Key(key), Seen{Version: r.version(key)}, "", "", fileAttr()); err != nil {
+		if err := s.SetAttr(Key(key), Seen{Version: r.version(key)}, Rest{}, fileAttr()); err != nil {
 			r.t.Fatal(err)
 		}
 		return "new"

@@ -292,7 +292,7 @@ func (f *File) SetAttr(a attr.Attr) error {
 	if detached {
 		return nil
 	}
-	return f.s.SetAttr(key, Seen{}, "", "", a)
+	return f.s.SetAttr(key, Seen{}, Rest{}, a)
 }
 
 // openLocked gives the staged file's handle. It needs f.mu.

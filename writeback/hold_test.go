@@ -40,7 +40,7 @@ func TestHold(t *testing.T) {
 	r.want("a", "new")
 
 	done := s.Hold("a")
-	if err := s.SetAttr("a", Seen{Version: r.version("a")}, "", "", fileAttr()); err != nil {
+	if err := s.SetAttr("a", Seen{Version: r.version("a")}, Rest{}, fileAttr()); err != nil {
 		t.Fatal(err)
 	}
 	r.until("it waits", func() bool { return r.isHeld(s, "a") })

@@ -193,7 +193,7 @@ func (m *model) step(ctx context.Context) {
 		m.check(name)
 	case 9:
 		if _, there := m.files[name]; there {
-			if err := m.s.SetAttr(Key(name), Seen{Version: m.version(name)}, "", "", fileAttr()); err != nil {
+			if err := m.s.SetAttr(Key(name), Seen{Version: m.version(name)}, Rest{}, fileAttr()); err != nil {
 				m.fatal("attributes of %s: %v", name, err)
 			}
 		}

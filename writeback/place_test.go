@@ -39,7 +39,7 @@ func TestRenamedOntoWhatOthersHavePut(t *testing.T) {
 			return s.Rename(t.Context(), "a", "b", RenameSource{Version: a}, Seen{Version: saw})
 		}},
 		"with other attributes": {"a", "b", func(s *Store, a, saw ossclient.Version) error {
-			if err := s.SetAttr("a", Seen{Version: a}, "", "", fileAttr()); err != nil {
+			if err := s.SetAttr("a", Seen{Version: a}, Rest{}, fileAttr()); err != nil {
 				return err
 			}
 			return s.Rename(t.Context(), "a", "b", RenameSource{Version: a}, Seen{Version: saw})

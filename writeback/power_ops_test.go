@@ -512,5 +512,5 @@ func (m *powerModel) attributes(key Key) bool {
 	if _, there := m.content(key); !there {
 		return true
 	}
-	return m.step("attributes of "+string(key), func(world) {}, func() error { return m.s.SetAttr(key, Seen{Version: m.version(key)}, "", "", a) })
+	return m.step("attributes of "+string(key), func(world) {}, func() error { return m.s.SetAttr(key, Seen{Version: m.version(key)}, Rest{}, a) })
 }

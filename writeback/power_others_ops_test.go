@@ -269,7 +269,7 @@ func (m *othersModel) attributes(key Key) bool {
 	}
 	a := fileAttr()
 	a.SetMtime(time.Unix(m.rng.Int64N(1<<30), 0))
-	return m.step("attributes of "+string(key), func() error { return m.s.SetAttr(key, v, "", "", a) })
+	return m.step("attributes of "+string(key), func() error { return m.s.SetAttr(key, v, Rest{}, a) })
 }
 
 // hold has an object stay for a while, or lets one go.

@@ -51,7 +51,7 @@ func TestPutBackByAnother(t *testing.T) {
 			}
 			return s.Exchange(r.t.Context(), side(seen.Version, "b"), side(v, "a"), "aside", func(error) {})
 		}, map[string]string{"a": "other", "b": content}},
-		"attributes": {func(_ *rig, s *Store, seen Seen) error { return s.SetAttr("a", seen, "", "", fileAttr()) }, map[string]string{"a": content}},
+		"attributes": {func(_ *rig, s *Store, seen Seen) error { return s.SetAttr("a", seen, Rest{}, fileAttr()) }, map[string]string{"a": content}},
 	}
 	for before, ours := range map[string]func(r *rig, s *Store, v ossclient.Version){
 		"deleted": func(r *rig, s *Store, v ossclient.Version) {

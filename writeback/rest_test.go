@@ -41,7 +41,7 @@ func TestOnePutADirectory(t *testing.T) {
 	if key := <-sent; key != "d/link" {
 		t.Fatalf("%q was sent first, want the link", key)
 	}
-	if err := s.SetAttr("d/", Seen{}, "", "", fileAttr()); err != nil {
+	if err := s.SetAttr("d/", Seen{}, Rest{}, fileAttr()); err != nil {
 		t.Fatal(err)
 	}
 	r.flush(s)

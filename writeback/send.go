@@ -1,11 +1,11 @@
 package writeback
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
 
+	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/ossclient"
 	"github.com/ossfs/ossfs/ossclient/crc"
 )
@@ -255,31 +255,75 @@ func (s *Store) sendAttributes(ctx context.Context, e *entry) error {
 	}
 	c, err := s.copyWith(ctx, source, e.key, m, class, false)
 	if errors.Is(err, ossclient.ErrPrecondition) {
-		// The content was changed by somebody else; the attributes are set on what is there now.
 		now, herr := s.bucket.Head(ctx, e.key)
 		switch {
 		case herr != nil:
 			return s.vanished(e, herr)
-		case stands(&now, m, a.StorageClass): // the answer to an earlier request was lost, or nothing is left to be done
-			foreign := now.Size != source.Size
-			if foreign { // an earlier attempt has set them on what is there now
-				e = e.onto(now.Version)
-			}
-			return s.confirm(e, nil, Confirmation{Key: e.key, Object: now, Exact: true, Attr: a, Foreign: foreign})
-		case s.opt.OnConflict == Fail:
-			return &ConflictError{Key: e.key, Base: source, Now: now.Version}
+		case !stands(&now, m, a.StorageClass):
+			return s.ontoTheirs(e, &now)
 		}
-		target = ""
-		c, err = s.copyWith(ctx, now.Version, e.key, m, cmp.Or(a.StorageClass, now.StorageClass), false)
-		c.Foreign = true
-		e = e.clone()
-		e.base = baseOf(now.Version)
+		c, err = Confirmation{Key: e.key, Object: now, Exact: true}, nil // the answer to an earlier request was lost, or nothing is left to be done
+		if !e.mayBe(&now) {
+			c.Foreign, e, target = true, e.onto(now.Version), ""
+		}
 	}
 	if err != nil {
 		return s.vanished(e, err)
 	}
-	c.Attr, c.Target = a, target
+	c.Attr, c.Target, c.Foreign = a, target, c.Foreign || s.onAnother(e)
 	return s.confirm(e, nil, c)
+}
+
+// mayBe says whether an object that has the attributes may be a copy of the one that they were to be set on. What they are set on instead is
+// journaled as that before (ontoTheirs), and the time of the change is one of them, so that it is the copy unless others have kept them with other bytes.
+func (e *entry) mayBe(o *ossclient.Object) bool {
+	return o.Size == e.version().Size && (e.baseSum == nil || !o.HasCRC64 || o.CRC64 == *e.baseSum)
+}
+
+// ontoTheirs has attributes set, from the next attempt on, on what another client has put where the object was that they were to be set on. That is told,
+// and noted durably, before they are: what is found there with these attributes would be taken for the object that was seen here. Who sees it from now on has seen what
+// they are set on.
+func (s *Store) ontoTheirs(e *entry, now *ossclient.Object) error {
+	if s.opt.OnConflict == Fail {
+		return &ConflictError{Key: e.key, Base: e.version(), Now: now.Version}
+	}
+	s.tell(Confirmation{Key: e.key, Object: *now, Foreign: true, Exact: true, Attr: attr.FromMetadata(now.Metadata)})
+	s.change.Lock()
+	defer s.change.Unlock()
+	s.recent.forget(e.key)
+	s.mu.Lock()
+	delete(s.tried, e.key)
+	s.mu.Unlock()
+	cur := s.get(e.key)
+	if cur == nil || cur.seq != e.seq { // what came after it is compared when it is sent
+		return errAgain
+	}
+	next := cur.clone()
+	next.base, next.trial, next.baseSum = baseOf(now.Version), nil, nil
+	next.size, next.class, next.body = now.Size, now.StorageClass, ""
+	next.flags &^= next.settledBy()
+	next.after = true
+	if now.HasCRC64 {
+		next.baseSum = &now.CRC64
+	}
+	if err := s.commitLocked(op{code: opSet, entry: next}); err != nil {
+		return err
+	}
+	return errAgain
+}
+
+// onAnother says whether what waits at a key, or is open, is made of another object than the one that attributes were set on: others have put that one
+// in its place.
+func (s *Store) onAnother(e *entry) bool {
+	if e.kind != Attributes || e.base == nil {
+		return false
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	other := func(v *ossclient.Version) bool { return v != nil && v.ETag != e.base.ETag }
+	cur, _ := s.v.tree.Get(e.key)
+	f := s.live[e.key]
+	return f != nil && other(f.confirmed) || cur != nil && cur.seq != e.seq && other(cur.base)
 }
 
 // vanished ends a change of attributes of an object that is not there any more: somebody deleted it, and
@@ -308,6 +352,7 @@ func (s *Store) confirm(e *entry, f *File, c Confirmation, more ...op) error {
 	s.mu.Lock()
 	delete(s.tried, e.key)
 	s.mu.Unlock()
+	c.Foreign = c.Foreign || s.onAnother(e)
 	theirs := c.Foreign || c.Deleted // another client has put it there, or taken it away
 	if theirs {                      // who knows what was there before knows nothing of this
 		s.recent.forget(e.key)

@@ -71,7 +71,7 @@ func TestSmallIsJournaledOnce(t *testing.T) {
 	r.write(s, "a", content)
 	before := journaled(t, mem)
 	for i := range 10 {
-		if err := s.SetAttr(Key(fmt.Sprintf("a%.*s", i, "xxxxxxxxxx")), Seen{}, "", "", fileAttr()); err != nil {
+		if err := s.SetAttr(Key(fmt.Sprintf("a%.*s", i, "xxxxxxxxxx")), Seen{}, Rest{}, fileAttr()); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Rename(t.Context(), Key(fmt.Sprintf("a%.*s", i, "xxxxxxxxxx")), Key(fmt.Sprintf("a%.*s", i+1, "xxxxxxxxxx")), RenameSource{}, Seen{}); err != nil {
@@ -109,7 +109,7 @@ func TestSmallOutgrown(t *testing.T) {
 				t.Errorf("%d staged files, want 1", n)
 			}
 			mem, next := r.killed(mem)
-			if err := next.SetAttr("a", Seen{}, "", "", fileAttr()); err != nil {
+			if err := next.SetAttr("a", Seen{}, Rest{}, fileAttr()); err != nil {
 				t.Fatal(err)
 			}
 			_, last := r.killed(mem)

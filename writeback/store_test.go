@@ -205,7 +205,7 @@ func TestOnePutAFile(t *testing.T) {
 	}
 	a := fileAttr()
 	a.SetMode(attr.TypeFile | 0o600)
-	if err := s.SetAttr("d/f.txt", Seen{}, "", "", a); err != nil {
+	if err := s.SetAttr("d/f.txt", Seen{}, Rest{}, a); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Put("d/", fileAttr(), "", ossclient.Version{}); err != nil {

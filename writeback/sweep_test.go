@@ -136,7 +136,7 @@ func TestStagedFileOfAKeyWithOtherAttributes(t *testing.T) {
 	}
 	r.closed(f)
 	r.flush(s)
-	if err := s.SetAttr("a", Seen{}, "", "", fileAttr()); err != nil {
+	if err := s.SetAttr("a", Seen{}, Rest{}, fileAttr()); err != nil {
 		t.Fatal(err)
 	}
 	f.Release()

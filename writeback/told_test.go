@@ -19,7 +19,7 @@ func TestTold(t *testing.T) {
 	r.write(s, "new", "content")
 	mode := fileAttr()
 	mode.SetMode(attr.TypeFile | 0o600)
-	if err := s.SetAttr("changed", Seen{Version: r.put("changed", "content")}, "", "", mode); err != nil {
+	if err := s.SetAttr("changed", Seen{Version: r.put("changed", "content")}, Rest{}, mode); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Remove("removed", Seen{Version: r.put("removed", "content")}); err != nil {

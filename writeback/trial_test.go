@@ -133,7 +133,7 @@ func TestAttributesThatAreThere(t *testing.T) {
 	a.SetMode(attr.TypeFile | 0o600)
 	v := r.put("a", "before")
 	s := r.open()
-	if err := s.SetAttr("a", Seen{Version: v}, "", "", a); err != nil {
+	if err := s.SetAttr("a", Seen{Version: v}, Rest{}, a); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.bucket.Put(t.Context(), ossclient.PutRequest{Key: "a", Size: 5, Body: stringReader("after"), Metadata: metadata("a", &a)}); err != nil {

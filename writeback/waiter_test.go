@@ -63,7 +63,7 @@ func TestWaitForWhatChangesMeanwhile(t *testing.T) {
 		if err := s.Rename(context.Background(), "z", "a", RenameSource{}, Seen{}); err != nil {
 			t.Error(err)
 		}
-		if err := s.SetAttr("n", Seen{}, "", "", fileAttr()); err != nil {
+		if err := s.SetAttr("n", Seen{}, Rest{}, fileAttr()); err != nil {
 			t.Error(err)
 		}
 		return nil
