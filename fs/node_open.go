@@ -161,8 +161,8 @@ func (n *node) stage(ctx context.Context, h *handle) (*writeback.File, error) {
 	}
 }
 
-// edit stages the object that the node is; nil without an error when the node was renamed meanwhile, or when it turns out
-// that h has another version open.
+// edit stages the object that the node is; nil without an error when the node was renamed meanwhile, or has another version by our doing, or when it
+// turns out that h has another version open. The gate may have been shut for long, and the stager remembers what we have changed for a while only.
 func (n *node) edit(ctx context.Context, h *handle) (*writeback.File, error) {
 	e, err := n.fresh(ctx)
 	if err != nil {
@@ -177,7 +177,7 @@ func (n *node) edit(ctx context.Context, h *handle) (*writeback.File, error) {
 	}
 	defer leave()
 	n.mu.Lock()
-	other := n.key != e.Key || h != nil && h.staleLocked()
+	other := n.key != e.Key || n.entry.Version != e.Version || h != nil && h.staleLocked()
 	n.mu.Unlock()
 	if other {
 		return nil, nil
