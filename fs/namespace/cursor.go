@@ -238,7 +238,7 @@ func (c *Cursor) entry(ctx context.Context, it *item) (e Entry, ok bool, err err
 		name = c.place.Beside(it.component)
 		c.t.seen.put(c.dir, name, it.component)
 	}
-	b.file = it.call
+	b.file, b.unasked = it.call, it.unasked
 	return c.t.settleFile(ctx, name, key, &b)
 }
 

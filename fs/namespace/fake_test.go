@@ -289,9 +289,16 @@ func (w *world) removeOwn(key ossclient.Key) { w.overlay.set(State{Key: key, Kin
 
 // send makes the bucket have what is staged for key.
 func (w *world) send(key ossclient.Key) {
+	if w.confirm(key) {
+		w.overlay.drop(key)
+	}
+}
+
+// confirm is the first half of send: the overlay has the state for a while yet. It says whether there is one.
+func (w *world) confirm(key ossclient.Key) bool {
 	st, ok := w.overlay.Lookup(key)
 	if !ok {
-		return
+		return false
 	}
 	c := Confirmation{Key: key, Attr: st.Attr, Target: st.Target}
 	switch st.Kind {
@@ -307,7 +314,7 @@ func (w *world) send(key ossclient.Key) {
 		c.Object = w.bucket.put(key, st.Target, st.Attr.Mode)
 	}
 	w.tree.Confirmed(c)
-	w.overlay.drop(key)
+	return true
 }
 
 // entries lists a whole directory.

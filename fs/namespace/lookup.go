@@ -13,8 +13,11 @@ import (
 type base struct {
 	began uint64
 	until time.Time
-	file  *call // nil: there is no such object
+	file  *call // nil: there is no such object, or it is unasked
 	dir   bool  // something is in the directory, or the directory has an object
+	// unasked is what the bucket showed of the file when the overlay or a confirmation knew better: it may have gone from there
+	// before it is looked for, having become what the bucket shows.
+	unasked *ossclient.Object
 	// marker is the question for the directory's own object; nil: not asked yet
 	marker *call
 }
@@ -168,8 +171,14 @@ func (t *Tree) remembered(dir ossclient.Key, component string) (base, bool) {
 	}
 	row, at, ok := l.Find(component, false)
 	b.began = min(b.began, l.Began(at))
-	if key := names.Join(dir, component, false); ok && !t.settled(key, b.began) {
-		b.file = t.describe(row.Object(key), b.began)
+	if ok {
+		key := names.Join(dir, component, false)
+		if t.settled(key, b.began) {
+			o := row.Object(key)
+			b.unasked = &o
+		} else {
+			b.file = t.describe(row.Object(key), b.began)
+		}
 	}
 	return b, true
 }
@@ -192,7 +201,11 @@ func (t *Tree) settleFile(ctx context.Context, name string, key ossclient.Key, b
 	case staged && st.Kind == Content:
 		return t.stagedEntry(name, &st, time.Time{}), true, nil
 	}
-	m, err := t.settleMeta(ctx, key, b.file, b.began)
+	file := b.file
+	if _, own := t.recents.since(key, b.began); b.unasked != nil && !own {
+		file = t.describe(*b.unasked, b.began)
+	}
+	m, err := t.settleMeta(ctx, key, file, b.began)
 	if err != nil || m == nil && !staged {
 		return Entry{}, false, err
 	}

@@ -49,6 +49,7 @@ type item struct {
 	dir       bool
 	listed    bool  // the bucket showed it
 	call      *call // for what the bucket showed: its attributes
+	unasked   *ossclient.Object
 	began     uint64
 	until     time.Time
 }

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/ossfs/ossfs/fs/names"
 	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/ossclient"
 )
@@ -24,24 +26,54 @@ type racer struct {
 	r       *rand.Rand
 	foreign bool
 	touched map[ossclient.Key]bool
+	kept    map[ossclient.Key]bool // confirmed, and in the overlay yet
 	log     []string
 	size    int
 }
 
+// racedKeys are files of the root, a directory with an object of its own, and one without.
+var racedKeys = []ossclient.Key{"a", "b", "c", "d", "e", "f", "g/", "g/a", "g/b", "h/a", "h/b"}
+
+// below says whether any of the keys in a directory is among them.
+func below[V any](keys map[ossclient.Key]V, dir ossclient.Key) bool {
+	for key := range keys {
+		if strings.HasPrefix(string(key), string(dir)) {
+			return true
+		}
+	}
+	return false
+}
+
 func (m *racer) change() {
-	key := ossclient.Key(rune('a' + m.r.IntN(6)))
-	m.touched[key] = true
+	key := racedKeys[m.r.IntN(len(racedKeys))]
 	m.size++
 	body := make([]byte, m.size)
-	switch n := m.r.IntN(10); {
+	if m.kept[key] && m.r.IntN(2) == 0 {
+		m.log = append(m.log, fmt.Sprintf("drop %s", key))
+		delete(m.kept, key)
+		m.overlay.drop(key) // nobody can tell the difference
+		return
+	}
+	m.touched[key] = true
+	switch n := m.r.IntN(12); {
 	case n < 3:
 		m.log = append(m.log, fmt.Sprintf("create %s %d", key, m.size))
-		m.create(key, string(body), attr.TypeFile|0o644)
+		delete(m.kept, key)
+		if isDirKey(key) {
+			m.create(key, "", attr.TypeDir|0o755)
+		} else {
+			m.create(key, string(body), attr.TypeFile|0o644)
+		}
 	case n < 5:
 		m.log = append(m.log, fmt.Sprintf("remove %s", key))
+		delete(m.kept, key)
 		m.removeOwn(key)
-	case n < 9 || !m.foreign:
+	case n < 7:
+		m.log = append(m.log, fmt.Sprintf("confirm %s", key))
+		m.kept[key] = m.confirm(key)
+	case n < 11 || !m.foreign:
 		m.log = append(m.log, fmt.Sprintf("send %s", key))
+		delete(m.kept, key)
 		m.send(key)
 	default:
 		if _, ok := m.overlay.Lookup(key); ok {
@@ -63,34 +95,63 @@ func (m *racer) check(ctx context.Context, op int) error {
 		}
 		return nil
 	}
-	if op == 0 {
-		list, err := m.entries(ctx, "")
-		synctest.Wait() // questions whose answers are not needed may be under way
-		if err != nil {
-			return err
-		}
-		got, err := asShown(list)
-		if err != nil {
-			return err
-		}
-		for c := 'a'; c < 'a'+6; c++ {
-			s, ok := got[string(c)]
-			if err := verify(ossclient.Key(c), s.size, ok); err != nil {
-				return fmt.Errorf("list: %w", err)
-			}
+	verifyDir := func(dir ossclient.Key, there bool) error {
+		if want := below(before, dir); !below(m.touched, dir) && there != want {
+			return fmt.Errorf("%s: there %v, want %v", dir, there, want)
 		}
 		return nil
 	}
-	name := string(rune('a' + m.r.IntN(6)))
-	e, err := m.tree.Lookup(ctx, "", name)
+	if op == 0 {
+		for _, dir := range []ossclient.Key{"", "g/", "h/"} {
+			if err := m.checkList(ctx, dir, verify, verifyDir); err != nil {
+				return fmt.Errorf("list %q: %w", dir, err)
+			}
+			clear(m.touched)
+			before = m.merged()
+		}
+		return nil
+	}
+	key := racedKeys[m.r.IntN(len(racedKeys))]
+	dir, name := names.Split(key)
+	e, err := m.tree.Lookup(ctx, dir, name)
 	synctest.Wait()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := verify(ossclient.Key(name), e.Size, err == nil); err != nil {
+	if isDirKey(key) {
+		return verifyDir(key, err == nil && e.Dir)
+	}
+	if err := verify(key, e.Size, err == nil); err != nil {
 		return fmt.Errorf("lookup: %w", err)
 	}
 	return nil
+}
+
+// checkList lists a directory.
+func (m *racer) checkList(ctx context.Context, dir ossclient.Key, verify func(ossclient.Key, int64, bool) error, verifyDir func(ossclient.Key, bool) error) error {
+	list, err := m.entries(ctx, dir)
+	synctest.Wait() // questions whose answers are not needed may be under way
+	if err != nil {
+		return err
+	}
+	got, err := asShown(list)
+	if err != nil {
+		return err
+	}
+	for _, key := range racedKeys {
+		switch in, name := names.Split(key); {
+		case in == dir && !isDirKey(key):
+			s, ok := got[name]
+			err = errors.Join(err, verify(key, s.size, ok))
+		case dir == "" && isDirKey(key):
+			_, ok := got[name+"/"]
+			err = errors.Join(err, verifyDir(key, ok))
+		case dir == "" && in == "h/":
+			_, ok := got["h/"]
+			err = errors.Join(err, verifyDir(in, ok))
+		}
+	}
+	return err
 }
 
 // Whatever is staged, sent, confirmed or removed while requests are under way: what did not change is seen as it is.
@@ -101,7 +162,7 @@ func TestChangesDuringRequests(t *testing.T) {
 	}{{0, true}, {time.Hour, false}} {
 		for seed := range uint64(80) {
 			synctest.Test(t, func(t *testing.T) {
-				m := &racer{world: newWorld(t, func(o *Options) { o.TTL = tt.ttl }), r: rand.New(rand.NewPCG(seed, 2)), foreign: tt.foreign, touched: map[ossclient.Key]bool{}}
+				m := &racer{world: newWorld(t, func(o *Options) { o.TTL = tt.ttl }), r: rand.New(rand.NewPCG(seed, 2)), foreign: tt.foreign, touched: map[ossclient.Key]bool{}, kept: map[ossclient.Key]bool{}}
 				defer m.close(t)
 				m.bucket.pageKeys = int(seed % 3)
 				turn := make(chan struct{}, 1) // one change at a time

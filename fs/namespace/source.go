@@ -112,7 +112,13 @@ func (s *pages) page(rows []cache.Row, began uint64, until time.Time) *page {
 		*it = item{component: rows[i].Component, dir: rows[i].Dir, listed: true, began: began, until: until}
 		if it.dir {
 			dirs = append(dirs, it)
-		} else if key := names.Join(s.dir, rows[i].Component, false); !s.t.settled(key, began) {
+			continue
+		}
+		key := names.Join(s.dir, rows[i].Component, false)
+		if s.t.settled(key, began) {
+			o := rows[i].Object(key)
+			it.unasked = &o
+		} else {
 			objects = append(objects, rows[i].Object(key))
 			files = append(files, it)
 		}
