@@ -77,14 +77,17 @@ func New(o Options) (*Server, error) {
 
 // Start listens on addr ("127.0.0.1:0" takes any port) and returns the endpoint, "http://127.0.0.1:PORT". It may be called again, for a
 // client that is to be told from the others.
-func (s *Server) Start(addr string) (endpoint string, err error) {
+func (s *Server) Start(addr string) (endpoint string, err error) { return s.StartBehind(addr, s) }
+
+// StartBehind is Start with a handler of the caller's, which passes to the Server what it will, and is as slow.
+func (s *Server) StartBehind(addr string, front http.Handler) (endpoint string, err error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return "", fmt.Errorf("OSS server: %w", err)
 	}
 	d := &door{done: make(chan struct{})}
 	d.http = &http.Server{
-		Handler:           s,
+		Handler:           front,
 		ConnState:         d.connections.note,
 		ReadHeaderTimeout: time.Minute,
 		IdleTimeout:       2 * time.Minute,

@@ -113,12 +113,12 @@ func mounted(dir string) bool {
 	return err == nil && strings.Contains(string(text), " "+dir+" ")
 }
 
-// flush waits until the bucket has everything.
-func (m *mount) flush() error {
+// flush waits until the bucket has everything, and says how long that took.
+func (m *mount) flush() (time.Duration, error) {
 	if m.b.peer != "" {
-		return nil
+		return m.b.settled()
 	}
-	return m.b.ossfs("flush", m.dir)
+	return timed(func() error { return m.b.ossfs("flush", m.dir) })
 }
 
 func (b *bench) ossfs(args ...string) error {

@@ -257,7 +257,7 @@ func rmTree(b *bench) (r result, err error) {
 		if err != nil {
 			return d, err
 		}
-		flush, err := timed(m.flush)
+		flush, err := m.flush()
 		return d + flush, err
 	})
 	if err != nil {

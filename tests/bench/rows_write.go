@@ -28,7 +28,7 @@ func (b *bench) thenFlush(m *mount, line string) (result, time.Duration, error) 
 		if command, err = b.shell(m.dir, line); err != nil {
 			return 0, err
 		}
-		flush, err = timed(m.flush)
+		flush, err = m.flush()
 		return command + flush, err
 	})
 	r.seconds("command", command)

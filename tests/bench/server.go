@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/ossfs/ossfs/internal/ossserver"
@@ -19,7 +20,7 @@ import (
 const (
 	serverEnv      = "OSSFS_BENCH_SERVER"
 	bucketName     = "bench"
-	openBucketName = "bench-open" // everybody may read and write: for the bare clients
+	openBucketName = "bench-open" // for the bare clients; everybody may read and write both
 	keyID          = "bench-id"
 	keySecret      = "bench-secret"
 )
@@ -51,7 +52,7 @@ type shape struct {
 	Bandwidth int64 // bytes/s a connection, 0: no limit
 }
 
-// answer is the child's reply, after its first line, which is the endpoint.
+// answer is the child's reply, after its first line, which is the two endpoints.
 type answer struct {
 	Err    string           `json:"err,omitempty"`
 	Counts map[string]int64 `json:"counts,omitempty"`
@@ -83,18 +84,22 @@ func serve(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	s3Endpoint, err := s.StartBehind("127.0.0.1:0", s3{s})
+	if err != nil {
+		return err
+	}
 	for _, name := range []string{bucketName, openBucketName} {
 		if err := s.CreateBucket(name); err != nil {
 			return err
 		}
-	}
-	if err := s.SetBucketACL(openBucketName, "public-read-write"); err != nil {
-		return err
+		if err := s.SetBucketACL(name, "public-read-write"); err != nil {
+			return err
+		}
 	}
 	if err := s.PutSynthetic(openBucketName, "large", gib, 0, nil); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintln(out, endpoint); err != nil {
+	if _, err := fmt.Fprintln(out, endpoint, s3Endpoint); err != nil {
 		return err
 	}
 	enc := json.NewEncoder(out)
@@ -132,6 +137,7 @@ func obey(s *ossserver.Server, o order) answer {
 // server is the parent's end.
 type server struct {
 	endpoint string
+	s3       string // the endpoint for clients of S3
 	cmd      *exec.Cmd
 	in       io.WriteCloser
 	enc      *json.Encoder
@@ -156,9 +162,10 @@ func startServer() (*server, error) {
 	r := bufio.NewReader(out)
 	line, err := r.ReadString('\n')
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("server said no endpoint: %w", err), cmd.Wait())
+		return nil, errors.Join(fmt.Errorf("server said no endpoints: %w", err), cmd.Wait())
 	}
-	return &server{line[:len(line)-1], cmd, in, json.NewEncoder(in), json.NewDecoder(r)}, nil
+	endpoint, s3, _ := strings.Cut(strings.TrimSpace(line), " ")
+	return &server{endpoint, s3, cmd, in, json.NewEncoder(in), json.NewDecoder(r)}, nil
 }
 
 func (s *server) ask(o order) (answer, error) {
