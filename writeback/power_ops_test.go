@@ -65,7 +65,7 @@ func (m *powerModel) fill(ctx context.Context, f *File, key Key, content, data s
 func (m *powerModel) change(content string) (next, data string, off int) {
 	data = noise(m.size(), m.rng.Uint64())
 	off = len(content)
-	if m.rng.IntN(2) == 0 {
+	if m.rng.IntN(2) == 0 && (!m.moving || m.rng.IntN(4) == 0) {
 		off = m.rng.IntN(len(content) + 1)
 	}
 	return splice(content, data, off), data, off
@@ -258,7 +258,9 @@ func (m *powerModel) use(ctx context.Context) bool {
 func (m *powerModel) moves(w world, keys map[Key]Key) {
 	before, origins, shaken := maps.Clone(w), maps.Clone(m.origins), maps.Clone(m.shaken)
 	var files []*fileModel
+	oldest := make(map[Key]int)
 	for from, to := range keys {
+		oldest[from] = m.oldest(from)
 		if _, both := keys[to]; !both {
 			m.loses(to)
 		}
@@ -275,7 +277,7 @@ func (m *powerModel) moves(w world, keys map[Key]Key) {
 			continue
 		}
 		w[to] = content
-		m.renames = append(m.renames, renamedModel{len(m.worlds), from, to})
+		m.renames = append(m.renames, renamedModel{oldest[from], len(m.worlds), from, to})
 		m.shaken[to] = m.shaken[to] || shaken[from]
 		m.origins[to] = append(slices.Clone(origins[from]), from)
 	}
@@ -357,15 +359,15 @@ func (m *powerModel) side(from, to Key) Side {
 func (m *powerModel) exchangeTrees(ctx context.Context) bool {
 	keys := make(map[Key]Key)
 	for _, key := range modelKeys {
-		other := strings.NewReplacer("d/", "e/", "e/", "d/").Replace(string(key))
-		if content, there := m.content(key); there && other != string(key) {
-			keys[key] = Key(other)
+		other := Key(strings.NewReplacer("d/", "e/", "e/", "d/").Replace(string(key)))
+		if other == key {
+			continue
+		}
+		m.swapped[key] = swapModel{len(m.worlds), other, m.oldest(other)} // also of a key that has nothing now: it had something, or will
+		if content, there := m.content(key); there {
+			keys[key] = other
 			m.mayHave(key, content)
 		}
-	}
-	for key, other := range keys {
-		m.swapped[key] = swapModel{len(m.worlds), other, m.oldest(other)}
-		m.swapped[other] = swapModel{len(m.worlds), key, m.oldest(key)}
 	}
 	side := func(from, to Key) Side { return Side{RenameSource{Version: ossclient.Version{Key: from}}, to} }
 	return m.step("exchange d/ and e/", func(w world) {
@@ -459,8 +461,28 @@ func (m *powerModel) second() bool {
 	return ok
 }
 
+// moveOrAdd adds to files, and moves them, with little else between.
+func (m *powerModel) moveOrAdd(ctx context.Context, key Key) bool {
+	switch m.rng.IntN(12) {
+	case 0:
+		return m.renameTree(ctx)
+	case 1, 2:
+		return m.exchange(ctx, key, m.name())
+	case 3:
+		return m.exchangeTrees(ctx)
+	case 4:
+		return m.second()
+	case 5, 6, 7, 8:
+		return m.rename(ctx, key, m.name())
+	}
+	return m.write(ctx, key)
+}
+
 func (m *powerModel) any(ctx context.Context) bool {
 	key := m.name()
+	if m.moving && m.rng.IntN(4) > 0 {
+		return m.moveOrAdd(ctx, key)
+	}
 	switch m.rng.IntN(35) {
 	case 0, 1, 2:
 		return m.write(ctx, key)

@@ -36,6 +36,7 @@ func newPowerModel(t *testing.T, seed uint64) *powerModel {
 	m.early = m.tight || m.sick == syscall.ENOSPC
 	m.local = m.rng.IntN(4) == 0
 	o.LocalFsync = m.local
+	m.moving = m.rng.IntN(3) == 0
 	m.opt = o
 	first := world{}
 	for _, key := range []Key{"a", "d/a"} {
