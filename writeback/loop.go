@@ -402,6 +402,9 @@ func (l *loop) failed(e *entry, a *sending, out outcome) {
 	t.attempts++
 	if t.permanent {
 		l.tell(slog.LevelError, "not sent; kept, and tried again by `ossfs flush` or the next mount", e.key, out.err)
+		if a.soon { // who asked since it began is not answered by it
+			l.enqueue(e, true)
+		}
 		return
 	}
 	l.tell(slog.LevelWarn, "not sent yet; tried again", e.key, out.err)
