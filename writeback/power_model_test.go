@@ -127,6 +127,8 @@ type powerModel struct {
 	tight   bool                   // the stage is small
 	early   bool                   // so, or the disk may be full: what is open may be sent at any moment (SEMANTICS 1.9)
 	local   bool                   // fsync means the local disk
+	denied  Key                    // what is under it cannot be stored; "": all can be
+	half    bool                   // a move was refused: it may have been begun
 	moving  bool                   // most is moved, or added to, and seldom durable
 	holds   []func()               // end those that hold an object
 	sick    error                  // what the disk says now and then; nil: it is well
@@ -203,6 +205,12 @@ func (m *powerModel) loses(key Key) {
 	if o := m.opened(key); o != nil {
 		o.key, o.homes = "", append(slices.Clone(m.origins[key]), key)
 	}
+}
+
+// anew notes that a key is made anew.
+func (m *powerModel) anew(key Key) {
+	m.loses(key)
+	delete(m.origins, key)
 }
 
 // mayHave notes that a key may be found with a content that was not closed, from the next step on.
@@ -329,7 +337,7 @@ func (m *powerModel) fatal(format string, args ...any) {
 
 // begins notes what the bucket has and what there is, durably, when a process begins.
 func (m *powerModel) begins(stored, there world) {
-	m.worlds, m.renames, m.files, m.holds = []world{stored, there}, nil, nil, nil
+	m.worlds, m.renames, m.files, m.holds, m.half = []world{stored, there}, nil, nil, nil, false
 	m.least, m.synced, m.shaken, m.unseen = map[Key]int{}, map[Key]int{}, map[Key]bool{}, map[Key]bool{}
 	m.partial, m.origins, m.swapped = map[Key]map[uint64]int{}, map[Key][]Key{}, map[Key]swapModel{}
 	m.group()
@@ -355,9 +363,10 @@ func (m *powerModel) nearest(key Key, got string) string {
 
 // compare looks whether what each key has is what it may have after a loss of power.
 func (m *powerModel) compare(where string, has func(Key) (content string, there bool)) {
-	at := make(map[Key][]int)
+	at, found := make(map[Key][]int), make(map[Key]uint64)
 	for _, key := range modelKeys {
 		got, there := has(key)
+		found[key] = sumOfString(got)
 		at[key] = m.matches(key, got, there)
 		if m.unseen[key] {
 			continue
@@ -370,10 +379,13 @@ func (m *powerModel) compare(where string, has func(Key) (content string, there 
 	}
 	for _, r := range m.renames { // of what was added to as well: it is as it was closed last, under the one name or the other
 		from, to := at[r.from], at[r.to]
-		if len(from) == 0 || len(to) == 0 || m.unseen[r.from] || m.unseen[r.to] || m.shaken[r.to] {
+		durable, there := m.worlds[r.since][r.from]
+		grown := there && strings.HasPrefix(m.worlds[r.step][r.to], durable) && (durable != "" || m.worlds[r.step][r.to] == "")
+		if len(from) == 0 || len(to) == 0 || m.unseen[r.from] || m.unseen[r.to] || m.shaken[r.to] || !grown {
 			continue
 		}
-		before := slices.ContainsFunc(from, func(step int) bool { return step >= r.since && step < r.step })
+		passed, ok := m.partial[r.from][found[r.from]] // it was made durable to be moved, or sent
+		before := ok && passed >= r.since && passed <= r.step || slices.ContainsFunc(from, func(step int) bool { return step >= r.since && step < r.step })
 		if !before && to[len(to)-1] < r.step {
 			m.fail("%s: the rename at %d from %s to %s took its content away (from: %v, to: %v)", where, r.step, r.from, r.to, from, to)
 		}

@@ -104,10 +104,11 @@ func (m *powerModel) create(ctx context.Context, key Key) bool {
 	data := noise(m.size(), m.rng.Uint64())
 	_, there := m.now()[key]
 	m.shake(key, there) // cut off, to be made anew
-	m.loses(key)
-	delete(m.origins, key)
 	m.passes(key, "", data, 0)
-	return m.step(fmt.Sprintf("create %s of %d", key, len(data)), func(w world) { w[key] = data }, func() error {
+	return m.step(fmt.Sprintf("create %s of %d", key, len(data)), func(w world) {
+		m.anew(key)
+		w[key] = data
+	}, func() error {
 		f, err := m.s.Create(key, fileAttr(), m.version(key))
 		if err != nil {
 			return err
@@ -163,12 +164,10 @@ func (m *powerModel) openFile(key Key) bool {
 	}
 	_, closed := m.now()[key]
 	m.shake(key, closed)
-	m.loses(key)
-	delete(m.origins, key)
 	if m.early {
 		m.mayHave(key, "")
 	}
-	return m.step("create and keep open "+string(key), func(world) {}, func() error {
+	return m.step("create and keep open "+string(key), func(world) { m.anew(key) }, func() error {
 		f, err := m.s.Create(key, fileAttr(), m.version(key))
 		if err == nil {
 			m.files = append(m.files, &fileModel{f: f, key: key, handles: 1, dirty: true, torn: closed})
@@ -292,16 +291,25 @@ func (m *powerModel) rename(ctx context.Context, from, to Key) bool {
 		return true
 	}
 	m.mayHave(from, content)
+	undo := m.mark()
 	return m.step(fmt.Sprintf("rename %s to %s", from, to), func(w world) {
 		m.commits(w, from)
 		m.moves(w, map[Key]Key{from: to})
 	}, func() error {
-		return m.s.Rename(ctx, from, to, RenameSource{Version: m.version(from), Attr: fileAttr()}, Seen{Version: m.version(to)})
+		err := m.s.Rename(ctx, from, to, RenameSource{Version: m.version(from), Attr: fileAttr()}, Seen{Version: m.version(to)})
+		if m.declined(err) && !m.mem.Stopped() {
+			undo(func(w world) { m.commits(w, from) })
+			return nil
+		}
+		return err
 	})
 }
 
 // renameTree gives the one of the two directories that has files the name of the other.
 func (m *powerModel) renameTree(ctx context.Context) bool {
+	if m.refusesTrees() {
+		return true
+	}
 	from, to := "d/", "e/"
 	keys := make(map[Key]Key)
 	for _, key := range modelKeys {
@@ -332,7 +340,7 @@ const aside = "aside"
 func (m *powerModel) exchange(ctx context.Context, a, b Key) bool {
 	ca, there := m.content(a)
 	cb, too := m.content(b)
-	if !there || !too || a == b {
+	if !there || !too || a == b || m.refuses(a) || m.refuses(b) {
 		return true
 	}
 	m.mayHave(a, ca)
@@ -357,6 +365,9 @@ func (m *powerModel) side(from, to Key) Side {
 
 // exchangeTrees swaps the two directories.
 func (m *powerModel) exchangeTrees(ctx context.Context) bool {
+	if m.refusesTrees() {
+		return true
+	}
 	keys := make(map[Key]Key)
 	for _, key := range modelKeys {
 		other := Key(strings.NewReplacer("d/", "e/", "e/", "d/").Replace(string(key)))
@@ -395,16 +406,26 @@ func (m *powerModel) remove(key Key) bool {
 	if _, there := m.content(key); !there {
 		return true
 	}
-	m.loses(key)
-	return m.step(fmt.Sprintf("remove %s", key), func(w world) { delete(w, key) }, func() error { return m.s.Remove(key, Seen{Version: m.version(key)}) })
+	return m.step(fmt.Sprintf("remove %s", key), func(w world) {
+		m.loses(key)
+		delete(w, key)
+	}, func() error { return m.s.Remove(key, Seen{Version: m.version(key)}) })
 }
 
 func (m *powerModel) fsync(ctx context.Context, key Key) bool {
 	if _, there := m.content(key); !there {
 		return true // there is nothing to be opened
 	}
-	ok := m.step(fmt.Sprintf("fsync %s", key), func(w world) { m.commits(w, key) }, func() error { return m.s.Sync(ctx, key) })
+	refused := false
+	ok := m.step(fmt.Sprintf("fsync %s", key), func(w world) { m.commits(w, key) }, func() error {
+		err := m.s.Sync(ctx, key)
+		if refused = m.declined(err); refused {
+			err = m.kept(ctx, key)
+		}
+		return err
+	})
 	switch {
+	case refused:
 	case ok && m.local:
 		m.group()
 	case ok:
@@ -421,15 +442,22 @@ func (m *powerModel) fsyncDir(ctx context.Context, dir Key) bool {
 			below = append(below, key)
 		}
 	}
+	refused := false
 	ok := m.step("fsync "+string(dir), func(w world) {
 		for _, key := range below {
 			m.commits(w, key)
 		}
-	}, func() error { return m.s.SyncTree(ctx, dir) })
-	if ok {
+	}, func() error {
+		err := m.s.SyncTree(ctx, dir)
+		if refused = m.declined(err); refused {
+			err = nil
+		}
+		return err
+	})
+	if ok && !refused {
 		m.group()
 	}
-	if ok && !m.local {
+	if ok && !refused && !m.local {
 		for _, key := range below {
 			m.synced[key] = m.grouped
 		}
@@ -483,7 +511,7 @@ func (m *powerModel) any(ctx context.Context) bool {
 	if m.moving && m.rng.IntN(4) > 0 {
 		return m.moveOrAdd(ctx, key)
 	}
-	switch m.rng.IntN(35) {
+	switch m.rng.IntN(38) {
 	case 0, 1, 2:
 		return m.write(ctx, key)
 	case 3, 4:
@@ -524,6 +552,8 @@ func (m *powerModel) any(ctx context.Context) bool {
 		return m.failSync()
 	case 32:
 		return m.full(ctx)
+	case 33, 34, 35:
+		return m.refuse(ctx)
 	}
 	return m.attributes(key)
 }

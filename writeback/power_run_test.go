@@ -91,6 +91,7 @@ func (m *powerModel) end() {
 func (m *powerModel) cut() {
 	m.end()
 	m.stop()
+	m.allowMoves()
 	m.mem = m.mem.PowerCut(m.rng)
 	m.b.say("the power is back")
 }

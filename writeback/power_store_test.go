@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"context"
+	"errors"
 	"maps"
 )
 
@@ -16,12 +17,19 @@ func (m *powerModel) compact() bool {
 
 // flush has everything sent.
 func (m *powerModel) flush(ctx context.Context) bool {
+	unsent := new(Unsent)
 	ok := m.step("flush", func(w world) {
 		for _, key := range modelKeys {
 			m.commits(w, key)
 		}
-	}, func() error { return m.s.Flush(ctx, "", nil) })
-	if ok {
+	}, func() error {
+		err := m.s.Flush(ctx, "", nil)
+		if errors.As(err, &unsent) && m.declined(err) {
+			err = m.keptAll(ctx)
+		}
+		return err
+	})
+	if ok && unsent.Count == 0 {
 		for _, key := range modelKeys {
 			m.least[key], m.synced[key] = len(m.worlds)-1, len(m.worlds)-1
 		}
@@ -69,6 +77,7 @@ func (m *powerModel) remount(ctx context.Context) bool {
 func (m *powerModel) survives() bool {
 	m.end()
 	m.stop()
+	m.allowMoves()
 	if err := m.s.lock.Close(); err != nil {
 		m.fatal("%v", err)
 	}
