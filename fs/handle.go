@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"syscall"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
@@ -23,10 +24,13 @@ type handle struct {
 	paged  bool // it goes through the kernel's pages; set by openFlags
 	pager  bool // the kernel may make pages for it: paged, or what it maps though it was opened with O_DIRECT
 
+	logged atomic.Bool // that it is stale
+
 	// The fields below are guarded by n.mu.
 	epoch   uint64            // of the node when the file was opened
 	stream  *stream.File      // reads of the clean file; made by the first
 	version ossclient.Version // what stream reads
+	lapsed  ossclient.Version // what others were last found to have replaced
 	release func()            // ends the hold on the object; nil when there is none
 	closed  bool
 }
@@ -69,10 +73,14 @@ func (h *handle) reader(ctx context.Context) (*writeback.File, *stream.File, err
 	return nil, h.stream, nil
 }
 
-// fail is Mount.fail for who has the file open. When others have deleted what it is made of that is no news of a name: ESTALE.
+// fail is Mount.fail for who has the file open. When others have deleted what it is made of that is no news of a name: ESTALE. That is logged
+// once: a kernel asks several times for what it did not get.
 func (h *handle) fail(op string, err error) syscall.Errno {
 	if errors.Is(err, ossclient.ErrNotExist) && !errors.Is(err, writeback.ErrLost) {
 		err = fmt.Errorf("%w: %w", stream.ErrStale, err)
+	}
+	if errors.Is(err, stream.ErrStale) && h.logged.Swap(true) {
+		return errno(err)
 	}
 	return h.n.m.fail(op, h.n.Key(), err)
 }
@@ -101,11 +109,22 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 			if h.n.resent(ctx, clean.Version()) {
 				continue
 			}
-			h.n.stale(clean.Version())
+			h.lapse(clean.Version())
 		case errors.Is(err, stream.ErrCorrupt):
 			h.n.spoiled()
 		}
 		return nil, h.fail("read", err)
+	}
+}
+
+// lapse hears that others have replaced a version that is read; what is to be done is done once.
+func (h *handle) lapse(v ossclient.Version) {
+	h.n.mu.Lock()
+	known := h.lapsed == v
+	h.lapsed = v
+	h.n.mu.Unlock()
+	if !known {
+		h.n.stale(v)
 	}
 }
 

@@ -165,7 +165,6 @@ func (m *Mount) filler(v ossclient.Version) writeback.Filler {
 
 // stale hears that the object is no longer the version that was opened: a fresh open is to see the new one.
 func (n *node) stale(v ossclient.Version) {
-	n.m.options.Logger.Warn("the object was replaced while it was open", "key", string(v.Key), "etag", string(v.ETag))
 	n.m.tree.Forget(v.Key)
 	n.expire()
 	n.m.notify.tell(notice{node: n.EmbeddedInode(), pages: true})

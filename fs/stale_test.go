@@ -2,8 +2,10 @@ package fs
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -53,6 +55,44 @@ func TestOpenAfterStaleSeesTheNewVersion(t *testing.T) {
 	}
 	if got, e := read(); got != "theirs" || e != 0 {
 		t.Errorf("the read after that: %q, %v", got, e)
+	}
+}
+
+// What others have deleted or replaced is asked for once by who has it open, and logged once, however often a kernel asks.
+// SEMANTICS 2.1
+func TestStaleIsAskedAndLoggedOnce(t *testing.T) {
+	for what, change := range map[string]func(s *ossservertest.Server) error{
+		"deleted":  func(s *ossservertest.Server) error { return s.Delete(ossservertest.Bucket, "file") },
+		"replaced": func(s *ossservertest.Server) error { return s.Put(ossservertest.Bucket, "file", []byte("theirs"), nil) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			var log strings.Builder
+			m, server := withOptions(t, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+			if err := server.Put(ossservertest.Bucket, "file", []byte("content"), nil); err != nil {
+				t.Fatal(err)
+			}
+			f, _, e := find(t, m.root, "file").Open(t.Context(), syscall.O_RDONLY|syscall.O_DIRECT)
+			if e != 0 {
+				t.Fatal(e)
+			}
+			h := f.(*handle)
+			defer h.Release(context.WithoutCancel(t.Context()))
+			if err := change(server); err != nil {
+				t.Fatal(err)
+			}
+			before := server.Counts()["GetObject"]
+			for range 3 {
+				if _, e := h.Read(t.Context(), make([]byte, 100), 0); e != syscall.ESTALE {
+					t.Errorf("got %v, want %v", e, syscall.ESTALE)
+				}
+			}
+			if n := server.Counts()["GetObject"] - before; n != 1 {
+				t.Errorf("asked %d times", n)
+			}
+			if n := strings.Count(log.String(), "\n"); n != 1 {
+				t.Errorf("logged %d lines:\n%s", n, log.String())
+			}
+		})
 	}
 }
 

@@ -37,7 +37,8 @@ type File struct {
 	// damaged is set once the whole was read and is not the object: a kernel whose read-ahead failed asks again,
 	// for a page.
 	damaged atomic.Pointer[error]
-	helped  atomic.Bool // it was fetched before it was opened
+	stale   atomic.Pointer[error] // set once the object was found replaced: what is not in memory is not asked for again
+	helped  atomic.Bool           // it was fetched before it was opened
 
 	mu      sync.Mutex // guards the fields below; before Pool.mu
 	closed  bool
@@ -117,12 +118,18 @@ func (f *File) begin(r *reading) error {
 		r.pins = append(r.pins, p)
 	}
 	f.pool.counters.pinned(r.pins, missing)
-	if missing > 0 && !f.fetchLocked(r, fresh) {
+	var err error
+	if stale := f.stale.Load(); missing > 0 && stale != nil {
+		err = *stale
+	} else if missing > 0 && !f.fetchLocked(r, fresh) {
+		err = errNoMemory
+	}
+	if err != nil {
 		for i := range r.pins {
 			o.unpinLocked(&r.pins[i])
 		}
 		r.pins = r.pins[:0]
-		return errNoMemory
+		return err
 	}
 	for i := range r.pins {
 		o.keepLocked(w, r.pins[i].index)

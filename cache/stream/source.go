@@ -21,14 +21,14 @@ var ErrStale = errors.New("the object was replaced")
 // ErrCorrupt is returned when the CRC-64 of what was read is not the object's. It is ossclient's kind.
 var ErrCorrupt = ossclient.ErrCorrupt
 
-// get asks for n bytes from offset off, and for no other version's. The first time that the object is found
-// replaced is logged.
+// get asks for n bytes from offset off, and for no other version's. That the object is found replaced is for those to log who hear of
+// it: it may have been fetched ahead of them, and of nobody.
 func (o *object) get(ctx context.Context, off, n int64) (io.ReadCloser, ossclient.Object, error) {
 	p, v := o.pool, o.version
 	body, object, err := p.open(ctx, ossclient.GetRequest{Key: v.Key, IfMatch: v.ETag, Offset: off, Length: n})
 	if errors.Is(err, ossclient.ErrPrecondition) || errors.Is(err, ossclient.ErrNotExist) {
 		o.replaced.Do(func() {
-			p.log.Warn("object was replaced or deleted under an open file", "key", v.Key, "etag", v.ETag, "error", err)
+			p.log.Debug("object was replaced or deleted under an open file", "key", v.Key, "etag", v.ETag, "error", err)
 		})
 		return nil, object, fmt.Errorf("%w: %w", ErrStale, err)
 	}
@@ -38,7 +38,7 @@ func (o *object) get(ctx context.Context, off, n int64) (io.ReadCloser, ossclien
 	if object.ETag != v.ETag {
 		_ = body.Close() // nothing of it was used
 		o.replaced.Do(func() {
-			p.log.Warn("object was replaced under an open file", "key", v.Key, "etag", v.ETag, "now", object.ETag)
+			p.log.Debug("object was replaced under an open file", "key", v.Key, "etag", v.ETag, "now", object.ETag)
 		})
 		return nil, object, fmt.Errorf("%w: %s has ETag %s, and %s was opened", ErrStale, v.Key, object.ETag, v.ETag)
 	}

@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -409,46 +408,6 @@ func TestFailedGetIsTriedAgain(t *testing.T) {
 		b.fail = nil
 		b.mu.Unlock()
 		b.check(t, f, 0, mib)
-	})
-}
-
-// A replaced object gives ErrStale, or bytes of the old version that were there before; never a mixture.
-func TestReplacedObject(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bucket) {
-		v := b.put("k", 64*mib, 1)
-		p := b.pool(t, setup{})
-		f := b.open(t, p, v)
-		old := b.objects["k"].body
-		b.check(t, f, 0, mib)
-		b.check(t, f, mib, mib)
-		w := b.put("k", 64*mib, 2)
-		stale := 0
-		for off := int64(0); off < v.Size; off += mib {
-			dst := make([]byte, mib)
-			n, err := f.ReadAt(t.Context(), dst, off)
-			if err != nil {
-				if !errors.Is(err, ErrStale) {
-					t.Fatalf("ReadAt = %v, want ErrStale", err)
-				}
-				stale++
-			}
-			if !bytes.Equal(dst[:n], old[off:off+int64(n)]) {
-				t.Fatalf("bytes at %d are not the old version's", off)
-			}
-		}
-		if stale == 0 {
-			t.Error("nothing was stale")
-		}
-		b.check(t, b.open(t, p, w), 0, 4*mib)
-		b.lax = true
-		if _, err := b.open(t, p, v).ReadAt(t.Context(), make([]byte, 1), 50*mib); !errors.Is(err, ErrStale) {
-			t.Errorf("ReadAt of what a careless server answers = %v, want ErrStale", err)
-		}
-		b.lax = false
-		delete(b.objects, "k")
-		if _, err := b.open(t, p, w).ReadAt(t.Context(), make([]byte, 1), 60*mib); !errors.Is(err, ErrStale) {
-			t.Errorf("ReadAt of a deleted object = %v, want ErrStale", err)
-		}
 	})
 }
 

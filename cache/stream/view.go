@@ -71,6 +71,7 @@ func (f *File) view(ctx context.Context, dst []byte, n, off int64) (*View, error
 		return nil, err
 	}
 	if err := v.fill(ctx); err != nil {
+		f.lapse(err)
 		v.failed = true
 		v.Release()
 		return nil, err
@@ -160,12 +161,21 @@ func (v *View) direct(ctx context.Context, dst []byte) (*View, error) {
 	v.window = nil
 	n, err := f.object.readDirect(ctx, dst, v.off)
 	if err != nil {
+		f.lapse(err)
 		v.recycle()
 		return nil, err
 	}
 	f.volume.Add(int64(n))
 	v.pieces = append(v.pieces, dst[:n])
 	return v, nil
+}
+
+// lapse notes that the object was replaced, when that is what an error says. A kernel asks several times for what it did not get, and others may do so for as
+// long as they have the file open.
+func (f *File) lapse(err error) {
+	if errors.Is(err, ErrStale) {
+		f.stale.CompareAndSwap(nil, &err)
+	}
 }
 
 // piece waits for what r wants of its i-th block.
