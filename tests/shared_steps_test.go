@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -140,11 +141,21 @@ func (x *shared) add(what string, p *sharer, name string, by func(path, old, lin
 	x.wins(what, p, name, content)
 }
 
-// passed says whether what a mount shows may be another client's, or of both, because ours was sent already, and found that one's there.
+// passed says whether what a mount shows may be another client's, or of both, because ours was sent already, and found that one's there: by a mount that
+// sends by itself, or where something was to be deleted, as soon as that can be; then ours is beside it.
 func (x *shared) passed(p *sharer, name, old, content string) bool {
 	body, _, err := x.server.Content(harness.Bucket, name)
 	must(x.t, err)
-	return p.sends && string(body) != old && string(body) != content
+	return string(body) != old && string(body) != content && (p.sends || p.beside(name, content))
+}
+
+// beside says whether content of a mount's own is beside a name.
+func (p *sharer) beside(name, content string) bool {
+	list, _ := filepath.Glob(p.path(name) + ".conflict-*")
+	return slices.ContainsFunc(list, func(path string) bool {
+		got, err := os.ReadFile(path)
+		return err == nil && string(got) == content
+	})
 }
 
 func (x *shared) rewrite(path, old, line string) (string, error) {
