@@ -87,6 +87,7 @@ func (h *handle) fail(op string, err error) syscall.Errno {
 
 // Read fills dest unless the file ends before: the kernel takes anything less for the end.
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	h.n.readsAt(off, int64(len(dest)))
 	for {
 		content, clean, err := h.reader(ctx)
 		if err != nil {
@@ -188,10 +189,15 @@ func (h *handle) write(ctx context.Context, data []byte, off int64) (int, error)
 	if err != nil {
 		return 0, err
 	}
+	written := func(context.Context, int64, int64) {}
+	if h.paged && pid(ctx) != kernelPID { // what the kernel writes of a mapping it has written before it drops the page
+		written = h.n.writesAt()
+	}
 	got, err := content.WriteAt(ctx, data, off)
 	if got > 0 {
 		h.n.wrote(ctx)
 		h.dropPages(off, int64(got))
+		written(ctx, off, int64(got))
 	}
 	return got, err
 }

@@ -63,11 +63,12 @@ type node struct {
 	pagers   int             // those of the handles for which the kernel may make pages
 	giving   int             // pages are being given to the kernel by so many
 	given    chan struct{}   // closed when giving is 0 again
-	changed  uint64          // Mount.changes at the last change of ours: what was asked for before is out of date
-	written  time.Time       // the last write that the staged attributes do not tell of; zero: none
-	mappers  int             // those of the handles through which a program can store into a mapping
-	timed    int             // times that were set, and the kernel may yet have to write what was stored before
-	touched  time.Time       // a directory: its last change of entries through this mount; zero: none
+	late     late
+	changed  uint64    // Mount.changes at the last change of ours: what was asked for before is out of date
+	written  time.Time // the last write that the staged attributes do not tell of; zero: none
+	mappers  int       // those of the handles through which a program can store into a mapping
+	timed    int       // times that were set, and the kernel may yet have to write what was stored before
+	touched  time.Time // a directory: its last change of entries through this mount; zero: none
 }
 
 var (

@@ -14,12 +14,14 @@ import (
 // notice is something that the kernel must forget: the entry name of dir, or, when name is empty, the
 // attributes of node, with its pages when pages is set. One with told is none: it says that all before it were told.
 type notice struct {
-	dir   *fusefs.Inode
-	name  string
-	node  *fusefs.Inode
-	pages bool
-	then  func() // called when the pages were forgotten, and what the kernel had to write of them is written; nil: nobody wants to know
-	told  chan struct{}
+	dir    *fusefs.Inode
+	name   string
+	node   *fusefs.Inode
+	pages  bool
+	off    int64  // of the pages
+	length int64  // 0: all from there on
+	then   func() // called when the pages were forgotten, and what the kernel had to write of them is written; nil: nobody wants to know
+	told   chan struct{}
 }
 
 // notifier tells the kernel what others changed. It has one goroutine, which holds no lock while it
@@ -69,31 +71,54 @@ func (n *notifier) tell(list ...notice) {
 // lockedMost is how long who answers the kernel waits for it: for a page of which the bytes are long in coming, say.
 const lockedMost = time.Second
 
-// tellLocked has the kernel drop the pages of a file, and waits for that a while: for who answers it, and for whom it has the inode locked.
+// tellLocked has the kernel drop pages of a file, and waits for that a while: for who answers it, and for whom it has the inode locked.
 func (n *notifier) tellLocked(ctx context.Context, x notice) {
 	n.mu.Lock()
 	k := n.kernel
 	if k == nil || n.closed {
 		n.mu.Unlock()
-		x.then()
+		if x.then != nil {
+			x.then()
+		}
 		return
 	}
+	own, late := x.node.Operations().(*node), false
 	dropped := make(chan struct{})
 	n.held.Go(func() {
-		_ = x.node.Operations().(*node).settlePages(context.Background())
-		k.calmPages(x.node, 0, math.MaxInt64)
-		_ = x.node.NotifyContent(0, 0)
+		_ = own.settlePages(context.Background())
+		length := x.length
+		if length == 0 {
+			length = math.MaxInt64 - x.off
+		}
+		k.calmPages(x.node, x.off, length)
+		_ = x.node.NotifyContent(x.off, x.length)
+		own.mu.Lock()
 		close(dropped)
-		k.written(x.node)
-		x.then()
+		if late {
+			own.late.under--
+		}
+		own.mu.Unlock()
+		if x.then != nil {
+			k.written(x.node)
+			x.then()
+		}
 	})
 	n.mu.Unlock()
 	patience := time.NewTimer(lockedMost)
 	defer patience.Stop()
 	select {
 	case <-dropped:
+		return
 	case <-patience.C:
 	case <-ctx.Done():
+	}
+	own.mu.Lock()
+	defer own.mu.Unlock()
+	select {
+	case <-dropped:
+	default: // others may write before it is
+		late = true
+		own.beginLateLocked()
 	}
 }
 
@@ -156,17 +181,20 @@ func (x notice) send(k kernel) {
 		k.calm(x.dir)
 		_ = x.dir.NotifyEntry(x.name)
 	case x.pages:
-		if own, ok := x.node.Operations().(*node); ok { // pages that come after this would stay
-			_ = own.settlePages(context.Background()) // it fails only when the context ends
-		}
-		if x.node.Mode() == attr.TypeLink { // before Linux 6.15 the kernel cuts the next target at the length that it knows, and keeps it so
+		own := x.node.Operations().(*node)
+		_ = own.settlePages(context.Background()) // pages that come after this would stay; it fails only when the context ends
+		if x.node.Mode() == attr.TypeLink {       // before Linux 6.15 the kernel cuts the next target at the length that it knows, and keeps it so
 			name, dir := x.node.Parent()
 			if dir != nil {
 				notice{dir: dir, name: name}.send(k)
 			}
 		}
 		k.calm(x.node)
-		_ = x.node.NotifyContent(0, 0)
+		own.mu.Lock()
+		own.beginLateLocked()
+		own.mu.Unlock()
+		_ = x.node.NotifyContent(x.off, x.length)
+		own.endLate()
 		if x.then != nil {
 			k.written(x.node)
 			x.then()
