@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ossfs/ossfs/internal/attr"
 	"github.com/ossfs/ossfs/internal/ossserver"
 	"github.com/ossfs/ossfs/internal/ossserver/ossservertest"
 	"github.com/ossfs/ossfs/ossclient"
@@ -234,5 +235,68 @@ func TestAttributesKeptByOthersWithOtherBytes(t *testing.T) {
 	r.want("a", "other")
 	if n := s.Status().Conflicts; n != 1 {
 		t.Errorf("%d conflicts", n)
+	}
+}
+
+// Attributes of a directory are set on the object that another client has given it, which says nothing of its kind.
+func TestAttributesOfADirectoryOfOthers(t *testing.T) {
+	r := newRig(t)
+	r.opt.Delay = time.Hour
+	s := r.open()
+	a := fileAttr()
+	a.SetMode(attr.TypeDir | 0o700)
+	if err := s.SetAttr("d/", Seen{Version: ossclient.Version{Key: "d/", ETag: "another"}}, Rest{Class: "Standard"}, a); err != nil {
+		t.Fatal(err)
+	}
+	r.put("d/", "")
+	r.flush(s)
+	o, err := r.bucket.Head(t.Context(), "d/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := attr.FromMetadata(o.Metadata); got.Mode != a.Mode {
+		t.Errorf("mode %o, want %o", got.Mode, a.Mode)
+	}
+}
+
+// Attributes that were to be set on a link are not set on the file that another client has put in its place, which would be a link by them, nor those of a
+// file on a link.
+// SEMANTICS 5.2
+func TestAttributesOfAnotherKind(t *testing.T) {
+	link := fileAttr()
+	link.SetMode(attr.TypeLink | 0o777)
+	for what, kinds := range map[string][2]attr.Attr{"a link, then a file": {link, fileAttr()}, "a file, then a link": {fileAttr(), link}, "a link, then an object": {link, {}}} {
+		t.Run(what, func(t *testing.T) {
+			r := newRig(t)
+			r.opt.Delay = time.Hour
+			s := r.open()
+			ours, theirs := kinds[0], kinds[1]
+			put := func(a attr.Attr, body string) ossclient.Version {
+				t.Helper()
+				_, err := r.bucket.Put(t.Context(), ossclient.PutRequest{Key: "a", Size: int64(len(body)), Body: stringReader(body), Metadata: metadata("a", &a)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return r.version("a")
+			}
+			v := put(ours, "ours")
+			changed := ours
+			changed.SetOwner(1, 1)
+			if err := s.SetAttr("a", Seen{Version: v}, Rest{Class: "Standard", Target: "ours"}, changed); err != nil {
+				t.Fatal(err)
+			}
+			put(theirs, "theirs")
+			r.flush(s)
+			o, err := r.bucket.Head(t.Context(), "a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := attr.FromMetadata(o.Metadata); packAttr(&got) != packOf(metadata("a", &theirs)) {
+				t.Errorf("it has %+v, want %+v", got, theirs)
+			}
+			if _, waits := s.Lookup("a"); waits {
+				t.Error("the attributes wait still")
+			}
+		})
 	}
 }

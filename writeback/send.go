@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -287,7 +288,12 @@ func (s *Store) ontoTheirs(e *entry, now *ossclient.Object) error {
 	if s.opt.OnConflict == Fail {
 		return &ConflictError{Key: e.key, Base: e.version(), Now: now.Version}
 	}
-	s.tell(Confirmation{Key: e.key, Object: *now, Foreign: true, Exact: true, Attr: attr.FromMetadata(now.Metadata)})
+	theirs := Confirmation{Key: e.key, Object: *now, Foreign: true, Exact: true, Attr: attr.FromMetadata(now.Metadata)}
+	if a := e.attributes(); e.kindOf(&a, "") != e.kindOf(&theirs.Attr, now.Type) {
+		s.log.Warn("attributes not stored: another client has put something of another kind there", "key", string(e.key))
+		return s.confirm(e.onto(now.Version), nil, theirs)
+	}
+	s.tell(theirs)
 	s.change.Lock()
 	defer s.change.Unlock()
 	s.recent.forget(e.key)
@@ -310,6 +316,17 @@ func (s *Store) ontoTheirs(e *entry, now *ossclient.Object) error {
 		return err
 	}
 	return errAgain
+}
+
+// kindOf is what attributes say that an object of the key is: a file, or a directory, when they do not.
+func (e *entry) kindOf(a *attr.Attr, typ ossclient.ObjectType) uint32 {
+	switch {
+	case typ == ossclient.Symlink:
+		return attr.TypeLink
+	case e.isDir():
+		return attr.TypeDir
+	}
+	return cmp.Or(a.Type(), attr.TypeFile)
 }
 
 // onAnother says whether what waits at a key, or is open, is made of another object than the one that attributes were set on: others have put that one
