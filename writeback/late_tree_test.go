@@ -3,6 +3,7 @@ package writeback
 import (
 	"errors"
 	"maps"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,11 +24,8 @@ func TestMadeBelowTheOldNameOfALateRename(t *testing.T) {
 	r.put("from/a", "a")
 	r.put("from/b", "b")
 	var left *disktest.Mem
-	b.tell = func(ossclient.CopyRequest, bool) {
-		if left == nil {
-			left = mem.Killed()
-		}
-	}
+	var once sync.Once // several are copied at the same time
+	b.tell = func(ossclient.CopyRequest, bool) { once.Do(func() { left = mem.Killed() }) }
 	r.server.SetFaults(ossserver.Fault{Op: "CopyObject", Kind: ossserver.Error500, Status: 403, Code: "AccessDenied"})
 	if err := s.RenameTree(t.Context(), "from/", "to/", Seen{}); !errors.Is(err, ossclient.ErrPermission) {
 		t.Fatal(err)
