@@ -145,7 +145,7 @@ func (x *shared) removed(content string) {
 // replaced notes that a name has another content. Who believes what he knew a minute ago may have looked again when he was asked to replace it, and
 // means what the name has by now: but not where content of his own waits, unless that is sent by itself, and has given way.
 func (x *shared) replaced(p *sharer, name, seen, by string) {
-	if p.believes() && (p.sends || !p.own[name]) {
+	if p.sends || p.believes() && !p.own[name] {
 		now, _, err := x.server.Content(harness.Bucket, name)
 		must(x.t, err)
 		seen += string(now) + x.bucket[name]
