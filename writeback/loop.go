@@ -275,6 +275,9 @@ func (l *loop) take(q *queue, c class) *entry {
 		if e == nil || l.active[key] != nil || l.park(key, urgent) || e.has(flagDirty) && !urgent {
 			continue
 		}
+		if c == classAbsent && e.kind != Absent && !urgent {
+			continue // it was made anew, and has its own time
+		}
 		if l.classOf(e) != c {
 			l.enqueue(e, urgent)
 			continue

@@ -173,7 +173,7 @@ func (s *Store) endMove(m *move, c *Confirmation) error {
 	ops := m.ended(m.then)
 	gone := s.leftLocked(nil, c.Source)
 	var next *entry
-	if cur := s.get(m.from); cur != nil && cur.kind != Absent {
+	if cur := s.get(m.from); cur != nil && cur.kind != Absent && !m.has(cur) {
 		next = cur.onto(c.Object.Version)
 		next.seq, gone.seq, gone.since = gone.seq, gone.seq+1, gone.seq+1
 		ops = append(ops, op{code: opSet, entry: next})
@@ -198,6 +198,9 @@ func (s *Store) endMove(m *move, c *Confirmation) error {
 	s.loop.changed(gone, 0)
 	return nil
 }
+
+// has says whether all that a state says is in the copy that a move has made.
+func (m *move) has(e *entry) bool { return m.replace && e.kind == Attributes && e.attr == m.attr }
 
 // giveUp notes that a move is not done, and that next, if any, is done instead.
 func (s *Store) giveUp(m, next *move) error {

@@ -15,7 +15,7 @@ import (
 // kill ends the process, and opens the Store anew on the same disk, of which nothing is more durable for that. What was written and not closed is
 // there as it was written, or as it was committed.
 func (m *powerModel) kill(ctx context.Context) bool {
-	if m.sick == syscall.EIO {
+	if m.sick == syscall.EIO || m.peace {
 		return true
 	}
 	files := m.files

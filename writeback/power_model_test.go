@@ -128,6 +128,7 @@ type powerModel struct {
 	early   bool                   // so, or the disk may be full: what is open may be sent at any moment (SEMANTICS 1.9)
 	local   bool                   // fsync means the local disk
 	denied  Key                    // what is under it cannot be stored; "": all can be
+	peace   bool                   // no process ends, nothing is refused, and nothing waits so that what takes its place is sent early
 	half    bool                   // a move was refused: it may have been begun
 	moving  bool                   // most is moved, or added to, and seldom durable
 	holds   []func()               // end those that hold an object

@@ -307,7 +307,7 @@ func (m *powerModel) rename(ctx context.Context, from, to Key) bool {
 
 // renameTree gives the one of the two directories that has files the name of the other.
 func (m *powerModel) renameTree(ctx context.Context) bool {
-	if m.refusesTrees() {
+	if m.refusesTrees() || m.peace {
 		return true
 	}
 	from, to := "d/", "e/"
@@ -365,7 +365,7 @@ func (m *powerModel) side(from, to Key) Side {
 
 // exchangeTrees swaps the two directories.
 func (m *powerModel) exchangeTrees(ctx context.Context) bool {
-	if m.refusesTrees() {
+	if m.refusesTrees() || m.peace {
 		return true
 	}
 	keys := make(map[Key]Key)
@@ -393,6 +393,9 @@ func (m *powerModel) exchangeTrees(ctx context.Context) bool {
 
 // hold has an object stay for a while, or lets one go.
 func (m *powerModel) hold(key Key) bool {
+	if m.peace {
+		return true
+	}
 	if n := len(m.holds); n > 0 && m.rng.IntN(2) == 0 {
 		m.holds[n-1]()
 		m.holds = m.holds[:n-1]

@@ -3,12 +3,9 @@ package writeback
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -219,18 +216,4 @@ func beside(keys []string) bool {
 // Another client changes the objects that are written here, with the power failing, and the process killed, at any time: nothing is lost that nobody
 // who knew of it has taken away. OSSFS_POWER_SEED and OSSFS_POWER_SEEDS choose other runs.
 // SEMANTICS 5.2
-func TestPowerOthers(t *testing.T) {
-	number := func(name string, or uint64) uint64 {
-		if n, err := strconv.ParseUint(os.Getenv(name), 10, 64); err == nil {
-			return n
-		}
-		return or
-	}
-	first := number("OSSFS_POWER_SEED", 1)
-	for seed := first; seed < first+number("OSSFS_POWER_SEEDS", 30); seed++ {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			t.Parallel() // it mostly waits
-			runOthersModel(t, seed)
-		})
-	}
-}
+func TestPowerOthers(t *testing.T) { powerSeeds(t, 30, runOthersModel) }

@@ -16,7 +16,7 @@ import (
 // refuse has OSS refuse, from now on, all that stores objects under one prefix, or ends that. Where bytes may be in parts alone a refusal stops
 // programs, too, and a failed sync leaves it open what was done: there is none then.
 func (m *powerModel) refuse(ctx context.Context) bool {
-	if m.early || m.sick != nil {
+	if m.early || m.sick != nil || m.peace {
 		return true
 	}
 	if m.denied != "" {

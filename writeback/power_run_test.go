@@ -184,7 +184,10 @@ func runPowerModel(t *testing.T, seed uint64) {
 // Whenever the power fails, each key has afterwards one of the states that it had since it was last durable, whole, and none
 // older than what fsync confirmed; a rename takes nothing away. OSSFS_POWER_SEED and OSSFS_POWER_SEEDS choose other runs.
 // SEMANTICS 1.2, 1.3
-func TestPowerModel(t *testing.T) {
+func TestPowerModel(t *testing.T) { powerSeeds(t, 30, runPowerModel) }
+
+// powerSeeds does random work, by as many seeds, or by those that the environment says.
+func powerSeeds(t *testing.T, most uint64, run func(t *testing.T, seed uint64)) {
 	number := func(name string, or uint64) uint64 {
 		if n, err := strconv.ParseUint(os.Getenv(name), 10, 64); err == nil {
 			return n
@@ -192,10 +195,10 @@ func TestPowerModel(t *testing.T) {
 		return or
 	}
 	first := number("OSSFS_POWER_SEED", 1)
-	for seed := first; seed < first+number("OSSFS_POWER_SEEDS", 30); seed++ {
+	for seed := first; seed < first+number("OSSFS_POWER_SEEDS", most); seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel() // it mostly waits
-			runPowerModel(t, seed)
+			run(t, seed)
 		})
 	}
 }

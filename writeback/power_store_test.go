@@ -39,6 +39,9 @@ func (m *powerModel) flush(ctx context.Context) bool {
 
 // remount ends the process in peace, and begins another on the same disk.
 func (m *powerModel) remount(ctx context.Context) bool {
+	if m.peace {
+		return true
+	}
 	files := m.files
 	ok := m.step("remount", func(w world) {
 		for _, o := range files {
