@@ -219,6 +219,61 @@ func TestDeadMountIsReplaced(t *testing.T) {
 	}
 }
 
+// A process is killed while the kernel keeps one of its threads, for an answer that the process itself would have given. So the mount is not dead, and
+// whoever uses it hangs: until it is mounted again, or unmounted.
+func TestKilledMountThatHangs(t *testing.T) {
+	needRoot(t)
+	for name, cure := range map[string]func(r *rig) processResult{
+		"mounted again":          func(r *rig) processResult { return r.run("mount", r.source(), r.mnt) },
+		"unmounted":              func(r *rig) processResult { return r.run("umount", r.mnt) },
+		"unmounted by umount(8)": func(r *rig) processResult { return r.command8(r.mnt) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.env = append(r.env, selfVariable+"="+filepath.Join(r.mnt, "own"))
+			r.mount("--write-back", "1h", "--attr-ttl", "0s")
+			r.env = r.env[:len(r.env)-1]
+			r.write("hello", "world")
+			r.server.SetFaults(ossserver.Fault{Op: "HeadObject", KeyPrefix: "own", Kind: ossserver.Stall})
+			e, _ := r.entry()
+			eventually(t, "the mount waits for itself", func() bool { return waitsForFUSE(t, e.number) })
+			if err := syscall.Kill(e.number, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			wantOneLine(t, "status", r.run("status", r.mnt), exitFailed, "status "+r.mnt+": the mount hangs: its process was killed, and the kernel has not let go of it: mount "+
+				r.source()+" there again, which frees whoever waits for it, and sends what is left")
+			if got := cure(r); got.status != 0 && got.status != helperUnsent {
+				t.Fatalf("got %d %q", got.status, got.err)
+			}
+			r.server.SetFaults()
+			if !isMounted(t, r.mnt) {
+				r.mount()
+			}
+			if text, err := os.ReadFile(filepath.Join(r.mnt, "hello")); err != nil || string(text) != "world" {
+				t.Errorf("got %q, %v", text, err)
+			}
+			r.umount()
+			if body, _ := r.object("hello"); body != "world" {
+				t.Errorf("the bucket has %q", body)
+			}
+		})
+	}
+}
+
+// waitsForFUSE says whether a thread of a process waits for an answer of FUSE's.
+func waitsForFUSE(t *testing.T, pid int) bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/wchan", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range threads {
+		if where, err := os.ReadFile(name); err == nil && string(where) == "request_wait_answer" { // an error: it has ended
+			return true
+		}
+	}
+	return false
+}
+
 // Who gives a directory in a mount is told which mount that is.
 func TestUmountOfADirectoryInAMount(t *testing.T) {
 	r := newRig(t)

@@ -47,7 +47,7 @@ func checkMountpoint(path string) (place, error) {
 		return place{}, err
 	}
 	if mounted != nil && mounted.fsType != "autofs" {
-		if !isDead(abs) {
+		if !isDead(abs) && !letGo(mounted) {
 			return place{}, alreadyMounted(abs, mounted)
 		}
 		if err := detach(abs); err != nil {
@@ -152,6 +152,23 @@ func isDead(path string) bool {
 	case <-time.After(statPatience):
 		return false
 	}
+}
+
+// fuseConnections is where the kernel lets its connections to FUSE's processes be aborted
+// (https://docs.kernel.org/filesystems/fuse/fuse.html#control-filesystem).
+const fuseConnections = "/sys/fs/fuse/connections"
+
+// letGo makes a mount dead whose process was killed, and cannot end since the kernel keeps one of its threads: what it waits for would have been
+// answered by the process. It says whether the mount is dead now.
+func letGo(m *mountInfo) bool {
+	if m.fsType != fuseType || !control.OpenRegistry().Held(m.path) {
+		return false
+	}
+	_, minor, _ := strings.Cut(m.device, ":")
+	if os.WriteFile(filepath.Join(fuseConnections, minor, "abort"), []byte("1"), 0) != nil { // it may not be mounted: in a container
+		_ = unix.Unmount(m.path, unix.MNT_FORCE|unix.UMOUNT_NOFOLLOW) // this aborts, whether it can unmount or not
+	}
+	return isDead(m.path)
 }
 
 func isEmpty(dir string) bool {

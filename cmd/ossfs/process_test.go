@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	actVariable = "TEST_ACTS_AS_OSSFS"
-	slowest     = 25 * time.Second // a command line that cannot work is refused sooner: 10 s, and what a virtual machine may be suspended
+	actVariable  = "TEST_ACTS_AS_OSSFS"
+	selfVariable = "TEST_ASKS_ITSELF" // a file of its own mount, which the process looks up
+	slowest      = 25 * time.Second   // a command line that cannot work is refused sooner: 10 s, and what a virtual machine may be suspended
 
 	processPatience = 2 * time.Minute
 )
@@ -27,6 +28,13 @@ const (
 // TestMain lets the test binary be ossfs itself, so that processes, daemons and signals are real.
 func TestMain(m *testing.M) {
 	if os.Getenv(actVariable) != "" {
+		if path := os.Getenv(selfVariable); path != "" && os.Getenv(readyVariable) != "" { // the daemon, and not who starts it
+			go func() {
+				for { // until its own mount is asked; it never answers then
+					_, _ = os.Lstat(path)
+				}
+			}()
+		}
 		os.Exit(run(os.Args, &console{out: os.Stdout, err: os.Stderr}))
 	}
 	if os.Getenv(readyVariable) != "" { // run would go on for ever: each daemon would be a run of these tests

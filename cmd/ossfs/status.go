@@ -192,6 +192,9 @@ func noMount(mountpoint string) error {
 	if err == nil && m != nil && m.fsType == fuseType && isDead(mountpoint) {
 		return failf("status %s: the mount is dead: its process was killed or crashed: mount %s there again, which sends what is left", mountpoint, m.source)
 	}
+	if err == nil && m != nil && m.fsType == fuseType && control.OpenRegistry().Held(mountpoint) {
+		return failf("status %s: the mount hangs: its process was killed, and the kernel has not let go of it: mount %s there again, which frees whoever waits for it, and sends what is left", mountpoint, m.source)
+	}
 	return failf("status %s: no mount of ossfs: ossfs status lists them", mountpoint)
 }
 

@@ -103,7 +103,7 @@ func umountOrphan(inv *invocation, path string) error {
 		return notMounted(path)
 	case m.fsType != fuseType:
 		return failf("umount %s: it is %s on %s, no mount of ossfs: umount %s", path, m.source, m.fsType, path)
-	case !isDead(path):
+	case !isDead(path) && !letGo(m):
 		return failf("umount %s: its process is not known here (another container or runtime directory?): umount %s", path, path)
 	}
 	if err := detach(path); err != nil {

@@ -251,7 +251,7 @@ func (u *umountHelper) failed(err error) error {
 // unmountAlone is umount(8) as it is without a helper: for a mount whose process is gone, is not known here, or does not
 // answer.
 func (u *umountHelper) unmountAlone() error {
-	if !u.gone && isDead(u.target) {
+	if !u.gone && (isDead(u.target) || letGo(&u.mounted)) {
 		if err := u.failed(detach(u.target)); err != nil {
 			return err
 		}

@@ -145,6 +145,25 @@ func (r *Registry) Find(mountpoint string) (Entry, bool, error) {
 	return Entry{}, false, nil
 }
 
+// Held says whether the mount at a mountpoint was of a process that is killed and cannot end, because the kernel keeps one of its threads; it asks our own
+// mounts. The thread waits for an answer that the process itself would have given, and as long as it is there the kernel does not count the mount as
+// dead: whoever uses it waits too, until the connection is aborted.
+func (r *Registry) Held(mountpoint string) bool {
+	e, _, err := readEntry(filepath.Join(r.own, entryName(mountpoint)))
+	return err == nil && e.Mountpoint == mountpoint && held(e.PID)
+}
+
+// held says whether a process has died but for some of its threads: it is a zombie that has others than the first.
+func held(pid int) bool {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return false
+	}
+	_, state, _ := strings.Cut(string(text), ") ")
+	threads, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "task"))
+	return err == nil && strings.HasPrefix(state, "Z") && len(threads) > 1
+}
+
 // Containing is the mount that path lies in, the innermost, and what of path is below its mountpoint.
 func (r *Registry) Containing(path string) (e Entry, below string, ok bool, err error) {
 	all, err := r.List()
