@@ -21,6 +21,7 @@ type inode struct {
 	dirty       bool // something was stored through a mapping, which the kernel may not have written yet
 
 	undated bool // another client's object, that says no times: a rename, which is a copy, changes them
+	foreign bool // it was that once: what was done to it since may be lost with a process
 
 	was   string // the name that it had when that was taken away
 	stale bool   // the object of that name may be another's: what was in the bucket alone is ESTALE (SEMANTICS 6.4)

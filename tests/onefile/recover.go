@@ -104,8 +104,9 @@ func (d *driver) adopt(got map[string]state) error {
 	for name, s := range got {
 		i := d.newInode()
 		for _, was := range []*inode{before[name], after[name]} {
-			i.undated = i.undated || was != nil && was.undated
+			i.foreign = i.foreign || was != nil && was.foreign
 		}
+		i.undated = i.foreign // what was written to it since, and would have dated it, may be lost
 		i.content, i.base, i.mode, i.early, i.late = s.content, slices.Clone(s.content), s.mode, s.at, s.at
 		d.names[name] = i
 	}

@@ -38,7 +38,7 @@ func (d *driver) theirs() error {
 	m := Message{Ask: Replace, What: name, Size: d.length(d.Most), Seed: d.r.Uint64()}
 	i.content = Theirs(m)
 	i.base = slices.Clone(i.content)
-	i.early, i.undated = time.Now().Truncate(time.Second), true // the bucket knows no more
+	i.early, i.undated, i.foreign = time.Now().Truncate(time.Second), true, true // the bucket knows no more
 	d.maybe = d.with(name, i)
 	if err := d.ask(m); err != nil {
 		return err
